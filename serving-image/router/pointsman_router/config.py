@@ -1,0 +1,196 @@
+"""The router's configuration contract.
+
+The operator compiles LLMServices to these values and the router obeys them; the same document in a
+YAML file runs the router alone. This module is the only thing both sides share, so it knows nothing
+of Kubernetes' API, of pydantic or of the router's inner parts: plain dataclasses and the standard library.
+
+`parse` is strict: an unknown or ill-typed field is refused with its path, because a field that is
+silently dropped is a policy that is silently not applied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+FORMAT = 1
+"""Version of the document. A router refuses a document of a format it doesn't know, and keeps its last."""
+
+
+class ConfigError(ValueError):
+    """The document is not a valid configuration; the message names the field and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where a variant's engines are: a Kubernetes Service's EndpointSlices, or fixed addresses."""
+
+    service: str = ""
+    """Headless Service, in the router's own namespace, whose EndpointSlices list the engines."""
+    pod_prefix: str = ""
+    """Only endpoints whose pod's name starts so belong to this variant (one Service, many revisions)."""
+    addresses: tuple[str, ...] = ()
+    """`host:port` of each engine, instead of a Service."""
+    port: int = 8000
+    """Port of the engine's OpenAI API, for endpoints found through the Service."""
+    status_port: int = 8001
+    """Port of the entrypoint's own status, for endpoints found through the Service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to answer for a service: an engine revision (later: and a prompt version)."""
+
+    name: str
+    """The revision's name. It goes into metrics, logs and the probe's answer."""
+    upstream: Upstream
+    weight: int = 100
+    """Share of requests, in percent. The weights of a service's variants sum to 100."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One LLMService: the model names clients use, and what stands behind them."""
+
+    name: str
+    model_names: tuple[str, ...]
+    """What clients send as `model`. Unique over all services of a router."""
+    engine_model: str
+    """What the engines were told to call the model; the router rewrites a request that names it otherwise."""
+    variants: tuple[Variant, ...] = ()
+    generation: int = 0
+    """metadata.generation of the LLMService this was compiled from; echoed by the probe."""
+    owner: str = ""
+    """Owner as `GET /v1/models` lists it (`owned_by`)."""
+    created: int = 0
+    """Creation time as `GET /v1/models` lists it, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one router process; sizes in bytes, times in seconds."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    connect_seconds: float = 2.0
+    first_byte_seconds: float = 600.0
+    """How long an engine may take until its response's head (a long prompt in a full queue takes long)."""
+    idle_stream_seconds: float = 300.0
+    max_attempts: int = 3
+    """Tries of one request, the first included; a retry happens only before the first byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """Everything one router serves. Applied as a whole or not at all."""
+
+    name: str
+    services: tuple[Service, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    format: int = FORMAT
+
+
+def parse(document: object) -> RouterConfig:
+    """Reads a document as `dump` writes it. Raises ConfigError naming the field that is wrong."""
+    config: RouterConfig = _read(RouterConfig, document, "")
+    if config.format != FORMAT:
+        raise ConfigError(f"format: {config.format} is not known here; this router reads format {FORMAT}")
+    _check_names(config)
+    return config
+
+
+def dump(config: RouterConfig) -> dict[str, Any]:
+    """The document of a configuration: JSON-able, fields at their default left out."""
+    document: dict[str, Any] = _write(config)
+    document["format"] = config.format
+    return document
+
+
+def service_hash(service: Service) -> str:
+    """Twelve hex digits that change when anything in this service's own configuration does.
+
+    The operator counts a change as done when routers report this hash for the service, so a neighbour's
+    change must not touch it.
+    """
+    return _digest(_write(service))
+
+
+def config_hash(config: RouterConfig) -> str:
+    """Twelve hex digits over the whole configuration."""
+    return _digest(dump(config))
+
+
+def _digest(document: object) -> str:
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _check_names(config: RouterConfig) -> None:
+    claimed: dict[str, str] = {}
+    for index, service in enumerate(config.services):
+        where = f"services[{index}]"
+        for model in service.model_names:
+            if model in claimed:
+                raise ConfigError(f"{where}.modelNames: {model!r} is already served by {claimed[model]!r}")
+            claimed[model] = service.name
+        total = sum(variant.weight for variant in service.variants)
+        if service.variants and total != 100:
+            raise ConfigError(f"{where}.variants: weights sum to {total}; they must sum to 100")
+
+
+def _read(kind: Any, value: object, path: str) -> Any:
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{path}: expected a list")
+        item = get_args(kind)[0]
+        return tuple(_read(item, element, f"{path}[{i}]") for i, element in enumerate(value))
+    if is_dataclass(kind):
+        return _read_dataclass(kind, value, path)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{path}: expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _read_dataclass(kind: Any, value: object, path: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{path or 'document'}: expected a mapping")
+    hints = get_type_hints(kind)
+    known = {_camel(f.name): f for f in fields(kind)}
+    unknown = sorted(str(key) for key in value if key not in known)
+    if unknown:
+        raise ConfigError(f"{_join(path, unknown[0])}: unknown field; known are {', '.join(sorted(known))}")
+    arguments = {known[key].name: _read(hints[known[key].name], item, _join(path, key)) for key, item in value.items()}
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"{path or 'document'}: {error}") from None
+
+
+def _write(value: Any) -> Any:
+    if is_dataclass(value):
+        return {
+            _camel(f.name): _write(getattr(value, f.name))
+            for f in fields(value)
+            if getattr(value, f.name) != f.default and not _is_default(f, getattr(value, f.name))
+        }
+    if isinstance(value, tuple):
+        return [_write(item) for item in value]
+    return value
+
+
+def _is_default(spec: Any, value: object) -> bool:
+    factory = spec.default_factory
+    return callable(factory) and factory() == value
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
