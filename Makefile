@@ -1,0 +1,82 @@
+# Every everyday command. `make help` explains them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+PYTHON ?=
+CONTEXT ?=
+REGISTRY ?=
+ARGS ?=
+python := $(VENV)/bin/python
+context := $(if $(CONTEXT),--context=$(CONTEXT))
+# Output comes as it happens also where it goes to a file, as in CI.
+export PYTHONUNBUFFERED := 1
+export VENV PYTHON
+
+.PHONY: help
+help: ## This list
+	@echo "Pointsman. Targets (pass further arguments of pytest with ARGS='-k name -x'):"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+.PHONY: check
+check: venv ## Style, types, import rules, generated files, locks: seconds, needs no cluster
+	@echo "check: ruff"; $(VENV)/bin/ruff check . || { echo "Many of these mend themselves: make format"; exit 1; }
+	@$(VENV)/bin/ruff format --check --quiet . || { $(VENV)/bin/ruff format --check .; echo "Run: make format"; exit 1; }
+	@echo "check: mypy"; $(VENV)/bin/mypy
+	@$(VENV)/bin/mypy -p e2e -p tests
+	@echo "check: imports"; $(VENV)/bin/lint-imports --no-logo
+	@echo "check: generated files"; $(python) -m pointsman.crdgen --check || { echo "Run: make crds"; exit 1; }
+	@$(python) charts/readme.py --check
+	@echo "check: locks"; $(python) locks/lock.py --check
+	@echo "check: all good"
+
+.PHONY: format
+format: venv ## Mend style where a machine can
+	@$(VENV)/bin/ruff check --fix --quiet . || true
+	@$(VENV)/bin/ruff format .
+
+.PHONY: test
+test: venv ## All tests but e2e, with a real kube-apiserver: needs no kubelet, image or vLLM; at most ten minutes warm
+	@$(python) -m pytest tests $(ARGS)
+
+.PHONY: e2e
+e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT=name: on that cluster)
+	@$(python) -m pytest e2e $(ARGS)
+
+.PHONY: e2e-all
+e2e-all: venv ## Every scenario, benches too
+	@$(python) -m pytest e2e --all $(ARGS)
+
+.PHONY: demo
+demo: venv ## A cluster, Pointsman by its chart, an LLMService, and a streamed answer from a real model
+	@$(python) -m e2e.demo $(context)
+
+.PHONY: cluster
+cluster: venv ## A cluster to work on: CONTEXT=name, else kind where Docker runs it, else a bare one built here
+	@$(python) -m e2e.cluster up $(context)
+
+.PHONY: down
+down: venv ## Take that cluster down: no process, mount or cgroup stays
+	@$(python) -m e2e.cluster down
+
+.PHONY: crds
+crds: venv ## Generate crds/, the chart's CRDs and RBAC, and reference docs from operator/pointsman/api
+	@$(python) -m pointsman.crdgen
+	@$(python) charts/readme.py
+
+.PHONY: images
+images: venv ## Build all images; with REGISTRY=host/path push them there
+	@$(python) serving-image/build.py $(if $(REGISTRY),--registry=$(REGISTRY))
+
+.PHONY: lock
+lock: venv ## Make the locks from pyproject.toml (ARGS=--upgrade takes the newest versions allowed)
+	@$(python) locks/lock.py $(ARGS)
+
+.PHONY: venv
+venv: $(VENV)/.made ## The virtual environment; every other target makes it when it's missing or old
+
+$(VENV)/.made: locks/dev.lock locks/venv.sh pyproject.toml
+	@locks/venv.sh
