@@ -74,7 +74,7 @@ def faults(name: str) -> list[str]:
     if not text.startswith(header(name)):
         found.append(f"locks/{name}.lock is older than pyproject.toml's dependencies; run `make lock`")
     if re.search(r"https?://|^-", text, re.MULTILINE):
-        found.append(f"locks/{name}.lock names a registry or sets an option of pip; it must hold packages only")
+        found.append(f"locks/{name}.lock names a registry or sets an option of pip; packages only")
     return found
 
 
