@@ -14,6 +14,8 @@ from pointsman.api.names import Resource
 
 Object = dict[str, Any]
 """An object as the API server's JSON has it; `apiVersion` and `kind` are always there, in lists too."""
+Objects = list[Object]
+"""(A name of its own, since inside the classes below `list` is a verb.)"""
 
 
 class KubeError(Exception):
@@ -45,7 +47,7 @@ class Forbidden(KubeError):
 
 
 class Retryable(KubeError):
-    """The server can't answer now: 429, 5xx, a timeout, no connection. Whether a write happened is unknown."""
+    """No answer now: 429, 5xx, a timeout, no connection. Whether a write happened is unknown."""
 
     def __init__(self, message: str, after_seconds: float = 0.0) -> None:
         super().__init__(message)
@@ -61,7 +63,7 @@ class Kube(Protocol):
 
     async def list(
         self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
-    ) -> list[Object]:
+    ) -> Objects:
         """All objects of a namespace (None: of all namespaces), read consistently, in pages of 500.
 
         `labels` and `fields` are selectors in the API's own syntax.

@@ -1,0 +1,315 @@
+"""The real Kube: raw JSON over `kubernetes.aio`'s transport, without its models.
+
+The library gives us the way in (kubeconfig, in-cluster tokens, TLS, proxies) and one pooled session; bodies
+are read and written by orjson. Requests that can safely be sent twice are retried here, briefly; everything
+longer belongs to the queue's backoff. This module knows HTTP and the API's conventions, not our kinds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import orjson
+from kubernetes.aio import client
+
+from pointsman import __version__
+from pointsman.api.names import RESOURCES, Resource
+from pointsman.kube.failure import failure_of
+from pointsman.kube.protocol import Invalid, NotFound, Object, Objects, Retryable
+from pointsman.kube.throttle import Bucket
+
+PAGE = 500
+ATTEMPTS = 3
+LONGEST_WAIT = 5.0
+"""Seconds a retry here may wait; a server that asks for more gets its answer through the queue."""
+JSON = "application/json"
+MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+Observer = Callable[[str, str, int, float], None]
+"""Called after each request with verb, kind, HTTP code (0: no answer) and seconds."""
+
+
+class AioKube:
+    """See `Kube`. One instance per process and event loop; `close` it."""
+
+    def __init__(
+        self,
+        configuration: Any,
+        *,
+        concurrency: int = 16,
+        timeout_seconds: float = 30.0,
+        writes: Bucket | None = None,
+        status_writes: Bucket | None = None,
+        observer: Observer | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        # Watches and probes have their own connections; four spare ones keep a LIST from waiting for applies.
+        configuration.connection_pool_maxsize = concurrency + 4
+        self._api: Any = client.ApiClient(configuration)
+        self._host = str(configuration.host).rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5.0)
+        self._writes = writes
+        self._status_writes = status_writes
+        self._observe = observer or (lambda verb, kind, code, seconds: None)
+        self._sleep = sleep
+        self._jitter = jitter
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._api.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        return await self._send("get", resource, "GET", path_of(resource, namespace, name))
+
+    async def list(
+        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> Objects:
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE)}
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._pages(resource, namespace, {k: v for k, v in query.items() if v})
+            except _Expired:
+                # The continue token outlived its snapshot. Half of an old list is worse than a new one.
+                continue
+        raise Retryable(f"list of {resource.plural} changed faster than it could be read")
+
+    async def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool = True) -> Object:
+        resource, namespace, name = _identity(obj)
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        path = path_of(resource, namespace, name)
+        return await self._write("apply", resource, "PATCH", path, query, obj, APPLY)
+
+    async def create(self, obj: Mapping[str, Any], *, manager: str = "pointsman") -> Object:
+        resource, namespace, _ = _identity(obj)
+        path = path_of(resource, namespace, None)
+        return await self._write("create", resource, "POST", path, {"fieldManager": manager}, obj, JSON)
+
+    async def patch_status(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        status: Mapping[str, Any],
+        *,
+        resource_version: str | None,
+    ) -> Object:
+        body: Object = {"status": dict(status)}
+        if resource_version is not None:
+            body["metadata"] = {"resourceVersion": resource_version}
+        path = path_of(resource, namespace, name) + "/status"
+        query = {"fieldManager": "pointsman-status"}
+        return await self._write("patch_status", resource, "PATCH", path, query, body, MERGE)
+
+    async def patch_finalizers(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        finalizers: Sequence[str],
+        *,
+        resource_version: str,
+    ) -> Object:
+        body = {"metadata": {"resourceVersion": resource_version, "finalizers": list(finalizers)}}
+        path = path_of(resource, namespace, name)
+        query = {"fieldManager": "pointsman"}
+        return await self._write("patch_finalizers", resource, "PATCH", path, query, body, MERGE)
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str,
+        propagation: str = "Background",
+    ) -> None:
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid},
+            "propagationPolicy": propagation,
+        }
+        await self._write("delete", resource, "DELETE", path_of(resource, namespace, name), {}, body, JSON)
+
+    async def served(self, api_version: str) -> frozenset[str]:
+        prefix = "/apis/" if "/" in api_version else "/api/"
+        resource = Resource(*_group_version(api_version), kind="APIResourceList", plural="")
+        try:
+            answer = await self._send("get", resource, "GET", prefix + api_version)
+        except NotFound:
+            return frozenset()
+        return frozenset(item["kind"] for item in answer["resources"] if "/" not in item["name"])
+
+    async def _pages(self, resource: Resource, namespace: str | None, query: dict[str, str]) -> Objects:
+        return [item async for page in self._each_page(resource, namespace, query) for item in page]
+
+    async def _each_page(
+        self, resource: Resource, namespace: str | None, query: dict[str, str]
+    ) -> AsyncIterator[Objects]:
+        # No resourceVersion is sent: a decision needs what is stored now, not what a cache remembers.
+        token = ""
+        while True:
+            page_query = {**query, "continue": token} if token else query
+            answer = await self._send("list", resource, "GET", path_of(resource, namespace, None), page_query)
+            items = answer.get("items") or []
+            # Items of a list come without their type; everyone after us relies on it.
+            for item in items:
+                item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+            yield items
+            token = answer.get("metadata", {}).get("continue") or ""
+            if not token:
+                return
+
+    async def _write(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any],
+        content_type: str,
+    ) -> Object:
+        bucket = self._status_writes if verb == "patch_status" else self._writes
+        if bucket is not None:
+            await bucket.take()
+        return await self._send(verb, resource, method, path, query, orjson.dumps(body), content_type)
+
+    async def _send(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = JSON,
+    ) -> Object:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._once(verb, resource, method, path, query, body, content_type)
+            except _Unsent as error:
+                reason = Retryable(error.message)
+            except Retryable as error:
+                # A create that may have happened mustn't be sent again: its answer would be AlreadyExists.
+                if verb == "create" or error.after_seconds > LONGEST_WAIT:
+                    raise
+                reason = error
+            if attempt == ATTEMPTS:
+                raise reason
+            await self._sleep(max(reason.after_seconds, 0.2 * 2**attempt * self._jitter()))
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        content_type: str,
+    ) -> Object:
+        started, code = time.monotonic(), 0
+        try:
+            async with await self._request(method, path, query, body, content_type) as response:
+                code = response.status
+                content = await response.read()
+                if code >= 400:
+                    raise _failure(verb, response, content)
+                return _parsed(content)
+        except aiohttp.ClientConnectorError as error:
+            raise _Unsent(f"no connection to the API server: {error}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Retryable(f"no answer from the API server: {type(error).__name__} {error}") from error
+        finally:
+            self._observe(verb, resource.kind, code, time.monotonic() - started)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        content_type: str,
+    ) -> aiohttp.ClientResponse:
+        headers = {
+            "Accept": JSON,
+            "Content-Type": content_type,
+            "User-Agent": f"pointsman/{__version__}",
+        }
+        # Asked for each time: in a pod the token is renewed on disk.
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+        rest = self._api.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()
+        options: dict[str, Any] = {"proxy": rest.proxy} if rest.proxy else {}
+        if rest.configuration.tls_server_name:
+            options["server_hostname"] = rest.configuration.tls_server_name
+        session: aiohttp.ClientSession = rest.pool_manager
+        return await session.request(
+            method,
+            self._host + path,
+            params=query,
+            data=body,
+            headers=headers,
+            timeout=self._timeout,
+            **options,
+        )
+
+
+class _Expired(Retryable):
+    """The continue token of a paged list is too old."""
+
+
+class _Unsent(Retryable):
+    """No byte reached the server, so whatever it was may be sent again."""
+
+
+def path_of(resource: Resource, namespace: str | None, name: str | None) -> str:
+    """URL path of one object, or of the collection where `name` is None (of all namespaces: both None)."""
+    base = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.api_version}"
+    if resource.namespaced and namespace is not None:
+        base += f"/namespaces/{namespace}"
+    return f"{base}/{resource.plural}" + (f"/{name}" if name is not None else "")
+
+
+def _identity(obj: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
+    resource = RESOURCES.get(obj.get("kind", ""))
+    if resource is None or resource.api_version != obj.get("apiVersion"):
+        raise Invalid(f"{obj.get('apiVersion')}/{obj.get('kind')} is not a kind this operator writes")
+    metadata = obj["metadata"]
+    return resource, metadata.get("namespace"), metadata["name"]
+
+
+def _group_version(api_version: str) -> tuple[str, str]:
+    group, _, version = api_version.rpartition("/")
+    return group, version
+
+
+def _failure(verb: str, response: aiohttp.ClientResponse, content: bytes) -> Exception:
+    if response.status == 410 and verb == "list":
+        return _Expired("the list's continue token has expired")
+    try:
+        status = _parsed(content)
+    except Retryable:
+        status = {}
+    message = str(status.get("message") or f"{response.status} {response.reason}")
+    return failure_of(verb, response.status, status, message, response.headers.get("Retry-After", ""))
+
+
+def _parsed(content: bytes) -> Object:
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise Retryable(f"the API server's answer is no JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise Retryable("the API server's answer is no JSON object")
+    return answer
