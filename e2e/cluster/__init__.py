@@ -1,0 +1,1 @@
+"""The cluster to work on: a real Kubernetes for tests, e2e and the demo."""

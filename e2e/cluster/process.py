@@ -1,0 +1,108 @@
+"""Processes of an instance: started with a mark in their environment, found again and ended by it.
+
+The mark survives exec and is inherited by children, so a run that was killed half-way leaves nothing that the
+next one cannot find. A process without the mark is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MARK = "POINTSMAN_INSTANCE"
+PROC = Path("/proc")
+
+
+def environment(mark: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment of a component: none of the caller's proxies, kubeconfigs or certificates."""
+    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+    return {"PATH": path, "HOME": os.environ.get("HOME", "/"), MARK: mark, **(extra or {})}
+
+
+@dataclass(slots=True)
+class Component:
+    """A started process and where it logs."""
+
+    name: str
+    log: Path
+    popen: subprocess.Popen[bytes] = field(repr=False)
+
+    def exited(self) -> bool:
+        return self.popen.poll() is not None
+
+    def last_words(self, lines: int = 8) -> str:
+        """The end of its log, for messages about its failure."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+    def stop(self) -> None:
+        """Ends it at once; nothing a test cluster holds is worth a graceful stop."""
+        self.popen.kill()
+        self.popen.wait()
+
+
+def start(
+    name: str,
+    argv: Sequence[str | Path],
+    *,
+    mark: str,
+    log: Path,
+    tied: bool = False,
+    stdin: int | None = None,
+) -> Component:
+    """Starts a component in a session of its own, logging to `log`.
+
+    `tied`: the kernel ends it when the thread that started it ends, however that happens.
+    """
+    command = [str(part) for part in argv]
+    if tied and (setpriv := shutil.which("setpriv")):
+        command = [setpriv, "--pdeathsig", "KILL", *command]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment(mark),
+            start_new_session=True,
+        )
+    return Component(name, log, popen)
+
+
+def marked(mark: str, proc: Path = PROC) -> list[int]:
+    """The living processes that carry `mark`, this one left out."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for entry in proc.iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:  # gone meanwhile, or another user's
+            continue
+    return found
+
+
+def end_marked(mark: str, within_s: float = 20.0) -> list[int]:
+    """Kills every process with `mark` and waits for them to go; returns those still there after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while left := marked(mark):
+        if time.monotonic() > deadline:
+            return left
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.1)
+    return []

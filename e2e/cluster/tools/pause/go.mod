@@ -1,0 +1,3 @@
+module pointsman.dev/e2e/cluster/pause
+
+go 1.26.0
