@@ -22,7 +22,7 @@ from e2e.cluster.progress import remaining_s, say, spoken
 
 TOOLCHAIN = f"{GO_RELEASE}.8"
 DISK_NEEDED_GIB = 6
-"""Sources, Go's own build cache and the commands; what a cold build of everything was seen to take, and some."""
+"""Sources, Go's own build cache and the commands: what a cold build of everything takes, and some."""
 REPORT_EVERY_S = 15.0
 
 
@@ -51,7 +51,7 @@ def ensure(parts: Sequence[Part], cache: Path) -> dict[str, Path]:
 
 
 def kubernetes_module_folder(version: str, cache: Path) -> Path:
-    """A folder whose go.mod builds Kubernetes `version`: the committed one, or one made here for another release."""
+    """A folder whose go.mod builds Kubernetes `version`: the committed one, or one made here for another."""
     committed = TOOLS / "kubernetes"
     if version == default_kubernetes_version((committed / "go.mod").read_text()):
         return committed
@@ -69,8 +69,7 @@ def go_environment(folder: Path, environ: Mapping[str, str] = os.environ) -> dic
     """
     if not shutil.which("go"):
         raise ClusterError(
-            f"Go {GO_RELEASE.removeprefix('go')} is needed to build the bare cluster, and `go` is not on PATH. "
-            + OTHER_WAYS
+            f"Go {GO_RELEASE[2:]} is needed to build the bare cluster, and `go` is not on PATH. " + OTHER_WAYS
         )
     plain = {**environ, "CGO_ENABLED": "0", "GOWORK": "off"}
     seen = _go_version(folder, plain)
@@ -80,7 +79,7 @@ def go_environment(folder: Path, environ: Mapping[str, str] = os.environ) -> dic
     if _go_version(folder, chosen).startswith(GO_RELEASE):
         return chosen
     raise ClusterError(
-        f"Go {GO_RELEASE.removeprefix('go')} is needed to build the bare cluster; `go` here is {seen or 'unusable'}, "
+        f"Go {GO_RELEASE[2:]} is needed to build the bare cluster; `go` here is {seen or 'unusable'}, "
         f"and {TOOLCHAIN} could not be had as a toolchain. " + OTHER_WAYS
     )
 
@@ -184,9 +183,8 @@ def _compile(part: Part, target: Path, environ: Mapping[str, str]) -> None:
     packages = list(part.packages.values())
     cores = os.cpu_count() or 1
     watch = _Watch(part.title, _stale_packages(part, environ), cores)
-    say(
-        f"  building {part.title}: {watch.total} packages, about {spoken(remaining_s(0, watch.total, 0, cores))}"
-    )
+    estimate = spoken(remaining_s(0, watch.total, 0, cores))
+    say(f"  building {part.title}: {watch.total} packages, about {estimate}")
     command = ["go", "build", "-v", "-p", str(cores), "-trimpath", "-ldflags", part.link_flags]
     with subprocess.Popen(
         [*command, "-o", f"{target}{os.sep}", *packages],

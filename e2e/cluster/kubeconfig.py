@@ -1,4 +1,4 @@
-"""Kubeconfig files: one for each component, and the one people are handed. Pure but for reading and writing files."""
+"""Kubeconfig files: one for each component, and the one people are handed. Knows files, and no cluster."""
 
 from __future__ import annotations
 

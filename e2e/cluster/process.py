@@ -94,7 +94,7 @@ def marked(mark: str, proc: Path = PROC) -> list[int]:
 
 
 def end_marked(mark: str, within_s: float = 20.0) -> list[int]:
-    """Kills every process with `mark` and waits for them to go; returns those still there after `within_s`."""
+    """Kills every process with `mark` and waits for them; returns those still there after `within_s`."""
     deadline = time.monotonic() + within_s
     while left := marked(mark):
         if time.monotonic() > deadline:
