@@ -1,0 +1,68 @@
+"""Which fields make a new revision, and which take effect on the one that runs.
+
+A revision's name is a hash of what the user declared, never of what was rendered from it, so that upgrading
+the operator restarts nothing. `declared` is what is hashed; the table decides what belongs to it. A test
+compares it with the types, so a new field can't be forgotten here.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from pointsman.api import quantity
+from pointsman.api.common import without_empty
+from pointsman.api.model import ModelSpec
+from pointsman.api.service import ServiceSpec
+
+
+class Part(Enum):
+    """What a change of a field does."""
+
+    HASHED = "makes a new revision"
+    LIVE = "takes effect at once"
+    RESOLVED = "is replaced by what it names, a change of which makes a new revision"
+
+
+REVISION_FIELDS: Final[dict[str, Part]] = {
+    "drainSeconds": Part.HASHED,
+    "engine": Part.HASHED,
+    "hardware": Part.HASHED,
+    "model": Part.HASHED,
+    "modelNames": Part.LIVE,
+    "modelRef": Part.RESOLVED,
+    "parallelism": Part.HASHED,
+    "paused": Part.LIVE,
+    "pod": Part.HASHED,
+    "replicas": Part.LIVE,
+    "restartedAt": Part.HASHED,
+    "rollout": Part.LIVE,
+    "routerRef": Part.LIVE,
+}
+"""By wire name below spec; a row holds for everything below its field."""
+
+
+def declared(spec: ServiceSpec, model: ModelSpec) -> dict[str, Any]:
+    """What a revision's name is a hash of: every hashed field that was given, as the wire has it.
+
+    `model` is the inline model or the one that modelRef names: moving it from one to the other changes
+    nothing. What is unset or at the API's default is left out, and quantities are brought to one form.
+    """
+    fields = {**_given(spec), "model": _given(model)}
+    hashed = {name: value for name, value in fields.items() if REVISION_FIELDS[name] is Part.HASHED}
+    return {name: _one_form(value, (name,)) for name, value in sorted(hashed.items())}
+
+
+def _given(model: BaseModel) -> dict[str, Any]:
+    given: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {name: value for name, value in without_empty(given).items()}
+
+
+def _one_form(value: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {key: _one_form(item, (*path, key)) for key, item in value.items()}
+    if path[:2] == ("hardware", "resources") or path == ("model", "storage", "size"):
+        return quantity.canonical(value)
+    return value

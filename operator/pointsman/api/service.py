@@ -1,0 +1,180 @@
+"""LLMService: one model, served under one or more names.
+
+The spec alone; what the operator reports is in `service_status`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field
+
+from pointsman.api.common import (
+    LABEL_KEY,
+    LABEL_KEY_MESSAGE,
+    TIMESTAMP,
+    Base,
+    Bool,
+    Int,
+    LabelValue,
+    LocalRef,
+    ObjectMeta,
+)
+from pointsman.api.engine import Engine
+from pointsman.api.hardware import Hardware, Parallelism
+from pointsman.api.model import ModelSpec
+from pointsman.api.names import API_VERSION
+from pointsman.api.schema import API_DEFAULT, ListMap, ListSet, Matches, Rule, keys_avoid, keys_match
+from pointsman.api.service_status import ServiceStatus
+
+RESERVED_METADATA: Final = (
+    r"([a-z0-9.-]*\.)?(pointsman\.dev|kubernetes\.io|k8s\.io|argoproj\.io|fluxcd\.io|helm\.sh)/.*"
+    r"|pod-template-hash|controller-revision-hash"
+)
+"""Labels and annotations that pods mustn't be given: ours, Kubernetes' own, and those by which GitOps tools
+recognise what they manage."""
+RESERVED_METADATA_MESSAGE: Final = (
+    "pod.{field} must not use keys of pointsman.dev, kubernetes.io, k8s.io or of a GitOps tool"
+)
+
+ModelName = Annotated[
+    str,
+    Field(min_length=1, max_length=128),
+    Matches(
+        r"[A-Za-z0-9]([-A-Za-z0-9._:/@+]*[A-Za-z0-9])?",
+        "must be a model name: letters, digits and -._:/@+ between them",
+    ),
+]
+
+
+class Strategy(StrEnum):
+    """How a new revision takes the place of the old one."""
+
+    SURGE = "Surge"
+    RECREATE = "Recreate"
+
+
+class Rollout(Base):
+    """How a change is rolled out."""
+
+    strategy: Strategy = Field(default=Strategy.SURGE, json_schema_extra={API_DEFAULT: True})
+    """Surge: the new revision comes up beside the old one, takes the traffic, then the old one drains; needs
+    room for both. Recreate: the old one drains and goes first; needs no spare accelerator, and nobody is served
+    in between."""
+
+
+class PodOverlay(Base):
+    """What is added to the engine's pods."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        keys_match("labels", "labels", LABEL_KEY, f"each key of pod.labels {LABEL_KEY_MESSAGE}"),
+        keys_avoid("labels", "labels", RESERVED_METADATA, RESERVED_METADATA_MESSAGE.format(field="labels")),
+        keys_match(
+            "annotations", "annotations", LABEL_KEY, f"each key of pod.annotations {LABEL_KEY_MESSAGE}"
+        ),
+        keys_avoid(
+            "annotations",
+            "annotations",
+            RESERVED_METADATA,
+            RESERVED_METADATA_MESSAGE.format(field="annotations"),
+        ),
+    )
+
+    labels: Annotated[dict[str, LabelValue], Field(max_length=16)] | None = None
+    """Further labels of the pods."""
+    annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=16)] | None = (
+        None
+    )
+    """Further annotations of the pods."""
+    image_pull_secrets: Annotated[tuple[LocalRef, ...], Field(max_length=8), ListMap("name")] | None = None
+    """Secrets with which nodes pull the engine's image."""
+
+
+def _accelerators(spec: ServiceSpec) -> int:
+    hardware = spec.hardware
+    return hardware.accelerator.count if hardware and hardware.accelerator else 1
+
+
+class ServiceSpec(Base):
+    """What is to be served, on what, and how it changes."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="has(self.model) != has(self.modelRef)",
+            holds=lambda spec: (spec.model is None) != (spec.model_ref is None),
+            message="give exactly one of spec.model (inline) and spec.modelRef (an LLMModel)",
+        ),
+        Rule(
+            cel=(
+                "!has(self.parallelism) || "
+                "(has(self.parallelism.tensor) ? self.parallelism.tensor : 1) * "
+                "(has(self.parallelism.pipeline) ? self.parallelism.pipeline : 1) * "
+                "(has(self.parallelism.data) ? self.parallelism.data : 1) == "
+                "(has(self.hardware) && has(self.hardware.accelerator) ? self.hardware.accelerator.count : 1)"
+            ),
+            holds=lambda spec: (
+                spec.parallelism is None or spec.parallelism.accelerators == _accelerators(spec)
+            ),
+            message=(
+                "parallelism.tensor * pipeline * data must equal hardware.accelerator.count (1 without an "
+                "accelerator); leave parallelism out to have tensor follow the count"
+            ),
+            field="parallelism",
+        ),
+    )
+
+    model_ref: LocalRef | None = None
+    """LLMModel to serve. Give this or model."""
+    model: ModelSpec | None = None
+    """Model to serve, written inline; the same as an LLMModel's spec. Give this or modelRef."""
+    model_names: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=16), ListSet()] | None = None
+    """What clients send as `model`. Unset: the object's own name. A name that an older LLMService of the same
+    router has claimed stays there. Changing names restarts nothing."""
+    replicas: Annotated[Int, Field(ge=0, le=1000)] | None = None
+    """How many engine pods. Unset: 1. Zero stops them all and keeps everything else. `kubectl scale` and
+    HorizontalPodAutoscalers write here."""
+    hardware: Hardware | None = None
+    """What each engine pod runs on."""
+    parallelism: Parallelism | None = None
+    """How the model is spread over a pod's accelerators. Unset: tensor parallel over all of them."""
+    engine: Engine | None = None
+    """The program that runs the model, and how it is told to."""
+    router_ref: LocalRef | None = None
+    """LLMRouter that stands in front. Unset: the namespace's router named `default`, made when it is missing."""
+    rollout: Rollout | None = None
+    """How a change is rolled out. Unset: Surge."""
+    drain_seconds: Annotated[Int, Field(ge=0, le=86_400)] | None = None
+    """How many seconds a pod that goes away may take to finish its requests; what is left then is cut and
+    counted. Unset: 300."""
+    restarted_at: (
+        Annotated[
+            str,
+            Field(max_length=40),
+            Matches(TIMESTAMP, "must be a time such as 2026-11-22T17:30:00Z"),
+        ]
+        | None
+    ) = None
+    """Time of a wanted restart (RFC 3339). Writing another one makes a new revision with nothing else changed."""
+    paused: Bool | None = None
+    """While true nothing is changed in the cluster for this service; its status is still kept up to date.
+    Unset: no."""
+    pod: PodOverlay | None = None
+    """What is added to the engine's pods."""
+
+    @property
+    def strategy(self) -> Strategy:
+        """The rollout's strategy, whether or not one was given."""
+        return self.rollout.strategy if self.rollout else Strategy.SURGE
+
+
+class LLMService(Base):
+    """A model served to OpenAI-compatible clients."""
+
+    api_version: str = API_VERSION
+    kind: str = "LLMService"
+    metadata: ObjectMeta
+    spec: ServiceSpec
+    """What is wanted."""
+    status: ServiceStatus = ServiceStatus()
+    """What is so, and why."""

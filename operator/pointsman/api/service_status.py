@@ -1,0 +1,107 @@
+"""What the operator reports about an LLMService.
+
+Everything here can be found out again, so losing it loses no intent; only `rollout` and `proof` hold what
+can't be observed, and they are written before what they lead to.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from pointsman.api.common import Addresses, Base, Conditions, Count, Generation, Int, Timestamp
+from pointsman.api.schema import ListAtomic, ListMap
+
+RevisionName = Annotated[str, Field(max_length=63)]
+
+
+class Step(StrEnum):
+    """How far a rollout is. Each step is left only when what it waits for was observed."""
+
+    STARTING = "Starting"
+    CAPACITY = "Capacity"
+    TRAFFIC = "Traffic"
+    DRAINING = "Draining"
+    STEADY = "Steady"
+
+
+class EngineStatus(Base):
+    """What the operator resolved for the newest revision when it was born."""
+
+    image: Annotated[str, Field(max_length=512)] | None = None
+    """Image that its engines run."""
+    commit: Annotated[str, Field(max_length=64)] | None = None
+    """Commit of the model's repository, for hf:// sources."""
+    arguments: Annotated[
+        tuple[Annotated[str, Field(max_length=4352)], ...], Field(max_length=128), ListAtomic()
+    ] = ()
+    """Arguments that its engines were given."""
+
+
+class Traffic(Base):
+    """A revision's share of requests."""
+
+    revision: RevisionName
+    """Name of the revision."""
+    weight: Annotated[Int, Field(ge=0, le=100)]
+    """Percent of requests; all revisions together have 100."""
+
+
+class RolloutStatus(Base):
+    """How far the change from one revision to the next is."""
+
+    stable: RevisionName | None = None
+    """Revision that serves, or served last."""
+    candidate: RevisionName | None = None
+    """Revision that is to take its place."""
+    step: Step | None = None
+    """Starting: the candidate is being resolved. Capacity: its engines come up. Traffic: routers take it over.
+    Draining: the old revision finishes its requests. Steady: no change is on its way."""
+    step_started_at: Timestamp | None = None
+    """When the step began."""
+    generation: Generation = 0
+    """metadata.generation that the traffic was decided for."""
+    traffic: Annotated[tuple[Traffic, ...], Field(max_length=4), ListMap("revision")] = ()
+    """How requests are divided."""
+    failed: Annotated[tuple[RevisionName, ...], Field(max_length=10), ListAtomic()] = ()
+    """Revisions that were given up, the newest last; none is tried again without a change."""
+
+
+class ProofStatus(Base):
+    """The last request through the router that proved a generation; kept until something it depends on changes."""
+
+    generation: Generation
+    """metadata.generation that answered."""
+    hash: Annotated[str, Field(max_length=64)]
+    """Hash of the service's router configuration that answered."""
+    variant: RevisionName
+    """Revision that answered."""
+    kind: Annotated[str, Field(max_length=32)]
+    """What was asked: chat, completion, embedding, score or transcription."""
+
+
+class ServiceStatus(Base):
+    """What is so, and why."""
+
+    observed_generation: Generation = 0
+    """metadata.generation this status was written for; smaller than metadata.generation: not looked at yet."""
+    conditions: Conditions = ()
+    """What is so, and why; see docs/conditions.md. Ready is the one to wait for."""
+    model: Annotated[str, Field(max_length=512)] | None = None
+    """URI of the model that is served."""
+    replicas: Count = 0
+    """Engine pods there are, of every revision."""
+    ready_replicas: Count = 0
+    """Engine pods that take requests, of every revision."""
+    selector: Annotated[str, Field(max_length=512)] | None = None
+    """Label selector of the engine pods, for autoscalers."""
+    addresses: Addresses = ()
+    """Where to point a client."""
+    engine: EngineStatus | None = None
+    """What was resolved for the newest revision."""
+    rollout: RolloutStatus | None = None
+    """How far a change is."""
+    proof: ProofStatus | None = None
+    """The last request that proved a generation."""
