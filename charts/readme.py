@@ -19,8 +19,8 @@ CHART = Path(__file__).resolve().parent / "pointsman"
 HEAD = """# The pointsman chart
 
 Installs the operator: its CustomResourceDefinitions, its Deployment, what it may do (RBAC) and whom it may
-talk to (NetworkPolicy). It needs Kubernetes 1.34 or newer, and the images in a registry from which the cluster
-can pull (`make images REGISTRY=…`).
+talk to (NetworkPolicy). It needs Kubernetes 1.34 or newer, and the images in a registry that the cluster
+can pull from (`make images REGISTRY=…`).
 
 ```sh
 helm install pointsman charts/pointsman --namespace pointsman-system --create-namespace \\
