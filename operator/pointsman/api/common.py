@@ -54,7 +54,7 @@ class Base(BaseModel):
 
 
 def without_empty(value: Any) -> Any:
-    """A JSON value without empty lists and maps, which mean nothing and yet count as a change to the server."""
+    """A JSON value without empty lists and maps, which mean nothing but count as a change."""
     if isinstance(value, dict):
         pruned = {key: without_empty(item) for key, item in value.items()}
         return {key: item for key, item in pruned.items() if item not in ({}, [])}
@@ -68,6 +68,8 @@ def _quantity_text(value: object) -> object:
         return str(value)
     return value
 
+
+_QUANTITY_CEL = cel_string(f"^{quantity.PATTERN}$")
 
 Int = Annotated[int, Field(strict=True)]
 """An integer that is one on the wire; "5" and 5.0 are refused, as the API server does."""
@@ -105,7 +107,7 @@ Quantity = Annotated[
             "minimum": 0,
             VALIDATIONS: [
                 {
-                    "rule": f"type(self) == int || string(self).matches({cel_string('^' + quantity.PATTERN + '$')})",
+                    "rule": f"type(self) == int || string(self).matches({_QUANTITY_CEL})",
                     "message": QUANTITY_MESSAGE,
                 }
             ],

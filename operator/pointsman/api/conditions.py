@@ -122,9 +122,9 @@ REASONS: Final[dict[Reason, str]] = {
         "older one. The message names the field; edit it."
     ),
     Reason.RESOLVED: "Everything that is referred to was found.",
-    Reason.REFERENCE_NOT_FOUND: "A named object doesn't exist in this namespace. Create it or correct the name.",
-    Reason.RESOLVING_MODEL: "The model's repository is being asked for its commit, sizes and configuration.",
-    Reason.MODEL_RESOLVED: "The model's commit, sizes and configuration are known and frozen in the revision.",
+    Reason.REFERENCE_NOT_FOUND: "A named object isn't in this namespace. Create it or correct the name.",
+    Reason.RESOLVING_MODEL: "The model's repository is being asked for commit, sizes and configuration.",
+    Reason.MODEL_RESOLVED: "The model's commit, sizes and configuration are known and frozen.",
     Reason.WEIGHTS_NOT_FOUND: (
         "The model's source has no such repository, revision, claim or path, or holds no weights. "
         "Check source.uri and source.revision."
@@ -153,16 +153,16 @@ REASONS: Final[dict[Reason, str]] = {
     ),
     Reason.QUOTA_EXCEEDED: "The namespace's ResourceQuota refuses the pods. Raise it or ask for less.",
     Reason.WAITING_FOR_CAPACITY: (
-        "The new revision waits for room while the old one serves. It needs accelerators beside those in use; "
-        "rollout.strategy Recreate does without, with a gap."
+        "The new revision waits for room while the old one serves: it needs accelerators beside those in "
+        "use; rollout.strategy Recreate does without, with a gap."
     ),
     Reason.HEALTHY: "The engines run and answer.",
     Reason.ENGINE_STARTING: "Engines are downloading or loading weights; status.engine has the figures.",
     Reason.ENGINE_CRASH_LOOPING: "The engine ends again and again. The message has its last words.",
     Reason.ENGINE_FAILED: "The engine ended with an error. The message has its root cause.",
     Reason.OUT_OF_MEMORY: (
-        "The engine ran out of host or device memory. Raise resources.limits.memory, lower engine.maxModelLen "
-        "or engine.gpuMemoryUtilization, or use more accelerators."
+        "The engine ran out of host or device memory. Raise resources.limits.memory, lower "
+        "engine.maxModelLen or engine.gpuMemoryUtilization, or use more accelerators."
     ),
     Reason.IMAGE_PULL_FAILED: (
         "A node can't pull the engine's image. Check its name, the registry and pod.imagePullSecrets."
@@ -180,7 +180,9 @@ REASONS: Final[dict[Reason, str]] = {
         "This router was made because services named none: ClusterIP, open to its namespace, no identity. "
         "Declare an LLMRouter of this name to own it."
     ),
-    Reason.PROBE_FAILED: "A request through the router wasn't answered by this generation. The message says how it failed.",
+    Reason.PROBE_FAILED: (
+        "A request through the router wasn't answered by this generation. The message says how it failed."
+    ),
     Reason.MODEL_NAME_CONFLICT: (
         "An older LLMService of the same router already claims one of the model names. Choose another in "
         "spec.modelNames."
@@ -189,9 +191,12 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.COMPLETE: "The declared revision has all the traffic.",
     Reason.ROLLOUT_IN_PROGRESS: "A new revision is on its way; status.rollout.step says how far.",
     Reason.RECREATE_GAP: (
-        "rollout.strategy Recreate: the old revision has stopped and the new one isn't ready. Nobody is served."
+        "With rollout.strategy Recreate the old revision has stopped, and the new one isn't ready: "
+        "nobody is served."
     ),
-    Reason.CANDIDATE_FAILING: "The new revision doesn't come up; the old one keeps serving. EngineHealthy says why.",
+    Reason.CANDIDATE_FAILING: (
+        "The new revision doesn't come up; the old one keeps serving. EngineHealthy says why."
+    ),
     Reason.OBJECT_NOT_OWNED: (
         "An object of the name we need exists and isn't ours. It is left alone; rename or delete it."
     ),

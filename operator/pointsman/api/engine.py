@@ -1,68 +1,18 @@
-"""The engine of a service: which one, how it is told to run, and what it may not be told.
+"""The engine of a service: which one, and how it is told to run.
 
-`engine.args` and `engine.env` are privilege: an argument can open a port, import a module or read a path.
-vLLM's parser takes abbreviations, so a name is refused when it is a prefix of a reserved one or begins with
-one; underscores, which it takes for dashes, are refused by the pattern. The engine's entrypoint parses the
-result again with the engine's own parser.
+What it may not be told stands in `reserved`. Nothing here knows how arguments are rendered.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from pointsman.api.common import Base, Int
-from pointsman.api.schema import API_DEFAULT, Matches, Rule, cel_list, keys_avoid, keys_match
-
-OWN_FIELDS: Final[dict[str, str]] = {
-    "data-parallel": "parallelism.data",
-    "dtype": "engine.dtype",
-    "enable-auto-tool-choice": "model.defaults.toolCallParser",
-    "enable-expert-parallel": "parallelism.expert",
-    "gpu-memory-utilization": "engine.gpuMemoryUtilization",
-    "max-model-len": "engine.maxModelLen",
-    "model": "model.source.uri",
-    "pipeline-parallel-size": "parallelism.pipeline",
-    "quantization": "engine.quantization",
-    "reasoning-parser": "model.defaults.reasoningParser",
-    "revision": "model.source.revision",
-    "served-model-name": "modelNames",
-    "tensor-parallel-size": "parallelism.tensor",
-    "tool-call-parser": "model.defaults.toolCallParser",
-    "trust-remote-code": "model.defaults.trustRemoteCode",
-}
-"""Arguments that a field of ours sets, and which."""
-
-RESERVED_ARGS: Final[tuple[str, ...]] = tuple(
-    sorted(
-        {
-            *OWN_FIELDS,
-            "api-key",
-            "config",
-            "host",
-            "middleware",
-            "port",
-            "root-path",
-            "ssl",
-            "uds",
-            "allowed-local-media-path",
-            "worker",
-            "logits-processors",
-            "tool-parser-plugin",
-        }
-    )
-)
-"""Arguments that nobody may give: what Pointsman sets itself, what would move the engine's door, and what
-loads code or reads files by name."""
-
-RESERVED_ENV: Final[tuple[str, ...]] = (
-    "POINTSMAN_",
-    "LD_",
-    "PYTHON",
-)
-"""Beginnings of environment variables that nobody may set."""
+from pointsman.api.reserved import ARGS_RULE, ENV_PATTERN
+from pointsman.api.schema import API_DEFAULT, Matches, Rule, keys_avoid, keys_match
 
 
 class EngineType(StrEnum):
@@ -82,11 +32,6 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
 
 
-def reserved(name: str) -> bool:
-    """Whether the engine's parser might take this argument for a reserved one."""
-    return any(name.startswith(word) or word.startswith(name) for word in RESERVED_ARGS)
-
-
 class Engine(Base):
     """The program that runs the model, and how it is told to."""
 
@@ -101,8 +46,8 @@ class Engine(Base):
             "args",
             "args",
             r"[a-z][a-z0-9]*(-[a-z0-9]+)*",
-            "each name in engine.args must be an engine argument's long name in lower case with single dashes "
-            "and none in front, such as max-num-seqs",
+            "each name in engine.args must be an engine argument's long name in lower case, with single "
+            "dashes and none in front, such as max-num-seqs",
         ),
         keys_avoid(
             "args",
@@ -110,20 +55,7 @@ class Engine(Base):
             r"no-.*",
             'engine.args takes a switch by its plain name: write name: "false" instead of no-name',
         ),
-        Rule(
-            cel=(
-                f"!has(self.args) || !self.args.exists(name, {cel_list(RESERVED_ARGS)}"
-                ".exists(word, name.startsWith(word) || word.startsWith(name)))"
-            ),
-            holds=lambda engine: not any(reserved(name) for name in engine.args or {}),
-            message=(
-                "engine.args must not set what Pointsman sets itself, opens a way in, or loads code or files; nor "
-                "a name that the engine's parser might take for such. Use the field for it, such as "
-                "engine.maxModelLen, engine.dtype, parallelism or model.defaults; docs/reference/api.md lists "
-                "the reserved names"
-            ),
-            field="args",
-        ),
+        ARGS_RULE,
         keys_match(
             "env",
             "env",
@@ -133,9 +65,9 @@ class Engine(Base):
         keys_avoid(
             "env",
             "env",
-            f"({'|'.join(RESERVED_ENV)}).*",
+            ENV_PATTERN,
             "engine.env must not set what Pointsman sets itself, tokens, or what loads code or files; "
-            "docs/reference/api.md lists the reserved beginnings",
+            "docs/reference/api.md lists the reserved names",
         ),
     )
 
@@ -183,7 +115,7 @@ class Engine(Base):
     gpu_memory_utilization: Annotated[Int, Field(ge=1, le=100)] | None = None
     """Percent of each accelerator's memory that the engine may use, weights and cache together."""
     args: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] | None = None
-    """Further arguments, by long name without the leading dashes: {max-num-seqs: "64"}. A switch takes "true" or
-    "false". Changing one makes a new revision."""
+    """Further arguments, by long name without the leading dashes: {max-num-seqs: "64"}. A switch takes
+    "true" or "false". Changing one makes a new revision."""
     env: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] | None = None
     """Further environment variables. Never put secrets here: everyone who may read the object reads them."""

@@ -47,8 +47,9 @@ class Resources(Base):
         keys_match("limits", "limits", HOST_RESOURCES, HOST_RESOURCES_MESSAGE.format(field="limits")),
         Rule(
             cel=(
-                "!has(self.requests) || !has(self.limits) || self.requests.all(name, !(name in self.limits) || "
-                "quantity(string(self.requests[name])).compareTo(quantity(string(self.limits[name]))) <= 0)"
+                "!has(self.requests) || !has(self.limits) || self.requests.all(name, "
+                "!(name in self.limits) || quantity(string(self.requests[name]))"
+                ".compareTo(quantity(string(self.limits[name]))) <= 0)"
             ),
             holds=_requests_fit,
             message="requests must not exceed limits: raise the limit or lower the request",
@@ -73,8 +74,8 @@ class Accelerator(Base):
             "must be an extended resource with its domain, such as nvidia.com/gpu or nvidia.com/mig-3g.40gb",
         ),
     ]
-    """Extended resource as the device plugin advertises it, such as nvidia.com/gpu. A MIG slice has a resource
-    name of its own. For a resource Pointsman has no image for, set engine.image."""
+    """Extended resource as the device plugin advertises it, such as nvidia.com/gpu. A MIG slice has a
+    resource name of its own. For a resource Pointsman has no image for, set engine.image."""
     count: Annotated[Int, Field(ge=1, le=64)]
     """How many each pod gets."""
 
@@ -126,8 +127,8 @@ class Hardware(Base):
     accelerator: Accelerator | None = None
     """Accelerators of each pod. Unset: the model runs on the CPU."""
     resources: Resources | None = None
-    """CPU, memory and ephemeral storage of each pod's engine. Unset: what the operator resolves when a revision
-    is born."""
+    """CPU, memory and ephemeral storage of each pod's engine. Unset: what the operator resolves when a
+    revision is born."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] | None = None
     """Labels that a node must have."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16), ListAtomic()] | None = None
@@ -142,8 +143,8 @@ class Parallelism(Base):
     """How one model is spread over the accelerators of a pod."""
 
     tensor: Annotated[Int, Field(ge=1, le=64)] | None = None
-    """Accelerators that share each layer. Unset: with parallelism left out altogether, hardware.accelerator.count;
-    otherwise 1."""
+    """Accelerators that share each layer. Unset: 1, but hardware.accelerator.count where
+    parallelism is left out altogether."""
     pipeline: Annotated[Int, Field(ge=1, le=64)] | None = None
     """Stages that the layers are divided into, one after the other. Unset: 1."""
     data: Annotated[Int, Field(ge=1, le=64)] | None = None

@@ -151,5 +151,5 @@ def router_name(router: str) -> str:
 
 
 def router_admin_name(router: str) -> str:
-    """Name of the headless Service whose EndpointSlices tell the operator where each router's admin port is."""
+    """Name of the headless Service whose EndpointSlices tell where each router's admin port is."""
     return f"{router}-router-admin"

@@ -57,7 +57,7 @@ def declared(spec: ServiceSpec, model: ModelSpec) -> dict[str, Any]:
 
 def _given(model: BaseModel) -> dict[str, Any]:
     given: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return {name: value for name, value in without_empty(given).items()}
+    return dict(without_empty(given))
 
 
 def _one_form(value: Any, path: tuple[str, ...]) -> Any:

@@ -111,8 +111,8 @@ class RouterSpec(Base):
                 spec.service is None or spec.service.type == "ClusterIP" or spec.allowed_peers is not None
             ),
             message=(
-                "allowedPeers must say who may talk to a router whose service.type is NodePort or LoadBalancer; "
-                "0.0.0.0/0 admits everyone"
+                "allowedPeers must say who may talk to a router whose service.type is NodePort or "
+                "LoadBalancer; 0.0.0.0/0 admits everyone"
             ),
             field="allowed_peers",
         ),
@@ -132,7 +132,7 @@ class RouterStatus(Base):
     """What is so, and why."""
 
     observed_generation: Generation = 0
-    """metadata.generation this status was written for; smaller than metadata.generation: not looked at yet."""
+    """metadata.generation this status was written for; smaller than the current one: not looked at yet."""
     conditions: Conditions = ()
     """What is so, and why; see docs/conditions.md."""
     replicas: Count = 0

@@ -141,11 +141,6 @@ def cel_string(value: str) -> str:
     return f"'{escaped}'"
 
 
-def cel_list(values: tuple[str, ...]) -> str:
-    """A list of strings as a CEL literal."""
-    return "[" + ", ".join(cel_string(value) for value in values) + "]"
-
-
 def _unique(value: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
     if len(set(value)) != len(value):
         raise ValueError("items must be unique")

@@ -25,15 +25,10 @@ from pointsman.api.engine import Engine
 from pointsman.api.hardware import Hardware, Parallelism
 from pointsman.api.model import ModelSpec
 from pointsman.api.names import API_VERSION
+from pointsman.api.reserved import METADATA_PATTERN
 from pointsman.api.schema import API_DEFAULT, ListMap, ListSet, Matches, Rule, keys_avoid, keys_match
 from pointsman.api.service_status import ServiceStatus
 
-RESERVED_METADATA: Final = (
-    r"([a-z0-9.-]*\.)?(pointsman\.dev|kubernetes\.io|k8s\.io|argoproj\.io|fluxcd\.io|helm\.sh)/.*"
-    r"|pod-template-hash|controller-revision-hash"
-)
-"""Labels and annotations that pods mustn't be given: ours, Kubernetes' own, and those by which GitOps tools
-recognise what they manage."""
 RESERVED_METADATA_MESSAGE: Final = (
     "pod.{field} must not use keys of pointsman.dev, kubernetes.io, k8s.io or of a GitOps tool"
 )
@@ -60,8 +55,8 @@ class Rollout(Base):
 
     strategy: Strategy = Field(default=Strategy.SURGE, json_schema_extra={API_DEFAULT: True})
     """Surge: the new revision comes up beside the old one, takes the traffic, then the old one drains; needs
-    room for both. Recreate: the old one drains and goes first; needs no spare accelerator, and nobody is served
-    in between."""
+    room for both. Recreate: the old one drains and goes first; needs no spare accelerator, and nobody is
+    served in between."""
 
 
 class PodOverlay(Base):
@@ -69,14 +64,14 @@ class PodOverlay(Base):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         keys_match("labels", "labels", LABEL_KEY, f"each key of pod.labels {LABEL_KEY_MESSAGE}"),
-        keys_avoid("labels", "labels", RESERVED_METADATA, RESERVED_METADATA_MESSAGE.format(field="labels")),
+        keys_avoid("labels", "labels", METADATA_PATTERN, RESERVED_METADATA_MESSAGE.format(field="labels")),
         keys_match(
             "annotations", "annotations", LABEL_KEY, f"each key of pod.annotations {LABEL_KEY_MESSAGE}"
         ),
         keys_avoid(
             "annotations",
             "annotations",
-            RESERVED_METADATA,
+            METADATA_PATTERN,
             RESERVED_METADATA_MESSAGE.format(field="annotations"),
         ),
     )
@@ -141,7 +136,7 @@ class ServiceSpec(Base):
     engine: Engine | None = None
     """The program that runs the model, and how it is told to."""
     router_ref: LocalRef | None = None
-    """LLMRouter that stands in front. Unset: the namespace's router named `default`, made when it is missing."""
+    """LLMRouter that stands in front. Unset: the namespace's router `default`, made when it is missing."""
     rollout: Rollout | None = None
     """How a change is rolled out. Unset: Surge."""
     drain_seconds: Annotated[Int, Field(ge=0, le=86_400)] | None = None
@@ -155,7 +150,7 @@ class ServiceSpec(Base):
         ]
         | None
     ) = None
-    """Time of a wanted restart (RFC 3339). Writing another one makes a new revision with nothing else changed."""
+    """Time of a wanted restart (RFC 3339). Another time makes a new revision with nothing else changed."""
     paused: Bool | None = None
     """While true nothing is changed in the cluster for this service; its status is still kept up to date.
     Unset: no."""

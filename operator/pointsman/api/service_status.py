@@ -57,8 +57,8 @@ class RolloutStatus(Base):
     candidate: RevisionName | None = None
     """Revision that is to take its place."""
     step: Step | None = None
-    """Starting: the candidate is being resolved. Capacity: its engines come up. Traffic: routers take it over.
-    Draining: the old revision finishes its requests. Steady: no change is on its way."""
+    """Starting: the candidate is being resolved. Capacity: its engines come up. Traffic: routers take it
+    over. Draining: the old revision finishes its requests. Steady: no change is on its way."""
     step_started_at: Timestamp | None = None
     """When the step began."""
     generation: Generation = 0
@@ -70,7 +70,7 @@ class RolloutStatus(Base):
 
 
 class ProofStatus(Base):
-    """The last request through the router that proved a generation; kept until something it depends on changes."""
+    """The request through the router that proved a generation; kept until what it depends on changes."""
 
     generation: Generation
     """metadata.generation that answered."""
@@ -86,7 +86,7 @@ class ServiceStatus(Base):
     """What is so, and why."""
 
     observed_generation: Generation = 0
-    """metadata.generation this status was written for; smaller than metadata.generation: not looked at yet."""
+    """metadata.generation this status was written for; smaller than the current one: not looked at yet."""
     conditions: Conditions = ()
     """What is so, and why; see docs/conditions.md. Ready is the one to wait for."""
     model: Annotated[str, Field(max_length=512)] | None = None
