@@ -1,6 +1,7 @@
 """Which cluster belongs to this working tree: its name, its folders, its record.
 
-Everything that two checkouts on one machine must not share is derived from the hash of the tree's path.
+Everything that two checkouts on one machine must not share is derived from a hash of the tree's path (and of
+the cache folder's, so that a second cache is a second world).
 Knows folders and names only; nothing here starts, stops or builds anything.
 """
 
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +44,7 @@ class Instance:
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(str(self.tree).encode()).hexdigest()
+        return hashlib.sha256(f"{self.tree}\0{self.cache}".encode()).hexdigest()
 
     @property
     def name(self) -> str:
@@ -84,12 +85,13 @@ class Record:
     kubernetes: str
     kubectl: str
     tree: str
+    url: str = ""
+    """Where the bare cluster's API server is reached on this machine's loopback."""
+    ctr: str = ""
+    """The bare node's containerd client."""
     up: bool = False
     init_pid: int = 0
     """Process 1 of the bare node's namespaces, as the machine numbers it; 0 without a node."""
-
-    def finished(self) -> Record:
-        return replace(self, up=True)
 
 
 def write_record(instance: Instance, record: Record) -> None:

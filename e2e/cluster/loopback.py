@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.cluster import certificates, control_plane, gobuild, kubeconfig, ports, process
+from e2e.cluster import components, credentials, gobuild, ports, process
 from e2e.cluster.api import Api, wait
-from e2e.cluster.control_plane import FIRST_SERVICE_ADDRESS, LOOPBACK, Place
+from e2e.cluster.components import Place
 from e2e.cluster.instance import ClusterError, Instance, this_instance
 from e2e.cluster.kubectl import Kubectl
 from e2e.cluster.parts import control_plane_parts, kubernetes_version
@@ -74,17 +74,17 @@ class ControlPlane:
 
     def start(self) -> None:
         """Starts the components and returns when the API server is ready, ClusterError otherwise."""
-        self._start("etcd", control_plane.etcd(self.place))
+        self._start("etcd", components.etcd(self.place))
         self.start_api_server()
         if self.has_controllers:
-            self._start("kube-controller-manager", control_plane.controller_manager(self.place))
+            self._start("kube-controller-manager", components.controller_manager(self.place))
         wait_for_default_account(
             Api(self.url, self.pki), creating=not self.has_controllers, kubectl=self.kubectl
         )
 
     def start_api_server(self) -> None:
         """Starts the API server and returns when it is ready; also after `stop_api_server`."""
-        server = self._start("kube-apiserver", control_plane.api_server(self.place))
+        server = self._start("kube-apiserver", components.api_server(self.place))
         api = Api(self.url, self.pki)
 
         def ready() -> bool:
@@ -105,7 +105,7 @@ class ControlPlane:
             component.stop()
 
     def _start(self, name: str, arguments: list[str]) -> Component:
-        argv = [self._commands[name], *arguments]
+        argv = [str(self._commands[name]), *arguments]
         started = process.start(name, argv, mark=self.mark, log=self.logs / f"{name}.log", tied=self.tied)
         self._components[name] = started
         return started
@@ -117,15 +117,6 @@ def wait_for_default_account(api: Api, *, creating: bool, kubectl: Kubectl) -> N
         kubectl.run("create", "serviceaccount", "default", "--namespace=default")
     path = "/api/v1/namespaces/default/serviceaccounts/default"
     wait("the service account `default`", lambda: api.get(path) is not None, READY_WITHIN_S)
-
-
-def prepare(place: Place, name: str) -> None:
-    """Certificates and kubeconfigs of a control plane at `place`, whose node would be called `name`."""
-    addresses = (LOOPBACK, "::1", FIRST_SERVICE_ADDRESS, place.advertised)
-    certificates.make_all(place.pki, certificates.leaves(name, addresses))
-    for client in ("controller-manager", "scheduler", "kubelet", "kube-proxy", "dns", "admin"):
-        content = kubeconfig.render(name, place.url, place.pki, client)
-        kubeconfig.write(place.pki / f"{client}.kubeconfig", content)
 
 
 def launch(
@@ -140,7 +131,7 @@ def launch(
     """Starts a control plane with its state in `folder`; whatever fails takes the rest down again."""
     programs = commands(instance, environ)
     place = Place(folder, ports.choose(mark))
-    prepare(place, instance.name)
+    credentials.prepare(place, instance.name)
     config = place.pki / "admin.kubeconfig"
     plane = ControlPlane(place, config, Kubectl(programs["kubectl"], config), logs, mark, tied, programs)
     try:
