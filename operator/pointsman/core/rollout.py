@@ -1,0 +1,136 @@
+"""Which revision serves, and what has to happen before another one may: a pure state machine.
+
+`step(state, observation) -> state`. The state keeps only what can't be observed again (which revision is
+stable, which is the candidate, how far the change has come); everything else is looked at in each pass.
+Make before break takes three observed passes: capacity (the candidate is ready in every router's eyes),
+traffic (every router acknowledges the new weights), removal. With Recreate the old revision leaves first,
+and the gap is a step of its own, so that status can name it.
+
+This module knows neither Kubernetes objects nor routers; it is told names and facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pointsman.api.service import Strategy
+from pointsman.api.service_status import Step
+
+Traffic = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a rollout remembers, kept in `status.rollout`. Empty names mean: none."""
+
+    stable: str = ""
+    candidate: str = ""
+    step: Step = Step.STEADY
+    since: datetime | None = None
+    """When the current step began; None before the first."""
+    traffic: Traffic = ()
+    """(revision, weight in percent) of every variant routers should know, the weights summing to 100 or 0."""
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """The revisions this state needs, the stable one first."""
+        return tuple(name for name in (self.stable, self.candidate) if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one pass saw that matters to a rollout."""
+
+    target: str
+    """Revision the spec asks for; empty while its inputs can't be resolved (then nothing moves)."""
+    ready: frozenset[str] = frozenset()
+    """Revisions with all the capacity asked for, ready in the eyes of every router."""
+    present: frozenset[str] = frozenset()
+    """Revisions of which a Deployment, or a pod still leaving, exists."""
+    leaving: frozenset[str] = frozenset()
+    """Those of `present` that are being deleted already."""
+    acknowledged: bool = False
+    """Every live router runs exactly the configuration that follows from the current state."""
+    strategy: Strategy = Strategy.SURGE
+
+
+def step(state: State, seen: Observation, now: datetime) -> State:
+    """The state after this pass. Total: any state and any observation give a state.
+
+    One transition a pass, since each one rests on an observation of the one before.
+    """
+    aimed = _aim(state, seen)
+    moved = _advance(aimed, seen) if aimed == state else aimed
+    moved = replace(moved, traffic=_traffic(moved))
+    if (moved.step, moved.stable, moved.candidate) == (state.step, state.stable, state.candidate):
+        return replace(moved, since=state.since)
+    return replace(moved, since=now)
+
+
+def recover(tracks: Mapping[str, str]) -> State:
+    """The state that the labels of Deployments tell, for when status was lost.
+
+    `tracks` maps a revision's name to what its Deployment is labelled: `stable` or `candidate`.
+    """
+    stable = next((name for name, track in sorted(tracks.items()) if track == "stable"), "")
+    candidate = next((name for name, track in sorted(tracks.items()) if track == "candidate"), "")
+    if candidate:
+        return State(stable, candidate, Step.CAPACITY if stable else Step.STARTING)
+    return State(stable)
+
+
+def _aim(state: State, seen: Observation) -> State:
+    """Follows the spec: a new target becomes the candidate, a return to the stable one drops it."""
+    if not seen.target or seen.target == state.candidate:
+        return state
+    if seen.target == state.stable:
+        return _revert(state, seen)
+    if not state.stable:
+        return replace(state, candidate=seen.target, step=_first_step(state))
+    entered = Step.DRAINING if seen.strategy is Strategy.RECREATE else Step.CAPACITY
+    return replace(state, candidate=seen.target, step=entered)
+
+
+def _first_step(state: State) -> Step:
+    """With nothing stable: start, unless a Recreate's predecessor has yet to leave."""
+    return Step.DRAINING if state.step is Step.DRAINING else Step.STARTING
+
+
+def _revert(state: State, seen: Observation) -> State:
+    if not state.candidate:
+        return state
+    if state.step is Step.DRAINING and state.stable not in seen.present - seen.leaving:
+        # Too late to keep it: its Deployment is on the way out. It starts anew once it has gone.
+        return replace(state, stable="", candidate=seen.target)
+    return replace(state, candidate="", step=Step.STEADY)
+
+
+def _advance(state: State, seen: Observation) -> State:
+    match state.step:
+        case Step.STARTING | Step.CAPACITY if state.candidate in seen.ready:
+            return replace(state, step=Step.TRAFFIC)
+        case Step.CAPACITY if seen.strategy is Strategy.RECREATE:
+            # Someone took the advice to give up waiting for spare capacity.
+            return replace(state, step=Step.DRAINING)
+        case Step.TRAFFIC if seen.acknowledged:
+            return State(stable=state.candidate, step=Step.STEADY)
+        case Step.DRAINING if not seen.present - {state.candidate}:
+            return replace(state, stable="", step=Step.STARTING)
+        case _:
+            return state
+
+
+def _traffic(state: State) -> Traffic:
+    """Who gets requests in this state; weight-0 variants are known to routers but never picked."""
+    weights: Mapping[Step, tuple[int, int]] = {
+        Step.STEADY: (100, 0),
+        Step.STARTING: (0, 0),
+        Step.CAPACITY: (100, 0),
+        Step.TRAFFIC: (0, 100),
+        Step.DRAINING: (0, 0),
+    }
+    stable, candidate = weights[state.step]
+    shares = ((state.stable, stable), (state.candidate, candidate))
+    return tuple((name, weight) for name, weight in shares if name)

@@ -1,0 +1,229 @@
+"""The decision about one LLMRouter: its objects, its configuration, and whether it has to exist at all.
+
+A router that services ask for without naming one is made here, on demand, with a reference to each of them;
+this pass is its only writer. A router that people declare is never deleted by us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pointsman.api import names
+from pointsman.api.conditions import ConditionType, Reason
+from pointsman.api.router import LLMRouter, RouterSpec
+from pointsman.api.service import LLMService
+from pointsman.core import conditions, owned, router_children, routing
+from pointsman.core.conditions import Verdict
+from pointsman.core.decision import Decision
+from pointsman.core.world import Manifest, RouterWorld
+from pointsman_router import config
+
+
+def decide(world: RouterWorld) -> Decision:
+    """What should be done for this router now, and what its status should say."""
+    waiting = wanted_by(world)
+    if world.router is None:
+        return _make(world, waiting)
+    if world.router.metadata.deletion_timestamp:
+        return Decision(retained=_all_kept(world), because="deleting: Kubernetes collects the children")
+    if is_on_demand(world.router) and not waiting:
+        return Decision(desired=(), because="on demand, and nobody asks any more")
+    return _run(world, world.router, waiting)
+
+
+def wanted_by(world: RouterWorld) -> list[LLMService]:
+    """Services that need an on-demand router of this name, because they name none themselves."""
+    if world.name != names.DEFAULT_ROUTER:
+        return []
+    return [s for s in routing.on_router(world.services, world.name) if s.spec.router_ref is None]
+
+
+def is_on_demand(router: LLMRouter) -> bool:
+    """Whether we made this router for services that named none, and nobody has made it theirs since."""
+    return _is_labelled(router) and router.spec == RouterSpec()
+
+
+def _is_labelled(router: LLMRouter) -> bool:
+    return router.metadata.labels.get(names.LABEL_ON_DEMAND) == "true"
+
+
+def abandoned(world: RouterWorld) -> bool:
+    """Whether the router exists only on demand and the demand has gone."""
+    router = world.router
+    return (
+        router is not None
+        and not router.metadata.deletion_timestamp
+        and is_on_demand(router)
+        and not wanted_by(world)
+    )
+
+
+def _make(world: RouterWorld, waiting: Sequence[LLMService]) -> Decision:
+    if not waiting:
+        return Decision(because="no such router, and nobody needs one on demand")
+    return Decision(desired=(_on_demand(world, waiting),), requeue_after=0.2, because="made on demand")
+
+
+def _on_demand(world: RouterWorld, waiting: Sequence[LLMService]) -> Manifest:
+    """The LLMRouter itself, referring to every service that needs it: with the last of them it is collected."""
+    return {
+        "apiVersion": names.LLMROUTER.api_version,
+        "kind": names.LLMROUTER.kind,
+        "metadata": {
+            "name": world.name,
+            "namespace": world.namespace,
+            "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_ON_DEMAND: "true"},
+            "ownerReferences": [
+                owned.owner_reference(names.LLMSERVICE, s.metadata, controller=False) for s in waiting
+            ],
+        },
+    }
+
+
+def _released(world: RouterWorld) -> Manifest:
+    """Someone has declared this router: applying it bare takes our label and references back."""
+    return {
+        "apiVersion": names.LLMROUTER.api_version,
+        "kind": names.LLMROUTER.kind,
+        "metadata": {"name": world.name, "namespace": world.namespace},
+    }
+
+
+def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -> Decision:
+    compiled = routing.compile_router(world.name, world.services, _previous(world))
+    packed = routing.pack(compiled)
+    fits = len(packed) <= routing.SIZE_LIMIT
+    desired: list[Manifest] = [
+        child
+        for child in router_children.build(router, packed, world.settings)
+        if fits or child["kind"] != "ConfigMap"
+    ]
+    if is_on_demand(router):
+        desired.append(_on_demand(world, waiting))
+    elif _is_labelled(router):
+        desired.append(_released(world))
+    verdicts = list(_verdicts(world, router, compiled, fits))
+    ready = any(v.type is ConditionType.READY and v.holds for v in verdicts)
+    return Decision(
+        desired=desired,
+        retained=frozenset() if fits else frozenset({("ConfigMap", names.router_name(world.name))}),
+        status=_status(world, router, compiled, verdicts),
+        requeue_after=None if ready else 5.0,
+        wake=_wake(world, router, ready),
+        because=f"{len(compiled.services)} services",
+    )
+
+
+def _previous(world: RouterWorld) -> dict[str, config.Service]:
+    config_map = next((c for c in world.owned if c["kind"] == "ConfigMap"), None)
+    running = routing.unpack(config_map)
+    return {service.name: service for service in running.services} if running else {}
+
+
+def _wake(world: RouterWorld, router: LLMRouter, ready: bool) -> tuple[names.Key, ...]:
+    """The services behind a router that has just come or gone: their status depends on it."""
+    was = any(c.type == ConditionType.READY and c.status == "True" for c in router.status.conditions)
+    if was == ready:
+        return ()
+    services = routing.on_router(world.services, world.name)
+    return tuple(names.Key("LLMService", world.namespace, s.metadata.name) for s in services)
+
+
+def _all_kept(world: RouterWorld) -> frozenset[tuple[str, str]]:
+    return frozenset((c["kind"], c["metadata"]["name"]) for c in world.owned)
+
+
+def _verdicts(
+    world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig, fits: bool
+) -> Iterator[Verdict]:
+    serving, complete = _deployed(world, router)
+    ready = _readiness(world, compiled, fits, complete)
+    yield ready
+    yield Verdict(
+        ConditionType.AVAILABLE,
+        serving,
+        Reason.SERVING if serving else Reason.NO_READY_REPLICAS,
+        "" if serving else "no router pod takes requests",
+    )
+    stalled = ready.reason in (Reason.OBJECT_NOT_OWNED, Reason.CONFIG_TOO_LARGE)
+    yield Verdict(ConditionType.STALLED, stalled, ready.reason, ready.message)
+    yield Verdict(ConditionType.RECONCILING, not ready.holds and not stalled, ready.reason, ready.message)
+
+
+def _readiness(world: RouterWorld, compiled: config.RouterConfig, fits: bool, complete: bool) -> Verdict:
+    kind = ConditionType.READY
+    if world.strangers:
+        stranger = world.strangers[0]
+        what = f"{stranger['kind']} {stranger['metadata']['name']!r}"
+        return Verdict(
+            kind, False, Reason.OBJECT_NOT_OWNED, f"{what} exists and isn't ours; rename or delete it"
+        )
+    if not fits:
+        message = "the configuration exceeds 900 KiB; spread the services over more routers"
+        return Verdict(kind, False, Reason.CONFIG_TOO_LARGE, message)
+    refused = next((s.config_error for s in world.signals if s.config_error), "")
+    if refused:
+        return Verdict(kind, False, Reason.AWAITING_ROUTER, f"a router refuses its configuration: {refused}")
+    if not complete:
+        return Verdict(kind, False, Reason.ROUTER_NOT_READY, "not every router pod is ready")
+    if world.router is not None and is_on_demand(world.router):
+        message = "made on demand: ClusterIP, open to its namespace, no identity; declare it to own it"
+        return Verdict(kind, True, Reason.ON_DEMAND, message)
+    return Verdict(kind, True, Reason.ROUTER_READY)
+
+
+def _deployed(world: RouterWorld, router: LLMRouter) -> tuple[bool, bool]:
+    """Whether any router pod takes requests, and whether all that are asked for do."""
+    deployment = next((c for c in world.owned if c["kind"] == "Deployment"), None)
+    if deployment is None:
+        return False, False
+    status = deployment.get("status") or {}
+    ready = status.get("readyReplicas", 0)
+    observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return ready > 0, observed and ready >= router_children.replicas(router.spec)
+
+
+def _status(
+    world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig, verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    generation = router.metadata.generation
+    deployment = next((c for c in world.owned if c["kind"] == "Deployment"), None)
+    observed = (deployment or {}).get("status") or {}
+    labels = router_children.pod_labels(world.name)
+    status: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": conditions.merge(
+            router.status.conditions, verdicts, generation=generation, now=world.now
+        ),
+        "replicas": observed.get("replicas", 0),
+        "readyReplicas": observed.get("readyReplicas", 0),
+        "selector": ",".join(f"{key}={value}" for key, value in labels.items()),
+        "addresses": _addresses(world, router),
+        "services": len(compiled.services),
+        "configHash": _running_hash(world, router, compiled),
+    }
+    return {name: value for name, value in status.items() if value not in (None, [])}
+
+
+def _running_hash(world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig) -> str | None:
+    """The hash that every router acknowledges; what status holds, until they all do."""
+    wanted = config.config_hash(compiled)
+    if world.signals and all(s.config == wanted for s in world.signals):
+        return wanted
+    return router.status.config_hash
+
+
+def _addresses(world: RouterWorld, router: LLMRouter) -> list[dict[str, str]]:
+    found = [{"url": routing.cluster_url(world.name, world.namespace)}]
+    service = next(
+        (
+            c
+            for c in world.owned
+            if c["kind"] == "Service" and c["metadata"]["name"] == names.router_name(world.name)
+        ),
+        None,
+    )
+    balancer = (((service or {}).get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    hosts = [entry.get("hostname") or entry.get("ip") for entry in balancer]
+    return [*({"url": f"http://{host}"} for host in hosts if host), *found]

@@ -1,0 +1,143 @@
+"""From LLMServices to the routers' configuration: which names each may use, and what stands behind them.
+
+Both the service's pass (to know the hash it waits for) and the router's pass (to write the ConfigMap)
+compile by these functions, so they can't disagree.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from pointsman.api import names
+from pointsman.api.service import LLMService
+from pointsman.core.world import Manifest
+from pointsman_router import config
+
+CONFIG_KEY = "config.json.gz"
+"""Key of the ConfigMap's binaryData that holds the configuration."""
+
+SIZE_LIMIT = 900 * 1024
+"""Largest compressed configuration, in bytes; an object may hold 1 MiB, and some room is needed beside it."""
+
+
+def router_of(service: LLMService) -> str:
+    """Name of the router a service hangs on."""
+    return service.spec.router_ref.name if service.spec.router_ref else names.DEFAULT_ROUTER
+
+
+def model_names(service: LLMService) -> tuple[str, ...]:
+    """What clients may send as `model` for this service, as it wishes it."""
+    return tuple(service.spec.model_names or (service.metadata.name,))
+
+
+def on_router(services: Iterable[LLMService], router: str) -> list[LLMService]:
+    """The services of one router that aren't being deleted, the oldest first: that is the order of claims."""
+    mine = [s for s in services if router_of(s) == router and not s.metadata.deletion_timestamp]
+    return sorted(mine, key=lambda s: (s.metadata.creation_timestamp, s.metadata.name))
+
+
+def claims(services: Iterable[LLMService], router: str) -> dict[str, str]:
+    """Which service each model name belongs to: the oldest that asks for it."""
+    claimed: dict[str, str] = {}
+    for service in on_router(services, router):
+        for model in model_names(service):
+            claimed.setdefault(model, service.metadata.name)
+    return claimed
+
+
+def granted(service: LLMService, services: Iterable[LLMService]) -> tuple[str, ...]:
+    """The names of `service` that no older one of its router claims."""
+    claimed = claims(services, router_of(service))
+    return tuple(model for model in model_names(service) if claimed.get(model) == service.metadata.name)
+
+
+def compile_service(
+    service: LLMService, granted_names: Sequence[str], traffic: Sequence[tuple[str, int]], generation: int
+) -> config.Service:
+    """One service's part of its router's configuration."""
+    name = service.metadata.name
+    return config.Service(
+        name=name,
+        model_names=tuple(granted_names),
+        engine_model=name,
+        variants=tuple(_variant(name, revision, weight) for revision, weight in traffic),
+        generation=generation,
+        owner=service.metadata.namespace,
+        created=epoch(service.metadata.creation_timestamp),
+    )
+
+
+def _variant(service: str, revision: str, weight: int) -> config.Variant:
+    # All revisions share one headless Service; a revision's pods bear its Deployment's name.
+    upstream = config.Upstream(
+        service=names.engine_name(service),
+        pod_prefix=f"{revision}-",
+        port=names.PORT_ENGINE,
+        status_port=names.PORT_ENGINE_STATUS,
+    )
+    return config.Variant(name=revision, upstream=upstream, weight=weight)
+
+
+def compile_router(
+    router: str, services: Sequence[LLMService], previous: Mapping[str, config.Service]
+) -> config.RouterConfig:
+    """The whole configuration of one router.
+
+    A service whose status says nothing of its traffic (not looked at yet, or status was lost) keeps what
+    `previous` holds of it: forgetting is no reason to stop serving.
+    """
+    compiled = []
+    claimed = claims(services, router)
+    for service in on_router(services, router):
+        rollout = service.status.rollout
+        if rollout is None:
+            kept = previous.get(service.metadata.name)
+            compiled += [_without_taken(kept, claimed)] if kept else []
+            continue
+        traffic = [(share.revision, share.weight) for share in rollout.traffic or ()]
+        compiled.append(
+            compile_service(service, granted(service, services), traffic, rollout.generation or 0)
+        )
+    return config.RouterConfig(name=router, services=tuple(sorted(compiled, key=lambda s: s.name)))
+
+
+def _without_taken(kept: config.Service, claimed: Mapping[str, str]) -> config.Service:
+    still = tuple(model for model in kept.model_names if claimed.get(model, kept.name) == kept.name)
+    return replace(kept, model_names=still)
+
+
+def pack(document: config.RouterConfig) -> bytes:
+    """The configuration as the ConfigMap carries it. The same configuration gives the same bytes."""
+    text = json.dumps(config.dump(document), sort_keys=True, separators=(",", ":"))
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def encode(packed: bytes) -> str:
+    """Packed bytes as `binaryData` spells them."""
+    return b64encode(packed).decode()
+
+
+def unpack(config_map: Manifest | None) -> config.RouterConfig | None:
+    """The configuration that a ConfigMap carries; None when it carries none that can be read."""
+    data = ((config_map or {}).get("binaryData") or {}).get(CONFIG_KEY)
+    if not data:
+        return None
+    try:
+        return config.parse(json.loads(gzip.decompress(b64decode(data))))
+    except (ValueError, OSError, EOFError):
+        return None
+
+
+def epoch(timestamp: str) -> int:
+    """Seconds since 1970 of a timestamp as the API server writes them; 0 for none."""
+    return int(datetime.fromisoformat(timestamp).timestamp()) if timestamp else 0
+
+
+def cluster_url(router: str, namespace: str) -> str:
+    """Where clients inside the cluster reach a router; an OpenAI client appends /v1."""
+    return f"http://{names.router_name(router)}.{namespace}.svc"

@@ -1,0 +1,273 @@
+"""The decision about one LLMService. The one place where the topics meet.
+
+`decide` is total and deterministic: every schema-valid service gives a Decision, and what is wrong becomes a
+condition. Read it top to bottom: facts, next state, what should exist, what status says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pointsman.api import names
+from pointsman.api.revision_fields import declared
+from pointsman.api.service_status import Step
+from pointsman.core import (
+    diagnosis,
+    pod_template,
+    revision,
+    rollout,
+    routing,
+    service_children,
+    service_status,
+)
+from pointsman.core.conditions import timestamp
+from pointsman.core.decision import Decision, Note
+from pointsman.core.facts import Facts, examine, observation, weights
+from pointsman.core.revision import Revision
+from pointsman.core.world import Manifest, Missing, ObjectKey, ServiceWorld, key_of
+
+CLEANUP_DEADLINE = timedelta(seconds=60)
+"""How long a deleted service waits for its routers to forget it, before it goes all the same."""
+
+RESOLVE_RETRY = timedelta(seconds=60)
+"""How long a resolve Job that gave up stands, with its reason, before another try."""
+
+
+def decide(world: ServiceWorld) -> Decision:
+    """What should be done for this service now, and what its status should say."""
+    if world.service.metadata.deletion_timestamp:
+        return _dismantle(world)
+    facts = examine(world)
+    paused = bool(world.service.spec.paused)
+    after = facts.state if paused else rollout.step(facts.state, observation(facts), world.now)
+    desired = _desired(facts, after)
+    return Decision(
+        desired=desired,
+        retained=_retained(facts, after),
+        paused=paused,
+        state=_state_document(facts, after),
+        status=service_status.compose(facts, after),
+        finalize=True,
+        notes=_notes(facts, after),
+        requeue_after=_requeue(facts, after, desired),
+        because=_because(facts, after),
+    )
+
+
+def wants_pods(world: ServiceWorld) -> bool:
+    """Whether the pods must be looked at: something isn't as it should be, or a resolve Job is under way."""
+    facts = examine(world)
+    if world.owned_of("Job") or not facts.state.revisions:
+        return True
+    return any(not facts.deployed(name) for name in facts.state.revisions)
+
+
+def wants_probe(world: ServiceWorld) -> bool:
+    """Whether a request through the router would prove something that isn't proven yet."""
+    facts = examine(world)
+    state = facts.state
+    settled = state.step is Step.STEADY and state.stable == facts.target and bool(facts.granted)
+    return (
+        settled
+        and facts.replicas > 0
+        and facts.routed_generation == world.service.metadata.generation
+        and not service_status.proven(facts, state)
+        and facts.ready(state.stable)
+        and facts.acknowledged()
+    )
+
+
+def _dismantle(world: ServiceWorld) -> Decision:
+    """Out of routing first; then the finalizer goes, and Kubernetes collects the children, which drain."""
+    facts = examine(world)
+    began = datetime.fromisoformat(str(world.service.metadata.deletion_timestamp))
+    late = world.now - began > CLEANUP_DEADLINE
+    gone = facts.forgotten() or isinstance(world.router, Missing)
+    notes = (Note("CleanupTimedOut", "routers did not confirm that they forgot the service", True),)
+    return Decision(
+        retained=frozenset(key_of(child) for child in world.owned),
+        status=None if gone or late else service_status.deleting(facts),
+        finalize=False if gone or late else None,
+        notes=notes if late and not gone else (),
+        requeue_after=None if gone or late else 1.0,
+        because="deleting: " + ("routers have forgotten it" if gone else "waiting for routers to forget it"),
+    )
+
+
+def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
+    meta = facts.world.service.metadata
+    newborn = _newborn(facts, after)
+    children: list[Manifest | None] = [
+        service_children.engine_service(meta),
+        service_children.disruption_budget(meta),
+        _network_policy(facts),
+        *newborn,
+        _resolve_job(facts, after),
+        *(_deployment(facts, after, name) for name in _deployable(facts, after)),
+    ]
+    return tuple(child for child in children if child is not None)
+
+
+def _network_policy(facts: Facts) -> Manifest | None:
+    service, model = facts.world.service, facts.model
+    if model is None:
+        return None
+    return service_children.network_policy(
+        service.metadata, model.source, routing.router_of(service), facts.world.settings
+    )
+
+
+def _newborn(facts: Facts, after: rollout.State) -> list[Manifest]:
+    """ControllerRevisions to write: the target's, once its inputs are known, and any that was lost."""
+    meta, spec = facts.world.service.metadata, facts.world.service.spec
+    version = facts.world.settings.operator_version
+    born: list[Manifest] = [
+        service_children.controller_revision(meta, revision.manifest(facts.revisions[name], {}, version))
+        for name in sorted(facts.lost)
+    ]
+    resolution = facts.resolution
+    if facts.model is None or facts.born or facts.target not in after.revisions or resolution is None:
+        return born
+    if not facts.image:
+        return born
+    frozen = _freeze(facts, resolution)
+    inputs = declared(spec, facts.model)
+    return [*born, service_children.controller_revision(meta, revision.manifest(frozen, inputs, version))]
+
+
+def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
+    service, model = facts.world.service, facts.model
+    assert model is not None
+    size = resolution.get("bytes")
+    inputs = pod_template.Inputs(
+        service=service.metadata.name,
+        revision=facts.target,
+        spec=service.spec,
+        model=model,
+        settings=facts.world.settings,
+        commit=str(resolution.get("commit", "")),
+        weight_bytes=size if isinstance(size, int) else 0,
+    )
+    return Revision(
+        name=facts.target,
+        number=revision.next_number(list(facts.revisions.values())),
+        image=facts.image,
+        model=model.source.uri,
+        commit=inputs.commit,
+        arguments=pod_template.arguments(inputs),
+        template=pod_template.render(inputs),
+    )
+
+
+def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
+    if (
+        facts.model is None
+        or facts.born
+        or facts.target not in after.revisions
+        or facts.resolution is not None
+    ):
+        return None
+    if any(diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in _jobs(facts)):
+        return None
+    return service_children.resolve_job(
+        facts.world.service.metadata, facts.target, facts.model.source, facts.world.settings
+    )
+
+
+def _jobs(facts: Facts) -> list[Manifest]:
+    return facts.world.owned_of("Job")
+
+
+def _is_stale(job: Manifest, now: datetime) -> bool:
+    failed = [c for c in job["status"]["conditions"] if c["type"] == "Failed"]
+    return all(now - datetime.fromisoformat(c["lastTransitionTime"]) > RESOLVE_RETRY for c in failed)
+
+
+def _deployable(facts: Facts, after: rollout.State) -> list[str]:
+    """Revisions whose Deployment should exist. A newborn's comes in the next pass, from what was frozen."""
+    named = [name for name in after.revisions if name in facts.revisions]
+    if after.step is not Step.DRAINING:
+        return named
+    # The accelerator is given up first: the new one's pods wait until the old one's are gone.
+    draining = [] if after == facts.state and facts.acknowledged() else [after.stable]
+    return [
+        name for name in named if name in draining or (name == after.candidate and name in facts.deployments)
+    ]
+
+
+def _deployment(facts: Facts, after: rollout.State, name: str) -> Manifest:
+    return service_children.deployment(
+        facts.world.service.metadata,
+        facts.revisions[name],
+        replicas=facts.replicas,
+        track=names.TRACK_STABLE if name == after.stable else names.TRACK_CANDIDATE,
+        startup_seconds=facts.world.settings.startup_seconds,
+    )
+
+
+def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
+    """What stays untouched: the history, and former Deployments until every router has let go of them."""
+    in_use = frozenset(after.revisions) | frozenset(facts.deployments) | {facts.target}
+    history = [r for r in facts.revisions.values() if r.name not in facts.lost]
+    forgotten = revision.expired(history, in_use)
+    kept = {("ControllerRevision", r.name) for r in history if r.name not in forgotten}
+    if facts.model is None:
+        kept.add(("NetworkPolicy", names.engine_name(facts.world.service.metadata.name)))
+    settled = after == facts.state and facts.acknowledged()
+    if not settled:
+        kept |= {("Deployment", name) for name in facts.deployments}
+    return frozenset(kept)
+
+
+def _state_document(facts: Facts, after: rollout.State) -> Mapping[str, Any]:
+    service = facts.world.service
+    undecided = facts.model is None or service.spec.paused
+    document: dict[str, Any] = {
+        "stable": after.stable or None,
+        "candidate": after.candidate or None,
+        "step": after.step.value,
+        "stepStartedAt": timestamp(after.since) if after.since else None,
+        "generation": facts.routed_generation if undecided else service.metadata.generation,
+        "traffic": weights(after),
+    }
+    return {name: value for name, value in document.items() if value not in (None, [])}
+
+
+def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
+    before = facts.state
+    notes = []
+    if after.candidate and after.candidate != before.candidate:
+        notes.append(Note("RolloutStarted", f"revision {after.candidate} is on its way"))
+    if after.stable and after.stable != before.stable and not after.candidate:
+        notes.append(Note("RolloutComplete", f"revision {after.stable} has all the traffic"))
+    if before.candidate and not after.candidate and after.stable == before.stable:
+        notes.append(
+            Note("RolloutAbandoned", f"back to revision {after.stable}; {before.candidate} is dropped")
+        )
+    return notes
+
+
+def _requeue(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) -> float | None:
+    """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
+    if after != facts.state or any(m["kind"] == "ControllerRevision" for m in desired):
+        return 0.2
+    if facts.world.service.spec.paused:
+        return None
+    if not facts.acknowledged() or after.step is Step.TRAFFIC:
+        return 1.0 if facts.world.signals else 2.0
+    if service_status.proven(facts, after) and facts.serving():
+        return None
+    if facts.replicas == 0 and after.step is Step.STEADY:
+        return None
+    waited = facts.world.now - after.since if after.since else timedelta(0)
+    return 5.0 if waited < timedelta(minutes=5) else 15.0
+
+
+def _because(facts: Facts, after: rollout.State) -> str:
+    if facts.model is None:
+        return "the model is missing"
+    if after.step is Step.STEADY:
+        return f"{after.stable} is stable"
+    return f"{after.step.value.lower()}: {after.stable or 'nothing'} -> {after.candidate}"

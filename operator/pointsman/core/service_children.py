@@ -1,0 +1,155 @@
+"""The objects one LLMService is made of, besides its frozen revisions: pure builders, one per kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pointsman.api import names
+from pointsman.api.common import ObjectMeta
+from pointsman.api.model import ModelSource
+from pointsman.core import owned, pod_template, sources
+from pointsman.core.revision import Revision
+from pointsman.core.settings import Settings
+from pointsman.core.world import Manifest
+
+PROGRESS_DEADLINE_SECONDS = 3600
+"""Least progressDeadlineSeconds: big weights on a cold node take long, and that is no failure."""
+
+
+def _child(
+    resource: names.Resource, name: str, meta: ObjectMeta, labels: Mapping[str, str], body: Mapping[str, Any]
+) -> dict[str, Any]:
+    return owned.child(
+        resource, name, names.LLMSERVICE, meta, {names.LABEL_SERVICE: meta.name, **labels}, body
+    )
+
+
+def controller_revision(meta: ObjectMeta, manifest: Manifest) -> dict[str, Any]:
+    """A frozen revision as a child of its service."""
+    body = {"revision": manifest["revision"], "data": manifest["data"]}
+    name = manifest["metadata"]["name"]
+    return _child(names.CONTROLLERREVISION, name, meta, {names.LABEL_REVISION: name}, body)
+
+
+def deployment(
+    meta: ObjectMeta, revision: Revision, *, replicas: int, track: str, startup_seconds: int
+) -> dict[str, Any]:
+    """The Deployment of one revision. Its template is the frozen one, to the letter."""
+    labels = {
+        names.LABEL_REVISION: revision.name,
+        names.LABEL_ROLE: names.ROLE_ENGINE,
+        names.LABEL_TRACK: track,
+    }
+    body = {
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 0,
+            "progressDeadlineSeconds": max(PROGRESS_DEADLINE_SECONDS, startup_seconds + 600),
+            "selector": {"matchLabels": pod_template.engine_labels(meta.name, revision.name)},
+            # A template never changes under its Deployment; only drift repair rolls, and then in place.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+            "template": revision.template,
+        }
+    }
+    return _child(names.DEPLOYMENT, revision.name, meta, labels, body)
+
+
+def engine_service(meta: ObjectMeta) -> dict[str, Any]:
+    """The headless Service through which routers find the engines of all revisions."""
+    body = {
+        "spec": {
+            "clusterIP": "None",
+            "selector": {names.LABEL_SERVICE: meta.name, names.LABEL_ROLE: names.ROLE_ENGINE},
+            "ports": [
+                {"name": "http", "port": names.PORT_ENGINE, "targetPort": "http", "protocol": "TCP"},
+                {
+                    "name": "status",
+                    "port": names.PORT_ENGINE_STATUS,
+                    "targetPort": "status",
+                    "protocol": "TCP",
+                },
+            ],
+        }
+    }
+    # EndpointSlices mirror their Service's labels: routers watch by the role.
+    return _child(
+        names.SERVICE, names.engine_name(meta.name), meta, {names.LABEL_ROLE: names.ROLE_ENGINE}, body
+    )
+
+
+def disruption_budget(meta: ObjectMeta) -> dict[str, Any]:
+    """At most one engine at a time may be evicted, over all revisions."""
+    body = {
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {
+                "matchLabels": {names.LABEL_SERVICE: meta.name, names.LABEL_ROLE: names.ROLE_ENGINE}
+            },
+        }
+    }
+    return _child(names.PDB, names.engine_name(meta.name), meta, {}, body)
+
+
+def network_policy(
+    meta: ObjectMeta, source: ModelSource | None, router: str, settings: Settings
+) -> dict[str, Any]:
+    """Who may talk to the engines (their router) and whom they may talk to (DNS; the hub while fetching)."""
+    fetches = source is not None and sources.is_remote(source.uri)
+    egress: list[dict[str, Any]] = [{"ports": [_port(53, "UDP"), _port(53)]}]
+    if fetches:
+        egress.append({"ports": [_port(port) for port in sources.hub_ports(settings)]})
+    routers = {
+        "podSelector": {"matchLabels": {names.LABEL_ROUTER: router, names.LABEL_ROLE: names.ROLE_ROUTER}}
+    }
+    body = {
+        "spec": {
+            "podSelector": {"matchLabels": {names.LABEL_SERVICE: meta.name}},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {"from": [routers], "ports": [_port(names.PORT_ENGINE), _port(names.PORT_ENGINE_STATUS)]}
+            ],
+            "egress": egress,
+        }
+    }
+    return _child(names.NETWORKPOLICY, names.engine_name(meta.name), meta, {}, body)
+
+
+def _port(port: int, protocol: str = "TCP") -> dict[str, Any]:
+    return {"port": port, "protocol": protocol}
+
+
+def resolve_job(meta: ObjectMeta, revision: str, source: ModelSource, settings: Settings) -> dict[str, Any]:
+    """The Job that asks the hub what a remote source holds, before the revision is born.
+
+    It answers in its termination message; the operator itself calls no hub and reads no Secret.
+    """
+    name = f"{revision}-resolve"
+    labels = {names.LABEL_REVISION: revision, names.LABEL_ROLE: names.ROLE_RESOLVE}
+    command = ["pointsman-engine", "resolve", source.uri]
+    if source.revision:
+        command += ["--revision", source.revision]
+    environment = {"HOME": "/tmp"} | sources.fetch_environment(source, settings)
+    container = {
+        "name": names.RESOLVE_CONTAINER,
+        "image": settings.resolve_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": command,
+        "env": [{"name": key, "value": value} for key, value in sorted(environment.items())],
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": pod_template.container_security(),
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *sources.fetch_mounts(source, settings)],
+    }
+    pod = {
+        "metadata": {"labels": {names.LABEL_SERVICE: meta.name, **labels}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "restartPolicy": "Never",
+            "securityContext": pod_template.pod_security(),
+            "containers": [container],
+            "volumes": [{"name": "tmp", "emptyDir": {}}, *sources.fetch_volumes(source, settings)],
+        },
+    }
+    return _child(names.JOB, name, meta, labels, {"spec": {"backoffLimit": 2, "template": pod}})

@@ -1,0 +1,95 @@
+"""The World: everything one decision may look at, as one value.
+
+`engine.gather` fills it from the API server and the routers; decisions read nothing else. A reference
+that leads nowhere is a value (`Missing`), not an exception; the clock is a field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pointsman.api.model import LLMModel
+from pointsman.api.router import LLMRouter
+from pointsman.api.service import LLMService
+from pointsman.core.observed import ProbeResult, RouterSignals
+from pointsman.core.settings import Settings
+
+Manifest = Mapping[str, Any]
+"""A Kubernetes object as the API's JSON has it. Never changed in place."""
+
+ObjectKey = tuple[str, str]
+"""(kind, name) of an object in the namespace of what is being decided."""
+
+
+def key_of(manifest: Manifest) -> ObjectKey:
+    """The key by which desired and observed objects are matched."""
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A reference that leads nowhere."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceWorld:
+    """What a decision about one LLMService looks at."""
+
+    now: datetime
+    settings: Settings
+    service: LLMService
+    model: LLMModel | Missing | None = None
+    """What `spec.modelRef` leads to; None when the model stands inline."""
+    router: LLMRouter | Missing | None = None
+    """The router this service hangs on; None while the on-demand one hasn't been made yet."""
+    peers: Sequence[LLMService] = ()
+    """All LLMServices of the namespace, this one included: model names are claimed among them."""
+    owned: Sequence[Manifest] = ()
+    """Children: labelled as this service's and controlled by its uid."""
+    strangers: Sequence[Manifest] = ()
+    """Objects that bear a child's name without being ours. They are never touched."""
+    pods: Sequence[Manifest] = ()
+    """The service's pods; listed only while something isn't as it should be."""
+    pod_events: Sequence[Manifest] = ()
+    """Warning events about those pods; listed likewise."""
+    signals: Sequence[RouterSignals] = ()
+    """What each live pod of the router told in this pass."""
+    probe: ProbeResult | None = None
+    """The router's answer to this pass's probe; None when none was asked."""
+
+    def owned_of(self, kind: str) -> list[Manifest]:
+        """The owned children of one kind, by name."""
+        return sorted((c for c in self.owned if c["kind"] == kind), key=lambda c: str(c["metadata"]["name"]))
+
+
+@dataclass(frozen=True, slots=True)
+class RouterWorld:
+    """What a decision about one router looks at. The LLMRouter itself may not exist yet (on demand)."""
+
+    now: datetime
+    settings: Settings
+    namespace: str
+    name: str
+    router: LLMRouter | None = None
+    services: Sequence[LLMService] = ()
+    """All LLMServices of the namespace."""
+    owned: Sequence[Manifest] = ()
+    strangers: Sequence[Manifest] = ()
+    pods: Sequence[Manifest] = ()
+    signals: Sequence[RouterSignals] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWorld:
+    """What a decision about one LLMModel looks at."""
+
+    now: datetime
+    model: LLMModel
+    services: Sequence[LLMService] = field(default_factory=tuple)
+    """All LLMServices of the namespace."""

@@ -1,0 +1,240 @@
+"""From a key to a World: every read of a pass, and nothing but reads.
+
+LISTs are consistent (no resourceVersion=0) and narrowed by our labels. What costs more is read only when the
+World so far asks for it: pods while something isn't as it should be, their events while a volume is awaited,
+a probe while a generation is unproven. Whether it does is decided in `core`, not here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pointsman.api import names
+from pointsman.api.common import Base, ObjectMeta
+from pointsman.api.model import LLMModel
+from pointsman.api.router import LLMRouter
+from pointsman.api.service import LLMService
+from pointsman.core import diagnosis, inventory, observed, owned, routing
+from pointsman.core import service as service_core
+from pointsman.core.observed import ProbeResult, RouterSignals
+from pointsman.core.settings import Settings
+from pointsman.core.world import Manifest, Missing, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.kube.protocol import Kube, NotFound
+from pointsman.signals.protocol import Signals
+
+Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter)
+
+
+CACHED_OBJECTS = 20_000
+"""How many parsed objects are kept before all are dropped."""
+
+
+class Unreadable(Exception):
+    """A stored object breaks a rule of today's API; only its metadata can be relied on."""
+
+    def __init__(self, raw: Manifest, message: str) -> None:
+        super().__init__(message)
+        self.raw = raw
+        self.message = message
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """Reads Worlds. Holds no state but a cache of parsed objects, which may be dropped at any time."""
+
+    kube: Kube
+    signals: Signals
+    settings: Settings
+    _parsed: dict[str, tuple[str, Base]] = field(default_factory=dict)
+
+    async def service(self, key: names.Key, now: datetime) -> tuple[ServiceWorld, Manifest] | None:
+        """The World of one LLMService and the raw object; None where it is gone. Raises Unreadable."""
+        raw = await self._get(names.LLMSERVICE, key.namespace, key.name)
+        if raw is None:
+            return None
+        service = self._parse(LLMService, raw)
+        router_name = routing.router_of(service)
+        model, router, peers, children, addresses = await asyncio.gather(
+            self._model(service),
+            self._router(service),
+            self._services(key.namespace),
+            self._children(
+                key, inventory.SERVICE_KINDS, f"{names.LABEL_SERVICE}={key.name}", service.metadata
+            ),
+            self._router_addresses(key.namespace, router_name),
+        )
+        world = ServiceWorld(
+            now=now,
+            settings=self.settings,
+            service=service,
+            model=model,
+            router=router,
+            peers=peers,
+            owned=children,
+            signals=await self._signals(addresses),
+        )
+        return await self._closer_look(world, addresses), raw
+
+    async def router(self, key: names.Key, now: datetime) -> tuple[RouterWorld, Manifest | None]:
+        """The World of one LLMRouter, which may not exist (yet), and the raw object. Raises Unreadable."""
+        raw, services = await asyncio.gather(
+            self._get(names.LLMROUTER, key.namespace, key.name), self._services(key.namespace)
+        )
+        world = RouterWorld(now, self.settings, key.namespace, key.name, services=services)
+        if raw is None:
+            return world, None
+        router = self._parse(LLMRouter, raw)
+        children, addresses = await asyncio.gather(
+            self._children(key, inventory.ROUTER_KINDS, f"{names.LABEL_ROUTER}={key.name}", router.metadata),
+            self._router_addresses(key.namespace, key.name),
+        )
+        return replace(world, router=router, owned=children, signals=await self._signals(addresses)), raw
+
+    async def model(self, key: names.Key, now: datetime) -> tuple[ModelWorld, Manifest] | None:
+        """The World of one LLMModel and the raw object; None where it is gone. Raises Unreadable."""
+        raw, services = await asyncio.gather(
+            self._get(names.LLMMODEL, key.namespace, key.name), self._services(key.namespace)
+        )
+        return (ModelWorld(now, self._parse(LLMModel, raw), services), raw) if raw else None
+
+    async def strangers(
+        self, desired: Iterable[Manifest], children: Sequence[Manifest], uid: str
+    ) -> list[Manifest]:
+        """Objects that already bear a desired child's name and have another controller than `uid`."""
+        known = {(c["kind"], c["metadata"]["name"]) for c in children}
+        unseen = [m for m in desired if (m["kind"], m["metadata"]["name"]) not in known]
+        found = await asyncio.gather(
+            *(
+                self._get(names.RESOURCES[m["kind"]], m["metadata"]["namespace"], m["metadata"]["name"])
+                for m in unseen
+                if names.RESOURCES[m["kind"]] != names.LLMROUTER
+            )
+        )
+        return [raw for raw in found if raw is not None and not owned.is_owned(raw, uid)]
+
+    async def users_of_model(self, key: names.Key) -> list[names.Key]:
+        """Services that refer to an LLMModel, whether or not it exists."""
+        return [
+            names.Key("LLMService", key.namespace, s.metadata.name)
+            for s in await self._services(key.namespace)
+            if s.spec.model_ref and s.spec.model_ref.name == key.name
+        ]
+
+    async def _closer_look(self, world: ServiceWorld, addresses: Sequence[str]) -> ServiceWorld:
+        meta = world.service.metadata
+        if service_core.wants_pods(world):
+            pods = await self.kube.list(
+                names.POD, meta.namespace, labels=f"{names.LABEL_SERVICE}={meta.name}"
+            )
+            world = replace(world, pods=pods)
+        if diagnosis.wants_events(world.pods):
+            fields = "involvedObject.kind=Pod,type=Warning"
+            events = await self.kube.list(names.CORE_EVENT, meta.namespace, fields=fields)
+            world = replace(world, pod_events=events)
+        if addresses and service_core.wants_probe(world):
+            world = replace(world, probe=await self._probe(world, addresses))
+        return world
+
+    async def _probe(self, world: ServiceWorld, addresses: Sequence[str]) -> ProbeResult:
+        """One request through a router's stages, and a look through the Service: both ways must be open."""
+        meta = world.service.metadata
+        result = observed.parse_probe(await self.signals.probe(addresses[0], meta.name))
+        if not result.ok:
+            return result
+        host = f"{names.router_name(routing.router_of(world.service))}.{meta.namespace}.svc"
+        listed = observed.parse_models(await self.signals.models(f"{host}:{names.PORT_ROUTER_PUBLIC}"))
+        wanted = set(routing.granted(world.service, world.peers))
+        if listed is not None and wanted <= listed:
+            return result
+        return replace(
+            result, ok=False, reason="WayInClosed", message="the router's Service does not list the model"
+        )
+
+    async def _model(self, service: LLMService) -> LLMModel | Missing | None:
+        if service.spec.model_ref is None:
+            return None
+        name = service.spec.model_ref.name
+        raw = await self._get(names.LLMMODEL, service.metadata.namespace, name)
+        if raw is None or raw["metadata"].get("deletionTimestamp"):
+            return Missing(names.LLMMODEL.kind, name)
+        return self._parse(LLMModel, raw)
+
+    async def _router(self, service: LLMService) -> LLMRouter | Missing | None:
+        name = routing.router_of(service)
+        raw = await self._get(names.LLMROUTER, service.metadata.namespace, name)
+        if raw is not None:
+            return self._parse(LLMRouter, raw)
+        return None if service.spec.router_ref is None else Missing(names.LLMROUTER.kind, name)
+
+    async def _services(self, namespace: str) -> list[LLMService]:
+        """All LLMServices of a namespace that can be read; an unreadable one claims nothing."""
+        parsed = []
+        for raw in await self.kube.list(names.LLMSERVICE, namespace):
+            try:
+                parsed.append(self._parse(LLMService, raw))
+            except Unreadable:
+                continue
+        return parsed
+
+    async def _children(
+        self, key: names.Key, kinds: Sequence[str], labels: str, meta: ObjectMeta
+    ) -> list[Manifest]:
+        lists = await asyncio.gather(
+            *(self.kube.list(names.RESOURCES[kind], key.namespace, labels=labels) for kind in kinds)
+        )
+        return [child for children in lists for child in children if owned.is_owned(child, meta.uid)]
+
+    async def _router_addresses(self, namespace: str, router: str) -> list[str]:
+        """`ip:port` of the admin port of every router pod that takes requests."""
+        slices = await self.kube.list(
+            names.ENDPOINTSLICE,
+            namespace,
+            labels=f"kubernetes.io/service-name={names.router_admin_name(router)}",
+        )
+        return sorted(
+            f"{address}:{port['port']}"
+            for part in slices
+            for port in part.get("ports") or ()
+            for endpoint in part.get("endpoints") or ()
+            # An absent condition means ready, by the API's own definition.
+            if (endpoint.get("conditions") or {}).get("ready", True)
+            for address in endpoint.get("addresses") or ()
+        )
+
+    async def _signals(self, addresses: Sequence[str]) -> list[RouterSignals]:
+        return (
+            [observed.parse_signals(raw) for raw in await self.signals.read(addresses)] if addresses else []
+        )
+
+    async def _get(self, resource: names.Resource, namespace: str, name: str) -> Manifest | None:
+        try:
+            return await self.kube.get(resource, namespace, name)
+        except NotFound:
+            return None
+
+    def _parse(self, kind: type[Kind], raw: Manifest) -> Kind:
+        """The typed object; parsing every peer anew in every pass would cost more than reading them."""
+        uid, version = raw["metadata"]["uid"], raw["metadata"]["resourceVersion"]
+        known = self._parsed.get(uid)
+        if known is not None and known[0] == version:
+            return known[1]  # type: ignore[return-value]
+        parsed = _validated(kind, raw)
+        if len(self._parsed) >= CACHED_OBJECTS:
+            self._parsed.clear()
+        self._parsed[uid] = (version, parsed)
+        return parsed
+
+
+def _validated(kind: type[Kind], raw: Manifest) -> Kind:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Unreadable(raw, f"{where}: {first['msg']}") from None

@@ -1,0 +1,198 @@
+"""One pass: gather, decide, state before effects, effects, status once.
+
+The order is the point. Changed rollout state is written first, with the resourceVersion that was read: a
+crash after it re-enters the same state, and of two leaders one gets a 409 and has no effects. Status comes
+last and only if it differs. Everything here may be the last thing that happens before a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pointsman.api import names
+from pointsman.api.common import Condition
+from pointsman.api.conditions import ConditionType, Reason
+from pointsman.core import conditions, inventory, model, patch, router, service
+from pointsman.core.conditions import Verdict
+from pointsman.core.decision import Decision
+from pointsman.core.world import Manifest
+from pointsman.engine.apply import Applier
+from pointsman.engine.events import Recorder
+from pointsman.engine.gather import Gatherer, Unreadable
+from pointsman.kube.protocol import Kube, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a pass ended, for the queue and for the log."""
+
+    requeue_after: float | None = None
+    """Seconds until the key comes back by itself; None: not before something happens."""
+    applied: int = 0
+    deleted: int = 0
+    because: str = ""
+    generation: int = 0
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Carries out passes. Remembers nothing between them but the applier's cache."""
+
+    kube: Kube
+    gatherer: Gatherer
+    applier: Applier
+    recorder: Recorder
+    now: Callable[[], datetime]
+    enqueue: Callable[[names.Key], None]
+
+    async def reconcile(self, key: names.Key) -> Outcome:
+        """One pass for one object. Raises the kube errors; the queue retries those."""
+        passes = {
+            names.LLMSERVICE.kind: self._service,
+            names.LLMROUTER.kind: self._router,
+            names.LLMMODEL.kind: self._model,
+        }
+        try:
+            return await passes[key.kind](key)
+        except Unreadable as unreadable:
+            return await self._report_unreadable(key, unreadable)
+
+    async def _service(self, key: names.Key) -> Outcome:
+        found = await self.gatherer.service(key, self.now())
+        if found is None:
+            return Outcome(because="gone")
+        world, raw = found
+        decision = service.decide(world)
+        strangers = await self.gatherer.strangers(decision.desired, world.owned, world.service.metadata.uid)
+        if strangers:
+            world = replace(world, strangers=strangers)
+            decision = service.decide(world)
+        return await self._carry_out(key, raw, decision, world.owned, world.strangers)
+
+    async def _router(self, key: names.Key) -> Outcome:
+        world, raw = await self.gatherer.router(key, self.now())
+        decision = router.decide(world)
+        if world.router is not None:
+            uid = world.router.metadata.uid
+            strangers = await self.gatherer.strangers(decision.desired, world.owned, uid)
+            if strangers:
+                world = replace(world, strangers=strangers)
+                decision = router.decide(world)
+        if router.abandoned(world) and raw is not None:
+            await self._delete_router(raw)
+            return Outcome(deleted=1, because="on demand, and nobody asks any more")
+        return await self._carry_out(key, raw, decision, world.owned, world.strangers)
+
+    async def _model(self, key: names.Key) -> Outcome:
+        found = await self.gatherer.model(key, self.now())
+        if found is None:
+            for user in await self.gatherer.users_of_model(key):
+                self.enqueue(user)
+            return Outcome(because="gone")
+        world, raw = found
+        return await self._carry_out(key, raw, model.decide(world))
+
+    async def _carry_out(
+        self,
+        key: names.Key,
+        raw: Manifest | None,
+        decision: Decision,
+        children: Any = (),
+        strangers: Any = (),
+    ) -> Outcome:
+        if decision.finalize and raw is not None:
+            raw = await self._hold(key, raw)
+        if decision.state is not None and raw is not None:
+            raw = await self._write_status(key, raw, {**_status(raw), "rollout": decision.state})
+        plan = inventory.plan(decision.desired, children, retained=decision.retained, strangers=strangers)
+        if decision.paused:
+            plan = inventory.Plan()
+        results = await self.applier.execute(plan, key.namespace)
+        if decision.status is not None and raw is not None:
+            before = raw
+            raw = await self._write_status(key, raw, _complete(raw, decision))
+            await self.recorder.transitions(before, raw, decision.notes)
+        if decision.finalize is False and raw is not None:
+            await self._release(key, raw)
+        for other in decision.wake:
+            self.enqueue(other)
+        return Outcome(
+            requeue_after=decision.requeue_after,
+            applied=results.applied,
+            deleted=results.deleted,
+            because=decision.because,
+            generation=raw["metadata"].get("generation", 0) if raw else 0,
+        )
+
+    async def _write_status(self, key: names.Key, raw: Manifest, status: Mapping[str, Any]) -> Manifest:
+        """Writes what differs, fenced by the version that was read; a Conflict ends the pass."""
+        difference = patch.between(_status(raw), status)
+        if not difference:
+            return raw
+        resource = names.RESOURCES[key.kind]
+        version = raw["metadata"]["resourceVersion"]
+        return await self.kube.patch_status(
+            resource, key.namespace, key.name, difference, resource_version=version
+        )
+
+    async def _hold(self, key: names.Key, raw: Manifest) -> Manifest:
+        held = list(raw["metadata"].get("finalizers") or ())
+        if names.FINALIZER in held:
+            return raw
+        return await self._write_finalizers(key, raw, [*held, names.FINALIZER])
+
+    async def _release(self, key: names.Key, raw: Manifest) -> None:
+        held = list(raw["metadata"].get("finalizers") or ())
+        if names.FINALIZER in held:
+            await self._write_finalizers(key, raw, [name for name in held if name != names.FINALIZER])
+
+    async def _write_finalizers(self, key: names.Key, raw: Manifest, finalizers: list[str]) -> Manifest:
+        return await self.kube.patch_finalizers(
+            names.RESOURCES[key.kind],
+            key.namespace,
+            key.name,
+            finalizers,
+            resource_version=raw["metadata"]["resourceVersion"],
+        )
+
+    async def _delete_router(self, raw: Manifest) -> None:
+        meta = raw["metadata"]
+        try:
+            await self.kube.delete(names.LLMROUTER, meta["namespace"], meta["name"], uid=meta["uid"])
+        except NotFound:
+            return
+
+    async def _report_unreadable(self, key: names.Key, unreadable: Unreadable) -> Outcome:
+        """Says what can't be read and touches nothing else: what served before goes on serving."""
+        raw = unreadable.raw
+        generation = raw["metadata"].get("generation", 0)
+        previous = [Condition.model_validate(c) for c in _status(raw).get("conditions") or ()]
+        verdicts = [
+            Verdict(kind, holds, Reason.INVALID_SPEC, unreadable.message)
+            for kind, holds in ((ConditionType.READY, False), (ConditionType.STALLED, True))
+        ]
+        merged = conditions.merge(previous, verdicts, generation=generation, now=self.now())
+        said = {v.type.value for v in verdicts} | {ConditionType.RECONCILING.value}
+        kept = [c for c in _status(raw).get("conditions") or () if c["type"] not in said]
+        status = {
+            **_status(raw),
+            "observedGeneration": generation,
+            "conditions": sorted([*kept, *merged], key=lambda c: str(c["type"])),
+        }
+        if (raw["metadata"]["name"], raw["metadata"]["namespace"]) == (key.name, key.namespace):
+            await self._write_status(key, raw, status)
+        return Outcome(because=f"unreadable: {unreadable.message}", generation=generation)
+
+
+def _status(raw: Manifest) -> Mapping[str, Any]:
+    return raw.get("status") or {}
+
+
+def _complete(raw: Manifest, decision: Decision) -> Mapping[str, Any]:
+    """The decided status; the rollout's state stays as it was just written."""
+    status = dict(decision.status or {})
+    written = _status(raw).get("rollout")
+    return {**status, "rollout": written} if written is not None else status
