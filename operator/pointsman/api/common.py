@@ -6,18 +6,30 @@ object that was parsed), and they hold each value as the wire has it.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from pointsman.api import quantity
+from pointsman.api.names import NAME_LIMIT
 from pointsman.api.schema import INT_OR_STRING, VALIDATIONS, ListMap, Matches, Rule, cel_string
 
-DNS_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+DNS_SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 LABEL_KEY = r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 LABEL_VALUE = r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
-TIMESTAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[-+][0-9]{2}:[0-9]{2})"
+TIMESTAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[-+][0-9]{2}:[0-9]{2})"
 
 QUANTITY_MESSAGE = "must be a quantity such as 500m, 4, 2Gi or 1.5Gi"
 LABEL_KEY_MESSAGE = (
@@ -46,6 +58,15 @@ class Base(BaseModel):
         if broken:
             raise ValueError("; ".join(broken))
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        schema = handler(core)
+        if cls.rules:
+            handler.resolve_ref_schema(schema)[VALIDATIONS] = [rule.to_schema() for rule in cls.rules]
+        return schema
 
     def to_wire(self) -> dict[str, Any]:
         """The object as JSON: camelCase, without what is unset or empty."""
@@ -77,7 +98,7 @@ Bool = Annotated[bool, Field(strict=True)]
 """A truth value that is one on the wire."""
 Count = Annotated[Int, Field(ge=0, le=2**31 - 1)]
 """How many, in status."""
-Generation = Annotated[Int, Field(ge=0, le=2**63 - 1)]
+Generation = Annotated[Int, Field(ge=0, json_schema_extra={"format": "int64"})]
 """A metadata.generation."""
 Timestamp = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 """A time that we wrote, RFC 3339."""
@@ -152,6 +173,21 @@ class Address(Base):
 
 
 Addresses = Annotated[tuple[Address, ...], Field(max_length=8), ListMap("url")]
+
+
+NAME_RULE = Rule(
+    cel=f"self.metadata.name.size() <= {NAME_LIMIT}",
+    holds=lambda it: len(it.metadata.name) <= NAME_LIMIT,
+    message=f"metadata.name must be at most {NAME_LIMIT} characters: children append a hash to it",
+)
+LABEL_NAME_RULE = Rule(
+    cel="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    holds=lambda it: re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", it.metadata.name) is not None,
+    message=(
+        "metadata.name must begin with a letter and hold only lower-case letters, digits and '-': Services "
+        "are named after it"
+    ),
+)
 
 
 class ObjectMeta(Base):

@@ -44,13 +44,11 @@ class Engine(Base):
         ),
         keys_match(
             "args",
-            "args",
             r"[a-z][a-z0-9]*(-[a-z0-9]+)*",
             "each name in engine.args must be an engine argument's long name in lower case, with single "
             "dashes and none in front, such as max-num-seqs",
         ),
         keys_avoid(
-            "args",
             "args",
             r"no-.*",
             'engine.args takes a switch by its plain name: write name: "false" instead of no-name',
@@ -58,12 +56,10 @@ class Engine(Base):
         ARGS_RULE,
         keys_match(
             "env",
-            "env",
             r"[A-Za-z_][A-Za-z0-9_]*",
             "each name in engine.env must be letters, digits and '_', not beginning with a digit",
         ),
         keys_avoid(
-            "env",
             "env",
             ENV_PATTERN,
             "engine.env must not set what Pointsman sets itself, tokens, or what loads code or files; "
@@ -77,7 +73,9 @@ class Engine(Base):
         Annotated[
             str,
             Field(min_length=1, max_length=32),
-            Matches(r"[0-9]+\.[0-9]+(\.[0-9]+)?([-+.a-z0-9]*[a-z0-9])?", "must be a version such as 0.32.0"),
+            Matches(
+                r"[0-9]+[.][0-9]+([.][0-9]+)?([-+.a-z0-9]*[a-z0-9])?", "must be a version such as 0.32.0"
+            ),
         ]
         | None
     ) = None

@@ -43,8 +43,8 @@ class Resources(Base):
     """Host resources of a pod's container."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        keys_match("requests", "requests", HOST_RESOURCES, HOST_RESOURCES_MESSAGE.format(field="requests")),
-        keys_match("limits", "limits", HOST_RESOURCES, HOST_RESOURCES_MESSAGE.format(field="limits")),
+        keys_match("requests", HOST_RESOURCES, HOST_RESOURCES_MESSAGE.format(field="requests")),
+        keys_match("limits", HOST_RESOURCES, HOST_RESOURCES_MESSAGE.format(field="limits")),
         Rule(
             cel=(
                 "!has(self.requests) || !has(self.limits) || self.requests.all(name, "
@@ -119,9 +119,7 @@ class Hardware(Base):
     """What each engine pod of a service runs on."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        keys_match(
-            "node_selector", "nodeSelector", LABEL_KEY, f"each key of nodeSelector {LABEL_KEY_MESSAGE}"
-        ),
+        keys_match("node_selector", LABEL_KEY, f"each key of nodeSelector {LABEL_KEY_MESSAGE}"),
     )
 
     accelerator: Accelerator | None = None

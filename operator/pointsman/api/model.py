@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from pointsman.api.common import (
+    NAME_RULE,
     Base,
     Bool,
     Conditions,
@@ -139,6 +140,8 @@ class ModelStatus(Base):
 
 class LLMModel(Base):
     """A model that several LLMServices of a namespace share by name."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)
 
     api_version: str = API_VERSION
     kind: str = "LLMModel"

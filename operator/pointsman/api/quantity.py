@@ -9,7 +9,7 @@ import re
 from fractions import Fraction
 from typing import Final
 
-PATTERN: Final = r"[0-9]+(\.[0-9]+)?([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?"
+PATTERN: Final = r"[0-9]+([.][0-9]+)?([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?"
 """What we take: not negative, no leading or trailing dot, milli at the finest."""
 
 _SUFFIXES: Final[dict[str, Fraction]] = {

@@ -151,7 +151,7 @@ RESERVED_METADATA: Final[dict[str, str]] = {
 
 ENV_PATTERN: Final = "|".join(name.replace("*", ".*") for name in RESERVED_ENV)
 METADATA_PATTERN: Final = (
-    rf"([a-z0-9.-]*\.)?({'|'.join(RESERVED_METADATA).replace('.', '[.]')})/.*"
+    rf"([a-z0-9.-]*[.])?({'|'.join(RESERVED_METADATA).replace('.', '[.]')})/.*"
     r"|pod-template-hash|controller-revision-hash"
 )
 
@@ -179,8 +179,8 @@ ARGS_RULE: Final = Rule(
     cel=_args_cel(),
     holds=lambda engine: not any(is_reserved_arg(name) for name in engine.args or {}),
     message=(
-        "engine.args must not set what Pointsman sets itself, what opens a way in or loads code or files, nor "
-        "a name that the engine's parser might take for such: use the field for it, such as "
+        "engine.args must not set what Pointsman sets itself, what opens a way in or loads code or files, "
+        "nor a name that the engine's parser might take for such: use the field for it, such as "
         "engine.maxModelLen, engine.dtype, parallelism or model.defaults; docs/reference/api.md lists the "
         "reserved names"
     ),

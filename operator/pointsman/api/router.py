@@ -11,6 +11,8 @@ from pydantic import Field
 from pointsman.api.common import (
     LABEL_KEY,
     LABEL_KEY_MESSAGE,
+    LABEL_NAME_RULE,
+    NAME_RULE,
     Addresses,
     Base,
     Conditions,
@@ -57,11 +59,10 @@ class Peer(Base):
         ),
         keys_match(
             "namespace_labels",
-            "namespaceLabels",
             LABEL_KEY,
             f"each key of namespaceLabels {LABEL_KEY_MESSAGE}",
         ),
-        keys_match("pod_labels", "podLabels", LABEL_KEY, f"each key of podLabels {LABEL_KEY_MESSAGE}"),
+        keys_match("pod_labels", LABEL_KEY, f"each key of podLabels {LABEL_KEY_MESSAGE}"),
     )
 
     namespace_labels: PeerLabels | None = None
@@ -76,13 +77,10 @@ class RouterService(Base):
     """The Service in front of a router's pods."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        keys_match(
-            "annotations", "annotations", LABEL_KEY, f"each key of service.annotations {LABEL_KEY_MESSAGE}"
-        ),
+        keys_match("annotations", LABEL_KEY, f"each key of service.annotations {LABEL_KEY_MESSAGE}"),
         keys_avoid(
             "annotations",
-            "annotations",
-            r"([a-z0-9.-]*\.)?pointsman\.dev/.*",
+            r"([a-z0-9.-]*[.])?pointsman[.]dev/.*",
             "service.annotations must not use keys of pointsman.dev",
         ),
     )
@@ -151,6 +149,8 @@ class RouterStatus(Base):
 
 class LLMRouter(Base):
     """A front door: one Service, some router pods, and every LLMService of the namespace that names it."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (NAME_RULE, LABEL_NAME_RULE)
 
     api_version: str = API_VERSION
     kind: str = "LLMRouter"

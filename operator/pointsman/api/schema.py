@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -36,6 +37,11 @@ class Rule:
     """What would be right, with the field's name."""
     field: str = ""
     """Python name of the field that the error points at; empty: the object itself."""
+
+    def to_schema(self) -> JsonSchemaValue:
+        """The rule as `x-kubernetes-validations` lists it."""
+        schema = {"rule": self.cel, "message": self.message}
+        return {**schema, "fieldPath": f".{to_camel(self.field)}"} if self.field else schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,24 +119,24 @@ class ListAtomic:
         return {**handler(core), LIST_TYPE: "atomic"}
 
 
-def keys_match(field: str, wire: str, pattern: str, message: str) -> Rule:
+def keys_match(field: str, pattern: str, message: str) -> Rule:
     """A rule that every key of a map matches; a schema itself can't bound keys."""
 
     def holds(model: Any) -> bool:
         return all(re.fullmatch(pattern, key) for key in getattr(model, field) or {})
 
-    anchored = cel_string(f"^({pattern})$")
+    anchored, wire = cel_string(f"^({pattern})$"), to_camel(field)
     cel = f"!has(self.{wire}) || self.{wire}.all(key, key.matches({anchored}))"
     return Rule(cel=cel, holds=holds, message=message, field=field)
 
 
-def keys_avoid(field: str, wire: str, pattern: str, message: str) -> Rule:
+def keys_avoid(field: str, pattern: str, message: str) -> Rule:
     """A rule that no key of a map matches."""
 
     def holds(model: Any) -> bool:
         return not any(re.fullmatch(pattern, key) for key in getattr(model, field) or {})
 
-    anchored = cel_string(f"^({pattern})$")
+    anchored, wire = cel_string(f"^({pattern})$"), to_camel(field)
     cel = f"!has(self.{wire}) || !self.{wire}.exists(key, key.matches({anchored}))"
     return Rule(cel=cel, holds=holds, message=message, field=field)
 

@@ -13,6 +13,8 @@ from pydantic import Field
 from pointsman.api.common import (
     LABEL_KEY,
     LABEL_KEY_MESSAGE,
+    LABEL_NAME_RULE,
+    NAME_RULE,
     TIMESTAMP,
     Base,
     Bool,
@@ -63,13 +65,10 @@ class PodOverlay(Base):
     """What is added to the engine's pods."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
-        keys_match("labels", "labels", LABEL_KEY, f"each key of pod.labels {LABEL_KEY_MESSAGE}"),
-        keys_avoid("labels", "labels", METADATA_PATTERN, RESERVED_METADATA_MESSAGE.format(field="labels")),
-        keys_match(
-            "annotations", "annotations", LABEL_KEY, f"each key of pod.annotations {LABEL_KEY_MESSAGE}"
-        ),
+        keys_match("labels", LABEL_KEY, f"each key of pod.labels {LABEL_KEY_MESSAGE}"),
+        keys_avoid("labels", METADATA_PATTERN, RESERVED_METADATA_MESSAGE.format(field="labels")),
+        keys_match("annotations", LABEL_KEY, f"each key of pod.annotations {LABEL_KEY_MESSAGE}"),
         keys_avoid(
-            "annotations",
             "annotations",
             METADATA_PATTERN,
             RESERVED_METADATA_MESSAGE.format(field="annotations"),
@@ -165,6 +164,8 @@ class ServiceSpec(Base):
 
 class LLMService(Base):
     """A model served to OpenAI-compatible clients."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (NAME_RULE, LABEL_NAME_RULE)
 
     api_version: str = API_VERSION
     kind: str = "LLMService"
