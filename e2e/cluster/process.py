@@ -96,6 +96,7 @@ def marked(mark: str, proc: Path = PROC) -> list[int]:
 def end_marked(mark: str, within_s: float = 20.0) -> list[int]:
     """Kills every process with `mark` and waits for them; returns those still there after `within_s`."""
     deadline = time.monotonic() + within_s
+    killed: set[int] = set()
     while left := marked(mark):
         if time.monotonic() > deadline:
             return left
@@ -104,5 +105,17 @@ def end_marked(mark: str, within_s: float = 20.0) -> list[int]:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+            killed.add(pid)
+        time.sleep(0.1)
+    # Dead, and gone too: orphans stay in the table until process 1 of the machine collects them.
+    while any(is_zombie(pid) for pid in killed) and time.monotonic() < deadline:
         time.sleep(0.1)
     return []
+
+
+def is_zombie(pid: int, proc: Path = PROC) -> bool:
+    try:
+        state = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state == "Z"
