@@ -74,10 +74,24 @@ class Limits:
     """Bounds of one router process; sizes in bytes, times in seconds."""
 
     max_body_bytes: int = 64 * 1024 * 1024
+    """Largest request body; beyond it a client gets 413."""
+    max_head_bytes: int = 64 * 1024
+    """Largest head of a request or response, and the most framing without content; beyond it 431 or 400."""
+    head_seconds: float = 30.0
+    """How long a client may take to send a request's head, from its first byte; beyond it 408."""
+    body_idle_seconds: float = 60.0
+    """How long a client may pause within a request's body; beyond it 408."""
+    keep_alive_seconds: float = 180.0
+    """How long an idle client connection is kept; longer than load balancers in front keep theirs."""
     connect_seconds: float = 2.0
+    """How long an engine may take to accept a connection, before another engine is tried."""
     first_byte_seconds: float = 600.0
     """How long an engine may take until its response's head (a long prompt in a full queue takes long)."""
     idle_stream_seconds: float = 300.0
+    """How long an engine may pause within a response, or a client may not read any of it."""
+    upstream_idle_seconds: float = 4.0
+    """How long an idle engine connection is kept; shorter than vLLM keeps its own (5 s), or requests race
+    with its closing."""
     max_attempts: int = 3
     """Tries of one request, the first included; a retry happens only before the first byte."""
 
@@ -98,6 +112,7 @@ def parse(document: object) -> RouterConfig:
     if config.format != FORMAT:
         raise ConfigError(f"format: {config.format} is not known here; this router reads format {FORMAT}")
     _check_names(config)
+    _check_bounds(config)
     return config
 
 
@@ -129,8 +144,12 @@ def _digest(document: object) -> str:
 
 def _check_names(config: RouterConfig) -> None:
     claimed: dict[str, str] = {}
+    names: set[str] = set()
     for index, service in enumerate(config.services):
         where = f"services[{index}]"
+        if service.name in names:
+            raise ConfigError(f"{where}.name: {service.name!r} is there twice")
+        names.add(service.name)
         for model in service.model_names:
             if model in claimed:
                 raise ConfigError(f"{where}.modelNames: {model!r} is already served by {claimed[model]!r}")
@@ -138,6 +157,25 @@ def _check_names(config: RouterConfig) -> None:
         total = sum(variant.weight for variant in service.variants)
         if service.variants and total != 100:
             raise ConfigError(f"{where}.variants: weights sum to {total}; they must sum to 100")
+
+
+def _check_bounds(config: RouterConfig) -> None:
+    for limit in fields(Limits):
+        value = getattr(config.limits, limit.name)
+        if not 0 < value < float("inf"):
+            raise ConfigError(f"limits.{_camel(limit.name)}: {value} is out of bounds; it must be above 0")
+    for s, service in enumerate(config.services):
+        for v, variant in enumerate(service.variants):
+            where = f"services[{s}].variants[{v}]"
+            if not 0 <= variant.weight <= 100:
+                raise ConfigError(f"{where}.weight: {variant.weight} is out of bounds; it must be 0 to 100")
+            for port in (variant.upstream.port, variant.upstream.status_port):
+                if not 0 < port < 65536:
+                    raise ConfigError(f"{where}.upstream: {port} is no port; it must be 1 to 65535")
+            for address in variant.upstream.addresses:
+                host, _, port_text = address.rpartition(":")
+                if not host or not port_text.isdecimal() or not 0 < int(port_text) < 65536:
+                    raise ConfigError(f"{where}.upstream.addresses: {address!r} is not host:port")
 
 
 def _read(kind: Any, value: object, path: str) -> Any:
@@ -163,7 +201,8 @@ def _read_dataclass(kind: Any, value: object, path: str) -> Any:
     unknown = sorted(str(key) for key in value if key not in known)
     if unknown:
         raise ConfigError(f"{_join(path, unknown[0])}: unknown field; known are {', '.join(sorted(known))}")
-    arguments = {known[key].name: _read(hints[known[key].name], item, _join(path, key)) for key, item in value.items()}
+    names = {key: spec.name for key, spec in known.items()}
+    arguments = {names[key]: _read(hints[names[key]], value[key], _join(path, key)) for key in value}
     try:
         return kind(**arguments)
     except TypeError as error:

@@ -1,0 +1,201 @@
+"""What a client is told when a request can't be answered, in the shape of the API it called.
+
+One table of problems and three shapes, so that the official SDKs raise the exception their users expect:
+they map the status to a class and read `message`, `type`, `param` and `code` from the body. Nothing here
+knows of connections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import orjson
+
+_INVALID = "invalid_request_error"
+_SERVER = "server_error"
+_QUOTED_MAX = 128
+
+
+class Shape(Enum):
+    """How an API words its errors."""
+
+    OPENAI = "openai"
+    """`{"error": {message, type, param, code}}`; in a stream, the same as one `data:` event."""
+    RESPONSES = "responses"
+    """OpenAI's body; in a stream, an event named `error` with the fields at its top."""
+    ANTHROPIC = "anthropic"
+    """`{"type": "error", "error": {type, message}}`; in a stream, an event named `error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request isn't answered. `fatal`: the connection can't carry another request either."""
+
+    status: int
+    message: str
+    type: str = _INVALID
+    code: str | None = None
+    param: str | None = None
+    allow: str = ""
+    """Value of the Allow header, with 405."""
+    retry_after: int = 0
+    """Seconds for Retry-After; 0 leaves it out."""
+    fatal: bool = False
+
+
+class RefusedError(Exception):
+    """Raised by a stage that refuses a request; carries what the client is told."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+
+
+def render(problem: Problem, shape: Shape, request_id: str) -> bytes:
+    """The body of an error response."""
+    if shape is Shape.ANTHROPIC:
+        return orjson.dumps({**_anthropic(problem), "request_id": request_id})
+    return orjson.dumps({"error": _fields(problem)})
+
+
+def render_event(problem: Problem, shape: Shape) -> bytes:
+    """One whole server-sent event that tells a client in the middle of a stream what went wrong."""
+    if shape is Shape.ANTHROPIC:
+        return b"event: error\ndata: " + orjson.dumps(_anthropic(problem)) + b"\n\n"
+    if shape is Shape.RESPONSES:
+        event = {"type": "error", **_fields(problem), "sequence_number": 0}
+        event["code"] = problem.code or problem.type
+        return b"event: error\ndata: " + orjson.dumps(event | {"type": "error"}) + b"\n\n"
+    return b"data: " + orjson.dumps({"error": _fields(problem)}) + b"\n\n"
+
+
+def _fields(problem: Problem) -> dict[str, Any]:
+    return {
+        "message": problem.message,
+        "type": problem.type,
+        "param": problem.param,
+        "code": problem.code,
+    }
+
+
+def _anthropic(problem: Problem) -> dict[str, Any]:
+    default = "api_error" if problem.status >= 500 else "invalid_request_error"
+    kind = _ANTHROPIC_TYPES.get(problem.status, default)
+    return {"type": "error", "error": {"type": kind, "message": problem.message}}
+
+
+def quote(text: str) -> str:
+    """A client's own word for a message: printable and short, whatever was sent."""
+    shown = text if len(text) <= _QUOTED_MAX else text[:_QUOTED_MAX] + "…"
+    return "".join(character if character.isprintable() else "�" for character in shown)
+
+
+def unknown_route(method: str, path: str) -> Problem:
+    return Problem(404, f"Invalid URL ({method} {quote(path)})", code="unknown_url")
+
+
+def wrong_method(method: str, path: str, allowed: str) -> Problem:
+    return Problem(
+        405,
+        f"Not allowed to {method} on {quote(path)} (it takes {allowed})",
+        code="method_not_allowed",
+        allow=allowed,
+    )
+
+
+def malformed(message: str, status: int = 400, code: str = "bad_request") -> Problem:
+    """The message's framing can't be trusted; so nothing that follows on the connection can."""
+    return Problem(status, message, code=code, fatal=True)
+
+
+def bad_body(message: str) -> Problem:
+    return Problem(400, message, code="invalid_body")
+
+
+def encoded_body(encoding: str) -> Problem:
+    message = f"Content-Encoding {quote(encoding)} is not accepted; send the body as it is"
+    return Problem(415, message, code="unsupported_encoding")
+
+
+def body_too_large(limit: int) -> Problem:
+    message = f"The request body is larger than {limit} bytes"
+    return Problem(413, message, code="request_too_large", fatal=True)
+
+
+def missing_model() -> Problem:
+    message = "you must provide a model parameter"
+    return Problem(400, message, code="missing_required_parameter", param="model")
+
+
+def ill_typed_model() -> Problem:
+    return Problem(400, "model must be a string", code="invalid_type", param="model")
+
+
+def unknown_model(model: str) -> Problem:
+    return Problem(
+        404,
+        f"The model `{quote(model)}` does not exist or you do not have access to it.",
+        code="model_not_found",
+        param="model",
+    )
+
+
+def stored_response() -> Problem:
+    return Problem(
+        400,
+        "previous_response_id is not supported: a response is kept only in the engine replica that made it, "
+        "and this request may reach another one. Send the whole conversation in `input` instead.",
+        code="unsupported_parameter",
+        param="previous_response_id",
+    )
+
+
+def no_ready_endpoint(service: str) -> Problem:
+    return Problem(
+        503,
+        f"No engine of {service!r} is ready to answer now; try again shortly",
+        type=_SERVER,
+        code="no_ready_endpoint",
+        retry_after=2,
+    )
+
+
+def unreachable(service: str) -> Problem:
+    return Problem(
+        503,
+        f"No engine of {service!r} could be reached; try again shortly",
+        type=_SERVER,
+        code="engine_unreachable",
+        retry_after=2,
+    )
+
+
+def engine_broke(message: str) -> Problem:
+    return Problem(502, message, type=_SERVER, code="engine_failed")
+
+
+def engine_silent(seconds: float) -> Problem:
+    message = f"The engine sent nothing for {seconds:g} seconds"
+    return Problem(504, message, type=_SERVER, code="engine_timeout")
+
+
+def client_slow(what: str) -> Problem:
+    return Problem(408, f"Gave up waiting for {what}", code="request_timeout", fatal=True)
+
+
+def internal_error() -> Problem:
+    message = "The router failed to handle this request; its log says why"
+    return Problem(500, message, type=_SERVER, code="internal_error", fatal=True)

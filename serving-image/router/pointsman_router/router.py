@@ -1,0 +1,86 @@
+"""What all parts of a router process share: its state, its counters, its connections and its clock tick."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from random import random
+from time import monotonic
+
+from pointsman_router.accesslog import AccessLog
+from pointsman_router.downstream import Downstream
+from pointsman_router.metrics import Stats
+from pointsman_router.state import State
+
+_MAX_TICK_SECONDS = 1.0
+_MIN_TICK_SECONDS = 0.02
+
+logger = logging.getLogger("pointsman_router")
+
+
+class Router:
+    """One router process. `random` gives numbers in [0, 1)."""
+
+    __slots__ = ("_timer", "connections", "draining", "log", "random", "state", "stats", "unrouted")
+
+    def __init__(self, log: AccessLog, random: Callable[[], float] = random) -> None:
+        self.stats = Stats()
+        self.unrouted = self.stats.of("", "")
+        """Of requests that belong to no service."""
+        self.state = State(self.stats)
+        self.log = log
+        self.random = random
+        self.connections: set[Downstream] = set()
+        self.draining = False
+        """Whether answers tell clients to connect anew, elsewhere."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it should be sent clients."""
+        return self.state.configured and self.state.endpoints_known and not self.draining
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being answered, on client connections."""
+        return sum(connection.busy for connection in self.connections)
+
+    def accept(self) -> Downstream:
+        """Protocol factory of the public port."""
+        return Downstream(self)
+
+    def failed(self, what: str) -> None:
+        """A fault of our own, with the exception that is being handled."""
+        logger.exception(what)
+
+    def start(self) -> None:
+        """Begins to tick."""
+        self._tick()
+
+    def stop(self) -> None:
+        """Ends every connection. Counts in the log as stopped whatever was in flight."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in tuple(self.connections):
+            connection.abort()
+        self.state.close()
+
+    def _tick(self) -> None:
+        now = monotonic()
+        limits = self.state.table.limits
+        for connection in tuple(self.connections):
+            connection.tick(now)
+        for engine in self.state.engines:
+            engine.pool.trim(now, limits.upstream_idle_seconds)
+        self.log.flush()
+        shortest = min(
+            limits.head_seconds,
+            limits.body_idle_seconds,
+            limits.keep_alive_seconds,
+            limits.first_byte_seconds,
+            limits.idle_stream_seconds,
+            limits.upstream_idle_seconds,
+        )
+        period = min(_MAX_TICK_SECONDS, max(_MIN_TICK_SECONDS, shortest / 4))
+        self._timer = asyncio.get_running_loop().call_later(period, self._tick)

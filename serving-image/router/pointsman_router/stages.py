@@ -1,0 +1,71 @@
+"""What happens to a request between its last byte and the choice of an engine.
+
+Pure: a request and the table in, a service and the bytes to send out, or a refusal. Later stages (keys,
+limits, prompts, screening) take their place here, in their order.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+from pointsman_router import errors, modelname
+from pointsman_router.errors import RefusedError
+from pointsman_router.reader import Request
+from pointsman_router.routes import MODEL_PREFIX, ModelIn, Route
+from pointsman_router.state import ServiceState, Table
+
+
+def prepare(request: Request, table: Table) -> tuple[ServiceState | None, bytes]:
+    """The service that is to answer and the body it gets; or None and the answer itself.
+
+    Raises RefusedError.
+    """
+    route = request.route
+    if request.problem is not None or route is None:
+        raise RefusedError(request.problem or errors.internal_error())
+    if request.encoding and request.encoding.lower() != b"identity":
+        raise RefusedError(errors.encoded_body(request.encoding.decode("latin-1")))
+    match route.model_in:
+        case ModelIn.JSON:
+            return _from_json(route, request.body, table)
+        case ModelIn.FORM:
+            return _from_form(request, table)
+        case ModelIn.LIST:
+            return None, table.model_list
+        case ModelIn.PATH:
+            return None, _model(request.path, table)
+
+
+def _from_json(route: Route, body: bytes, table: Table) -> tuple[ServiceState, bytes]:
+    document = modelname.read_json(body)
+    if route.stored and document.get("previous_response_id") is not None:
+        raise RefusedError(errors.stored_response())
+    model = modelname.in_json(document)
+    service = _service(model, table)
+    if model != service.engine_model:
+        body = modelname.replace_in_json(body, service.engine_model)
+    return service, body
+
+
+def _from_form(request: Request, table: Table) -> tuple[ServiceState, bytes]:
+    body = request.body
+    model, (start, end) = modelname.in_form(body, request.content_type)
+    service = _service(model, table)
+    if model != service.engine_model:
+        body = body[:start] + service.engine_model.encode() + body[end:]
+    return service, body
+
+
+def _service(model: str, table: Table) -> ServiceState:
+    service = table.models.get(model)
+    if service is None:
+        raise RefusedError(errors.unknown_model(model))
+    return service
+
+
+def _model(path: bytes, table: Table) -> bytes:
+    name = unquote_to_bytes(path[len(MODEL_PREFIX) :]).decode("utf-8", "replace")
+    body = table.model_bodies.get(name)
+    if body is None:
+        raise RefusedError(errors.unknown_model(name))
+    return body

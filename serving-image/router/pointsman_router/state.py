@@ -1,0 +1,293 @@
+"""What the router runs by: the configuration compiled for the request path, and the engines that are there.
+
+Configuration and endpoints arrive at any time and in any order. Each arrival compiles a whole new `Table`
+that replaces the old one in a single assignment; a request keeps the table's parts it started with. Engines
+outlive tables, since they hold connections and counts. Knows nothing of HTTP or of where either came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from pointsman_router import config as contract
+from pointsman_router.accesslog import label_of
+from pointsman_router.config import ConfigError, Limits, RouterConfig
+from pointsman_router.endpoints import Endpoint, Slice, by_service
+from pointsman_router.metrics import Stats, VariantStats
+from pointsman_router.upstream import Pool
+
+
+@dataclass(slots=True)
+class Phase:
+    """What an engine's entrypoint last said on its status port; empty until it was asked."""
+
+    phase: str = ""
+    bytes_loaded: int = 0
+    bytes_total: int = 0
+    timings: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+    asked_at: float = float("-inf")
+    asking: bool = False
+
+
+class Engine:
+    """One endpoint of a variant: its connections and what is known of it."""
+
+    __slots__ = (
+        "address",
+        "aside_until",
+        "failures",
+        "host_line",
+        "in_flight",
+        "label",
+        "phase",
+        "pod",
+        "pool",
+        "ready",
+        "status_port",
+    )
+
+    def __init__(self, endpoint: Endpoint, port: int, status_port: int, max_head: int) -> None:
+        host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+        self.address = f"{host}:{port}"
+        self.pod = endpoint.pod
+        self.label = orjson.dumps(self.name)
+        """Its name in the access log."""
+        self.ready = endpoint.ready
+        self.status_port = status_port
+        """0 when the engine has no entrypoint of ours."""
+        self.host_line = f" HTTP/1.1\r\nhost: {self.address}\r\n".encode()
+        self.pool = Pool(endpoint.address, port, max_head)
+        self.in_flight = 0
+        self.failures = 0
+        """Connections that failed in a row."""
+        self.aside_until = 0.0
+        """Until then (monotonic) it's taken only where there is nothing else."""
+        self.phase = Phase()
+
+    @property
+    def name(self) -> str:
+        return self.pod or self.address
+
+
+@dataclass(frozen=True, slots=True)
+class VariantState:
+    """A variant with the engines it has now."""
+
+    name: str
+    weight: int
+    engines: tuple[Engine, ...]
+    ready: tuple[Engine, ...]
+    stats: VariantStats
+    label: bytes
+    """Service and variant in the access log."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """A service as the request path wants it."""
+
+    name: str
+    hash: str
+    generation: int
+    model_names: tuple[str, ...]
+    engine_model: str
+    variants: tuple[VariantState, ...]
+    stats: VariantStats
+    """Of requests that ended before they had a variant."""
+    label: bytes
+
+    def variant(self, name: str) -> VariantState | None:
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One whole state of configuration and endpoints."""
+
+    hash: str = ""
+    """Hash of the configuration; empty before there is one."""
+    limits: Limits = field(default_factory=Limits)
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    models: Mapping[str, ServiceState] = field(default_factory=dict)
+    """By the names clients use."""
+    model_list: bytes = b'{"object":"list","data":[]}'
+    """Body of GET /v1/models."""
+    model_bodies: Mapping[str, bytes] = field(default_factory=dict)
+    """Body of GET /v1/models/{id}, by id."""
+
+
+_EngineKey = tuple[str, int, int, str]
+_Endpoints = Mapping[str, tuple[Endpoint, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What follows from the configuration alone, so that endpoints can come and go cheaply."""
+
+    config: RouterConfig
+    hash: str
+    service_hashes: Mapping[str, str]
+    model_list: bytes
+    model_bodies: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, config: RouterConfig) -> _Fixed:
+        models = {name: _model(name, service) for service in config.services for name in service.model_names}
+        return cls(
+            config=config,
+            hash=contract.config_hash(config),
+            service_hashes={service.name: contract.service_hash(service) for service in config.services},
+            model_list=orjson.dumps({"object": "list", "data": list(models.values())}),
+            model_bodies={name: orjson.dumps(model) for name, model in models.items()},
+        )
+
+
+class State:
+    """Holds the current table, and what the next one is compiled from."""
+
+    def __init__(self, stats: Stats) -> None:
+        self.table = Table()
+        self.error = ""
+        """Why the newest configuration isn't the running one; empty when it is."""
+        self.endpoints_known = False
+        """Whether endpoints were listed once; before, nothing can be ready."""
+        self._stats = stats
+        self._fixed: _Fixed | None = None
+        self._slices: dict[str, Slice] = {}
+        self._engines: dict[_EngineKey, Engine] = {}
+
+    @property
+    def configured(self) -> bool:
+        return self._fixed is not None
+
+    @property
+    def engines(self) -> Iterable[Engine]:
+        """Every engine of every variant."""
+        return self._engines.values()
+
+    def apply_config(self, document: object) -> bool:
+        """Takes a configuration document; keeps the last good one, and the reason, where it isn't valid."""
+        try:
+            config = contract.parse(document)
+        except ConfigError as error:
+            self.refuse_config(str(error))
+            return False
+        self.error = ""
+        self._fixed = _Fixed.of(config)
+        self._compile()
+        return True
+
+    def refuse_config(self, reason: str) -> None:
+        """Notes that a configuration came which can't be run."""
+        self.error = reason
+        self._stats.config_refusals += 1
+
+    def replace_slices(self, slices: Mapping[str, Slice]) -> None:
+        """Takes the list of all EndpointSlices, by name."""
+        self._slices = dict(slices)
+        self.endpoints_known = True
+        self._compile()
+
+    def put_slice(self, name: str, slice_: Slice) -> None:
+        """Takes one EndpointSlice that came or changed."""
+        if self._slices.get(name) != slice_:
+            self._slices[name] = slice_
+            self._compile()
+
+    def drop_slice(self, name: str) -> None:
+        """Takes note that an EndpointSlice is gone."""
+        if self._slices.pop(name, None) is not None:
+            self._compile()
+
+    def close(self) -> None:
+        """Closes idle connections to engines."""
+        for engine in self._engines.values():
+            engine.pool.close()
+
+    def _compile(self) -> None:
+        """Makes the new table, swaps it in, and lets go of engines that are in it no longer."""
+        fixed = self._fixed
+        if fixed is None:
+            return
+        config = fixed.config
+        endpoints = by_service(self._slices.values())
+        used: dict[_EngineKey, Engine] = {}
+        services = {s.name: self._compile_service(s, fixed, endpoints, used) for s in config.services}
+        self.table = Table(
+            hash=fixed.hash,
+            limits=config.limits,
+            services=services,
+            models={name: services[s.name] for s in config.services for name in s.model_names},
+            model_list=fixed.model_list,
+            model_bodies=fixed.model_bodies,
+        )
+        for key, engine in self._engines.items():
+            if key not in used:
+                engine.pool.close()
+        self._engines = used
+        known = {(s.name, v.name) for s in config.services for v in s.variants}
+        self._stats.keep_only(known | {(s.name, "") for s in config.services})
+
+    def _compile_service(
+        self,
+        service: contract.Service,
+        fixed: _Fixed,
+        endpoints: _Endpoints,
+        used: dict[_EngineKey, Engine],
+    ) -> ServiceState:
+        variants = []
+        for variant in service.variants:
+            engines = tuple(self._engines_of(variant.upstream, fixed.config.limits, endpoints, used))
+            ready = tuple(engine for engine in engines if engine.ready)
+            stats = self._stats.of(service.name, variant.name)
+            label = label_of(service.name, variant.name)
+            variants.append(VariantState(variant.name, variant.weight, engines, ready, stats, label))
+        return ServiceState(
+            name=service.name,
+            hash=fixed.service_hashes[service.name],
+            generation=service.generation,
+            model_names=service.model_names,
+            engine_model=service.engine_model,
+            variants=tuple(variants),
+            stats=self._stats.of(service.name, ""),
+            label=label_of(service.name, ""),
+        )
+
+    def _engines_of(
+        self,
+        upstream: contract.Upstream,
+        limits: Limits,
+        endpoints: _Endpoints,
+        used: dict[_EngineKey, Engine],
+    ) -> Iterable[Engine]:
+        for endpoint, port, status_port in _endpoints_of(upstream, endpoints):
+            key = (endpoint.address, port, status_port, endpoint.pod)
+            engine = used.get(key) or self._engines.get(key)
+            if engine is None:
+                engine = Engine(endpoint, port, status_port, limits.max_head_bytes)
+            engine.ready = endpoint.ready
+            used[key] = engine
+            yield engine
+
+
+def _endpoints_of(upstream: contract.Upstream, endpoints: _Endpoints) -> Iterable[tuple[Endpoint, int, int]]:
+    for address in upstream.addresses:
+        host, _, port = address.rpartition(":")
+        yield Endpoint(host.strip("[]"), "", True), int(port), 0
+    for endpoint in endpoints.get(upstream.service, ()) if upstream.service else ():
+        if endpoint.pod.startswith(upstream.pod_prefix):
+            yield endpoint, upstream.port, upstream.status_port
+
+
+def _model(name: str, service: contract.Service) -> dict[str, object]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": service.created,
+        "owned_by": service.owner or "pointsman",
+    }
