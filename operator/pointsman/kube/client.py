@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -18,7 +18,7 @@ import orjson
 from kubernetes.aio import client
 
 from pointsman import __version__
-from pointsman.api.names import RESOURCES, Resource
+from pointsman.api.names import CORE_EVENT, RESOURCES, Resource
 from pointsman.kube.failure import failure_of
 from pointsman.kube.protocol import Invalid, NotFound, Object, Objects, Retryable
 from pointsman.kube.throttle import Bucket
@@ -49,6 +49,7 @@ class AioKube:
         observer: Observer | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        resources: Iterable[Resource] = (),
     ) -> None:
         # Watches and probes have their own connections; four spare ones keep a LIST from waiting for applies.
         configuration.connection_pool_maxsize = concurrency + 4
@@ -60,6 +61,8 @@ class AioKube:
         self._observe = observer or (lambda verb, kind, code, seconds: None)
         self._sleep = sleep
         self._jitter = jitter
+        known = (*RESOURCES.values(), CORE_EVENT, *resources)
+        self._resources = {(resource.api_version, resource.kind): resource for resource in known}
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -81,13 +84,13 @@ class AioKube:
         raise Retryable(f"list of {resource.plural} changed faster than it could be read")
 
     async def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool = True) -> Object:
-        resource, namespace, name = _identity(obj)
+        resource, namespace, name = self._identity(obj)
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         path = path_of(resource, namespace, name)
         return await self._write("apply", resource, "PATCH", path, query, obj, APPLY)
 
     async def create(self, obj: Mapping[str, Any], *, manager: str = "pointsman") -> Object:
-        resource, namespace, _ = _identity(obj)
+        resource, namespace, _ = self._identity(obj)
         path = path_of(resource, namespace, None)
         return await self._write("create", resource, "POST", path, {"fieldManager": manager}, obj, JSON)
 
@@ -147,6 +150,15 @@ class AioKube:
             return frozenset()
         return frozenset(item["kind"] for item in answer["resources"] if "/" not in item["name"])
 
+    def _identity(self, obj: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
+        resource = self._resources.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+        if resource is None:
+            raise Invalid(f"{obj.get('apiVersion')}/{obj.get('kind')} is not a kind this operator writes")
+        metadata = obj["metadata"]
+        if resource.namespaced and not metadata.get("namespace"):
+            raise Invalid(f"{resource.kind} {metadata['name']!r}: metadata.namespace is required")
+        return resource, metadata.get("namespace"), metadata["name"]
+
     async def _pages(self, resource: Resource, namespace: str | None, query: dict[str, str]) -> Objects:
         return [item async for page in self._each_page(resource, namespace, query) for item in page]
 
@@ -162,6 +174,7 @@ class AioKube:
             # Items of a list come without their type; everyone after us relies on it.
             for item in items:
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+                _trim(item)
             yield items
             token = answer.get("metadata", {}).get("continue") or ""
             if not token:
@@ -224,7 +237,7 @@ class AioKube:
                 content = await response.read()
                 if code >= 400:
                     raise _failure(verb, response, content)
-                return _parsed(content)
+                return _trim(_parsed(content))
         except aiohttp.ClientConnectorError as error:
             raise _Unsent(f"no connection to the API server: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -281,12 +294,12 @@ def path_of(resource: Resource, namespace: str | None, name: str | None) -> str:
     return f"{base}/{resource.plural}" + (f"/{name}" if name is not None else "")
 
 
-def _identity(obj: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
-    resource = RESOURCES.get(obj.get("kind", ""))
-    if resource is None or resource.api_version != obj.get("apiVersion"):
-        raise Invalid(f"{obj.get('apiVersion')}/{obj.get('kind')} is not a kind this operator writes")
-    metadata = obj["metadata"]
-    return resource, metadata.get("namespace"), metadata["name"]
+def _trim(obj: Object) -> Object:
+    """Without managedFields: half of most objects' bytes, and nothing here ever reads them."""
+    metadata = obj.get("metadata")
+    if isinstance(metadata, dict):
+        metadata.pop("managedFields", None)
+    return obj
 
 
 def _group_version(api_version: str) -> tuple[str, str]:

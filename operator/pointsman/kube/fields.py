@@ -113,9 +113,11 @@ def _merged_items(
 def without(value: Any, gone: Sequence[Path]) -> Any:
     """A copy with these paths taken away, and with them the maps and lists that are empty then."""
     result = copied(value)
-    # Longest first: an item goes after its fields, and its parents are looked at last.
-    for path in sorted(gone, key=len, reverse=True):
-        _take(result, path)
+    # An item that goes as a whole can't be found any more once its key fields were taken one by one.
+    every = set(gone)
+    for path in gone:
+        if not any(path[:length] in every for length in range(1, len(path))):
+            _take(result, path)
     return result
 
 

@@ -1,0 +1,209 @@
+"""Carries out a Plan: applies, then deletions, each only where something would change.
+
+Applying what is there already costs the server more than creating it, so an object whose content and intent
+are what they were after our last apply is left alone. That memory may be lost at any time; it saves work and
+decides nothing. Stops at the first failure: what comes later in a plan relies on what comes earlier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pointsman.api.names import MANAGER, RESOURCES
+from pointsman.core.inventory import Deletion, Plan
+from pointsman.core.world import Manifest, ObjectKey, key_of
+from pointsman.kube.protocol import Conflict, Kube, KubeError, NotFound, Object, Retryable
+
+WORKLOADS = frozenset({"Deployment", "Job"})
+"""Applied after everything else is there: they start pods, and pods read the rest."""
+
+Observer = Callable[[str, str], None]
+"""Called per object with its kind and changed, noop, skipped, refused, failed or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One object that couldn't be applied or deleted, in the server's words."""
+
+    key: ObjectKey
+    error: KubeError
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done."""
+
+    changed: tuple[ObjectKey, ...] = ()
+    unchanged: tuple[ObjectKey, ...] = ()
+    """Applied or skipped, and the same as before."""
+    removed: tuple[ObjectKey, ...] = ()
+    refused: tuple[ObjectKey, ...] = ()
+    """Names taken by something that isn't ours: those the plan knew, and those only the server knew."""
+    failed: tuple[Failure, ...] = ()
+    """Where it stopped. Later steps of the plan weren't tried."""
+
+    @property
+    def applied(self) -> int:
+        """How many objects are others now."""
+        return len(self.changed)
+
+    @property
+    def deleted(self) -> int:
+        """How many objects were deleted."""
+        return len(self.removed)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was planned is done."""
+        return not self.failed and not self.refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    uid: str
+    version: str
+    content: bytes
+    intent: bytes
+
+
+class Applier:
+    """One per process. `limit` bounds its memory, in objects; the oldest go first."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        *,
+        limit: int = 100_000,
+        observe: Observer = lambda kind, outcome: None,
+    ) -> None:
+        self._kube = kube
+        self._limit = limit
+        self._observe = observe
+        self._memory: dict[tuple[str, str, str], _Memory] = {}
+
+    async def execute(self, plan: Plan, namespace: str, *, observed: Sequence[Manifest]) -> Applied:
+        """Does what the plan says to objects of one namespace.
+
+        `observed`: the objects of ours that the plan was made from. One that is missing there counts as
+        new: it's applied without force and its name given up to whoever holds it.
+
+        Raises Retryable and Conflict, after which the pass should end: the world isn't what it was.
+        """
+        seen = {key_of(obj): obj for obj in observed}
+        done = Applied(refused=plan.refused)
+        for wave in _waves(plan.apply):
+            results = await asyncio.gather(*(self._apply(obj, namespace, seen) for obj in wave))
+            done = _added(done, [(key_of(obj), result) for obj, result in zip(wave, results, strict=True)])
+            if done.failed:
+                return done
+        if not done.complete:
+            # Something desired isn't there, so nothing it was to replace may go.
+            return done
+        for deletion in plan.delete:
+            done = _added(done, [((deletion.kind, deletion.name), await self._delete(deletion, namespace))])
+            if done.failed:
+                return done
+        return done
+
+    async def _apply(
+        self, intent: Manifest, namespace: str, seen: Mapping[ObjectKey, Manifest]
+    ) -> str | Failure:
+        key = key_of(intent)
+        there, digest = seen.get(key), _digest(intent)
+        if there is not None and self._known((namespace, *key), there, digest):
+            return self._counted(key, "skipped")
+        try:
+            # Not forced where we saw nothing: whoever made an object of that name meanwhile keeps it.
+            result = await self._kube.apply(intent, manager=MANAGER, force=there is not None)
+        except Conflict:
+            if there is not None:
+                raise
+            return self._counted(key, "refused")
+        except KubeError as error:
+            return self._failed(key, error)
+        self._remember((namespace, *key), result, digest)
+        before = there["metadata"].get("resourceVersion") if there is not None else None
+        return self._counted(key, "noop" if result["metadata"]["resourceVersion"] == before else "changed")
+
+    async def _delete(self, deletion: Deletion, namespace: str) -> str | Failure:
+        key = (deletion.kind, deletion.name)
+        self._memory.pop((namespace, *key), None)
+        try:
+            await self._kube.delete(
+                RESOURCES[deletion.kind],
+                namespace,
+                deletion.name,
+                uid=deletion.uid,
+                propagation=deletion.propagation,
+            )
+        except NotFound:
+            pass
+        except Conflict:
+            raise
+        except KubeError as error:
+            return self._failed(key, error)
+        return self._counted(key, "deleted")
+
+    def _known(self, at: tuple[str, str, str], there: Manifest, intent: bytes) -> bool:
+        memory = self._memory.get(at)
+        if memory is None or memory.intent != intent or memory.uid != there["metadata"].get("uid"):
+            return False
+        # A workload's status changes all the time; only a change of content is a reason to look closer.
+        return memory.version == there["metadata"].get("resourceVersion") or memory.content == _content(there)
+
+    def _remember(self, at: tuple[str, str, str], result: Object, intent: bytes) -> None:
+        metadata = result["metadata"]
+        self._memory.pop(at, None)
+        self._memory[at] = _Memory(metadata["uid"], metadata["resourceVersion"], _content(result), intent)
+        while len(self._memory) > self._limit:
+            del self._memory[next(iter(self._memory))]
+
+    def _counted(self, key: ObjectKey, outcome: str) -> str:
+        self._observe(key[0], outcome)
+        return outcome
+
+    def _failed(self, key: ObjectKey, error: KubeError) -> Failure:
+        self._observe(key[0], "failed")
+        if isinstance(error, Retryable):
+            raise error
+        return Failure(key, error)
+
+
+def _waves(manifests: Sequence[Manifest]) -> list[list[Manifest]]:
+    """Objects that can be applied at the same time; the plan's order holds between waves."""
+    first = [obj for obj in manifests if obj["kind"] not in WORKLOADS]
+    second = [obj for obj in manifests if obj["kind"] in WORKLOADS]
+    return [wave for wave in (first, second) if wave]
+
+
+def _added(done: Applied, results: Sequence[tuple[ObjectKey, str | Failure]]) -> Applied:
+    def keys(*outcomes: str) -> tuple[ObjectKey, ...]:
+        return tuple(key for key, result in results if result in outcomes)
+
+    return Applied(
+        changed=done.changed + keys("changed"),
+        unchanged=done.unchanged + keys("noop", "skipped"),
+        removed=done.removed + keys("deleted"),
+        refused=done.refused + keys("refused"),
+        failed=done.failed + tuple(result for _, result in results if isinstance(result, Failure)),
+    )
+
+
+def _content(obj: Mapping[str, Any]) -> bytes:
+    """Digest of what a hand could have changed: everything but status and the server's own bookkeeping."""
+    metadata = obj["metadata"]
+    own = {name: metadata.get(name) for name in ("labels", "annotations", "ownerReferences", "finalizers")}
+    rest = {name: value for name, value in obj.items() if name not in ("metadata", "status")}
+    return _digest({**rest, "metadata": own})
+
+
+def _digest(value: object) -> bytes:
+    return hashlib.blake2b(
+        orjson.dumps(value, default=dict, option=orjson.OPT_SORT_KEYS), digest_size=16
+    ).digest()
