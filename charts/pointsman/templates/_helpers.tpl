@@ -37,7 +37,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Takes (list $ "name" "whole reference or empty"). */}}
 {{- define "pointsman.image" -}}
 {{- $root := index . 0 -}}
-{{- index . 2 | default (printf "%s/%s:%s" $root.Values.images.registry (index . 1) (include "pointsman.tag" $root)) -}}
+{{- $default := printf "%s/%s:%s" $root.Values.images.registry (index . 1) (include "pointsman.tag" $root) -}}
+{{- index . 2 | default $default | include "pointsman.fixed" -}}
+{{- end -}}
+
+{{/* The image as it was given, unless its tag moves. */}}
+{{- define "pointsman.fixed" -}}
+{{- if hasSuffix ":latest" . -}}
+{{- fail (printf "image %s: the tag `latest` is refused, because which build runs must not depend on the day" .) -}}
+{{- end -}}
+{{- . -}}
+{{- end -}}
+
+{{/* What `{version}` in an engine image stands for. */}}
+{{- define "pointsman.engineVersion" -}}
+{{- $version := .Values.engine.version | default (include "pointsman.tag" .) -}}
+{{- $_ := printf "engine:%s" $version | include "pointsman.fixed" -}}
+{{- $version -}}
 {{- end -}}
 
 {{/* Engine image by accelerator resource, as JSON with sorted keys. */}}
@@ -45,6 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $ours := dict
       "cpu" (printf "%s/engine-cpu:{version}" .Values.images.registry)
       "nvidia.com/gpu" (printf "%s/engine-cuda:{version}" .Values.images.registry) -}}
+{{- range $image := .Values.images.engines }}{{ $_ := include "pointsman.fixed" $image }}{{ end -}}
 {{- mergeOverwrite $ours .Values.images.engines | toJson -}}
 {{- end -}}
 
