@@ -54,7 +54,7 @@ class Base(BaseModel):
 
     @model_validator(mode="after")
     def _obey_rules(self) -> Self:
-        broken = [rule.message for rule in type(self).rules if not rule.holds(self)]
+        broken = [rule.says for rule in type(self).rules if not rule.holds(self)]
         if broken:
             raise ValueError("; ".join(broken))
         return self

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from pointsman.api.common import Base, Int
-from pointsman.api.reserved import ARGS_RULE, ENV_PATTERN
+from pointsman.api.reserved import ARGS_RULES, ENV_PATTERN
 from pointsman.api.schema import API_DEFAULT, Matches, Rule, keys_avoid, keys_match
 
 
@@ -53,7 +53,7 @@ class Engine(Base):
             r"no-.*",
             'engine.args takes a switch by its plain name: write name: "false" instead of no-name',
         ),
-        ARGS_RULE,
+        *ARGS_RULES,
         keys_match(
             "env",
             r"[A-Za-z_][A-Za-z0-9_]*",

@@ -163,26 +163,38 @@ def is_reserved_arg(name: str) -> bool:
     return name.startswith(RESERVED_ARGS) or any(word.startswith(name) for word in RESERVED_ARGS)
 
 
-def _args_cel() -> str:
-    # One pass over the key each: beginning with a reserved name is a regular expression, being a prefix of
-    # one is a search in all of them, each with a comma in front.
-    begins = cel_string(f"^({'|'.join(RESERVED_ARGS)})")
-    every = cel_string("," + ",".join(RESERVED_ARGS))
-    harmless = "|".join(HARMLESS_ARGS)
-    return (
-        f"!has(self.args) || !self.args.exists(name, (name.matches({begins}) || {every}.contains(',' + name))"
-        f" && !name.matches({cel_string(f'^({harmless})$')}))"
+def _no_arg(name: str, message: str) -> Rule:
+    return Rule(
+        cel=f"!has(self.args) || !({cel_string(name)} in self.args)",
+        holds=lambda engine: name not in (engine.args or {}),
+        message=message,
+        field="args",
+        key=name,
     )
 
 
-ARGS_RULE: Final = Rule(
-    cel=_args_cel(),
-    holds=lambda engine: not any(is_reserved_arg(name) for name in engine.args or {}),
-    message=(
-        "engine.args must not set what Pointsman sets itself, what opens a way in or loads code or files, "
-        "nor a name that the engine's parser might take for such: use the field for it, such as "
-        "engine.maxModelLen, engine.dtype, parallelism or model.defaults; docs/reference/api.md lists the "
-        "reserved names"
-    ),
-    field="args",
+def _nothing_alike() -> Rule:
+    # One pass over the name each: beginning with a reserved one is a regular expression, being a prefix of
+    # one is a search in all of them, each with a comma in front. The names themselves have rules of their own.
+    begins = cel_string(f"^({'|'.join(RESERVED_ARGS)})")
+    every = cel_string("," + ",".join(RESERVED_ARGS))
+    exempt = cel_string(f"^({'|'.join((*HARMLESS_ARGS, *RESERVED_ARGS))})$")
+    alike = f"(name.matches({begins}) || {every}.contains(',' + name)) && !name.matches({exempt})"
+    return Rule(
+        cel=f"!has(self.args) || !self.args.exists(name, {alike})",
+        holds=lambda engine: (
+            not any(is_reserved_arg(name) and name not in RESERVED_ARGS for name in engine.args or {})
+        ),
+        message=(
+            "engine.args must not hold a name that the engine may take for a reserved one: one that begins with "
+            "it, or is the beginning of it; docs/reference/api.md lists the reserved names"
+        ),
+        field="args",
+    )
+
+
+ARGS_RULES: Final = (
+    *(_no_arg(name, f"use {field} instead") for name, field in sorted(OWN_FIELDS.items())),
+    *(_no_arg(name, f"remove it: it {why}") for name, why in sorted(FORBIDDEN_ARGS.items())),
+    _nothing_alike(),
 )

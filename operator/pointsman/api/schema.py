@@ -37,11 +37,21 @@ class Rule:
     """What would be right, with the field's name."""
     field: str = ""
     """Python name of the field that the error points at; empty: the object itself."""
+    key: str = ""
+    """Key in that field, where the field is a map and one entry is at fault."""
+
+    @property
+    def says(self) -> str:
+        """The message as a whole, for those who don't see where it points."""
+        return f"{to_camel(self.field)}[{self.key}]: {self.message}" if self.key else self.message
 
     def to_schema(self) -> JsonSchemaValue:
         """The rule as `x-kubernetes-validations` lists it."""
         schema = {"rule": self.cel, "message": self.message}
-        return {**schema, "fieldPath": f".{to_camel(self.field)}"} if self.field else schema
+        if not self.field:
+            return schema
+        entry = f"['{self.key}']" if self.key else ""
+        return {**schema, "fieldPath": f".{to_camel(self.field)}{entry}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +135,7 @@ def keys_match(field: str, pattern: str, message: str) -> Rule:
     def holds(model: Any) -> bool:
         return all(re.fullmatch(pattern, key) for key in getattr(model, field) or {})
 
-    anchored, wire = cel_string(f"^({pattern})$"), to_camel(field)
-    cel = f"!has(self.{wire}) || self.{wire}.all(key, key.matches({anchored}))"
-    return Rule(cel=cel, holds=holds, message=message, field=field)
+    return _keys_rule(field, f"!key.matches({cel_string(f'^({pattern})$')})", holds, message)
 
 
 def keys_avoid(field: str, pattern: str, message: str) -> Rule:
@@ -136,9 +144,14 @@ def keys_avoid(field: str, pattern: str, message: str) -> Rule:
     def holds(model: Any) -> bool:
         return not any(re.fullmatch(pattern, key) for key in getattr(model, field) or {})
 
-    anchored, wire = cel_string(f"^({pattern})$"), to_camel(field)
-    cel = f"!has(self.{wire}) || !self.{wire}.exists(key, key.matches({anchored}))"
-    return Rule(cel=cel, holds=holds, message=message, field=field)
+    return _keys_rule(field, f"key.matches({cel_string(f'^({pattern})$')})", holds, message)
+
+
+def _keys_rule(field: str, wrong: str, holds: Callable[[Any], bool], message: str) -> Rule:
+    keys = f"self.{to_camel(field)}"
+    return Rule(
+        cel=f"!has({keys}) || !{keys}.exists(key, {wrong})", holds=holds, message=message, field=field
+    )
 
 
 def cel_string(value: str) -> str:

@@ -51,7 +51,7 @@ def conditions_page() -> str:
             GENERATED,
             "# Conditions and reasons\n",
             "Types and reasons are a contract: their names stay, and alerts may match on them. Every "
-            "condition has a reason and the generation it was found for; a condition that is absent is Unknown.\n",
+            "condition has a reason and the generation it was found for; one that is absent is Unknown.\n",
             "## Types\n",
             *_table(
                 ("Type", "Kinds", "When True"), ((t, carried[t], text) for t, text in CONDITIONS.items())
@@ -102,7 +102,9 @@ def _fields(path: str, schema: Mapping[str, Any], required: bool) -> Iterator[tu
 
 def _rules(path: str, schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for rule in schema.get(VALIDATIONS, ()):
-        yield f"`{path}{rule.get('fieldPath', '')}`", rule["message"]
+        where = rule.get("fieldPath", "")
+        if "[" not in where:  # single entries of a map stand under "Reserved names"
+            yield f"`{path}{where}`", rule["message"]
     for name, child in schema.get("properties", {}).items():
         yield from _rules(f"{path}.{name}", child)
     for keyword, suffix in (("items", "[]"), ("additionalProperties", ".*")):
