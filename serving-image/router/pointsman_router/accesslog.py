@@ -54,6 +54,10 @@ def label_of(service: str, variant: str) -> bytes:
     return b',"service":%b,"variant":%b' % (orjson.dumps(service), orjson.dumps(variant))
 
 
+NO_LABEL: Final = label_of("", "")
+"""Of a request that belongs to no service."""
+
+
 class AccessLog:
     """Writes entries to a file descriptor, or nowhere."""
 

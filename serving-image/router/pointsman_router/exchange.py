@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic, time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pointsman_router import errors, stages
-from pointsman_router.accesslog import Entry
+from pointsman_router.accesslog import NO_LABEL, Entry
+from pointsman_router.caller import Caller
 from pointsman_router.errors import Problem, RefusedError, Shape
 from pointsman_router.events import EventBuffer
 from pointsman_router.pick import has_another, pick
@@ -32,30 +33,6 @@ _ASIDE_SECONDS = 0.5
 _ASIDE_MAX_SECONDS = 8.0
 CLIENT_GONE = 499
 """Counted and logged for a client that left before its answer was complete; never sent."""
-
-
-class Caller(Protocol):
-    """Whoever asked: a client's connection, or a probe."""
-
-    @property
-    def paused(self) -> bool:
-        """Whether it can't take more for now."""
-
-    @property
-    def address(self) -> bytes:
-        """For the log."""
-
-    def start(self, status: int, lines: list[bytes], length: int | None) -> None:
-        """The answer's head: `length` bytes of body follow, or (None) an unknown number."""
-
-    def body(self, data: bytes, complete: bool) -> None:
-        """Part of the body, to be sent on at once; `complete` with the last part."""
-
-    def cut(self) -> None:
-        """The answer can't be completed, and the caller must be able to see that."""
-
-    def finished(self) -> None:
-        """Nothing more comes of this exchange."""
 
 
 class Exchange:
@@ -101,7 +78,7 @@ class Exchange:
         self._request = request
         self._engine: Engine | None = None
         """Counted in its `in_flight` while it's here."""
-        self._engine_label = b""
+        self._engine_label = b'""'
         self._connection: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._events: EventBuffer | None = None
@@ -398,7 +375,7 @@ class Exchange:
             self._request.id,
             b"-" if route is None else route.path,
             status,
-            b"" if owner is None else owner.label,
+            NO_LABEL if owner is None else owner.label,
             self._engine_label,
             self._attempts,
             self._first_byte - self._started if self._first_byte else 0.0,

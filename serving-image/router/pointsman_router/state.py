@@ -31,7 +31,10 @@ class Phase:
     reason: str = ""
     message: str = ""
     asked_at: float = float("-inf")
+    """When (monotonic) it was asked last."""
     asking: bool = False
+    missed: int = 0
+    """Questions in a row that got no answer."""
 
 
 class Engine:

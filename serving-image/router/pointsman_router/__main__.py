@@ -1,0 +1,5 @@
+"""Runs the router as `python -m pointsman_router`."""
+
+from pointsman_router.main import main
+
+main()
