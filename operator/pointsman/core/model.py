@@ -1,4 +1,4 @@
-"""The decision about one LLMModel: no children, and a status that says it is accepted and by how many used."""
+"""The decision about one LLMModel: no children, and a status that says it is accepted and how widely used."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def arguments(inputs: Inputs) -> tuple[str, ...]:
 
 
 def _cpu_cache_bytes(spec: ServiceSpec) -> int:
-    """Size of the KV cache on a CPU: a quarter of the memory that may be used, a GiB where no limit is set."""
+    """Size of the KV cache on a CPU: a quarter of the memory limit, a GiB where none is set."""
     resources = spec.hardware.resources if spec.hardware else None
     limit = ((resources and resources.limits) or {}).get("memory")
     return int(quantity.amount(limit)) // 4 if limit else 1024**3

@@ -20,7 +20,7 @@ from pointsman.api.service import ServiceSpec
 from pointsman.core.world import Manifest
 
 HISTORY = 5
-"""How many revisions are remembered beside those in use. A revert within them gives back the very same pods."""
+"""How many revisions are remembered beside those in use: a revert to one gives back the very same pods."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def _make(world: RouterWorld, waiting: Sequence[LLMService]) -> Decision:
 
 
 def _on_demand(world: RouterWorld, waiting: Sequence[LLMService]) -> Manifest:
-    """The LLMRouter itself, referring to every service that needs it: with the last of them it is collected."""
+    """The LLMRouter itself, with a reference to every service that needs it: it goes with the last."""
     return {
         "apiVersion": names.LLMROUTER.api_version,
         "kind": names.LLMROUTER.kind,

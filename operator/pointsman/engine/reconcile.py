@@ -22,15 +22,14 @@ from pointsman.core.world import Manifest
 from pointsman.engine.apply import Applier
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer, Unreadable
+from pointsman.engine.queue import Outcome
 from pointsman.kube.protocol import Kube, NotFound
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a pass ended, for the queue and for the log."""
+class Report(Outcome):
+    """How a pass ended: what the queue has to know, and what the log says."""
 
-    requeue_after: float | None = None
-    """Seconds until the key comes back by itself; None: not before something happens."""
     applied: int = 0
     deleted: int = 0
     because: str = ""
@@ -46,9 +45,8 @@ class Reconciler:
     applier: Applier
     recorder: Recorder
     now: Callable[[], datetime]
-    enqueue: Callable[[names.Key], None]
 
-    async def reconcile(self, key: names.Key) -> Outcome:
+    async def reconcile(self, key: names.Key) -> Report:
         """One pass for one object. Raises the kube errors; the queue retries those."""
         passes = {
             names.LLMSERVICE.kind: self._service,
@@ -60,10 +58,10 @@ class Reconciler:
         except Unreadable as unreadable:
             return await self._report_unreadable(key, unreadable)
 
-    async def _service(self, key: names.Key) -> Outcome:
+    async def _service(self, key: names.Key) -> Report:
         found = await self.gatherer.service(key, self.now())
         if found is None:
-            return Outcome(because="gone")
+            return Report(because="gone")
         world, raw = found
         decision = service.decide(world)
         strangers = await self.gatherer.strangers(decision.desired, world.owned, world.service.metadata.uid)
@@ -72,7 +70,7 @@ class Reconciler:
             decision = service.decide(world)
         return await self._carry_out(key, raw, decision, world.owned, world.strangers)
 
-    async def _router(self, key: names.Key) -> Outcome:
+    async def _router(self, key: names.Key) -> Report:
         world, raw = await self.gatherer.router(key, self.now())
         decision = router.decide(world)
         if world.router is not None:
@@ -83,15 +81,13 @@ class Reconciler:
                 decision = router.decide(world)
         if router.abandoned(world) and raw is not None:
             await self._delete_router(raw)
-            return Outcome(deleted=1, because="on demand, and nobody asks any more")
+            return Report(deleted=1, because="on demand, and nobody asks any more")
         return await self._carry_out(key, raw, decision, world.owned, world.strangers)
 
-    async def _model(self, key: names.Key) -> Outcome:
+    async def _model(self, key: names.Key) -> Report:
         found = await self.gatherer.model(key, self.now())
         if found is None:
-            for user in await self.gatherer.users_of_model(key):
-                self.enqueue(user)
-            return Outcome(because="gone")
+            return Report(wake=await self.gatherer.users_of_model(key), because="gone")
         world, raw = found
         return await self._carry_out(key, raw, model.decide(world))
 
@@ -102,7 +98,7 @@ class Reconciler:
         decision: Decision,
         children: Any = (),
         strangers: Any = (),
-    ) -> Outcome:
+    ) -> Report:
         if decision.finalize and raw is not None:
             raw = await self._hold(key, raw)
         if decision.state is not None and raw is not None:
@@ -110,17 +106,23 @@ class Reconciler:
         plan = inventory.plan(decision.desired, children, retained=decision.retained, strangers=strangers)
         if decision.paused:
             plan = inventory.Plan()
-        results = await self.applier.execute(plan, key.namespace)
+        # A router made on demand is among its own desired objects.
+        ours = [*children, raw] if raw is not None else [*children]
+        results = await self.applier.execute(plan, key.namespace, observed=ours)
         if decision.status is not None and raw is not None:
             before = raw
             raw = await self._write_status(key, raw, _complete(raw, decision))
             await self.recorder.transitions(before, raw, decision.notes)
         if decision.finalize is False and raw is not None:
             await self._release(key, raw)
-        for other in decision.wake:
-            self.enqueue(other)
-        return Outcome(
-            requeue_after=decision.requeue_after,
+        if results.failed:
+            # Status was written all the same; the queue comes back, later each time.
+            raise results.failed[0].error
+        taken = set(results.refused) - set(plan.refused)
+        return Report(
+            # A name was taken since we looked: the next look finds who has it.
+            requeue_after=1.0 if taken else decision.requeue_after,
+            wake=decision.wake,
             applied=results.applied,
             deleted=results.deleted,
             because=decision.because,
@@ -165,7 +167,7 @@ class Reconciler:
         except NotFound:
             return
 
-    async def _report_unreadable(self, key: names.Key, unreadable: Unreadable) -> Outcome:
+    async def _report_unreadable(self, key: names.Key, unreadable: Unreadable) -> Report:
         """Says what can't be read and touches nothing else: what served before goes on serving."""
         raw = unreadable.raw
         generation = raw["metadata"].get("generation", 0)
@@ -182,9 +184,9 @@ class Reconciler:
             "observedGeneration": generation,
             "conditions": sorted([*kept, *merged], key=lambda c: str(c["type"])),
         }
-        if (raw["metadata"]["name"], raw["metadata"]["namespace"]) == (key.name, key.namespace):
+        if (raw["kind"], raw["metadata"]["name"]) == (key.kind, key.name):
             await self._write_status(key, raw, status)
-        return Outcome(because=f"unreadable: {unreadable.message}", generation=generation)
+        return Report(because=f"unreadable: {unreadable.message}", generation=generation)
 
 
 def _status(raw: Manifest) -> Mapping[str, Any]:

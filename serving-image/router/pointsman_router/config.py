@@ -48,7 +48,8 @@ class Variant:
     """The revision's name. It goes into metrics, logs and the probe's answer."""
     upstream: Upstream
     weight: int = 100
-    """Share of requests, in percent. The weights of a service's variants sum to 100."""
+    """Share of requests, in percent. The weights of a service's variants sum to 100, or to 0 where none may
+    answer yet. A variant of weight 0 is watched and can be probed, and is never picked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,10 @@ def _check_names(config: RouterConfig) -> None:
                 raise ConfigError(f"{where}.modelNames: {model!r} is already served by {claimed[model]!r}")
             claimed[model] = service.name
         total = sum(variant.weight for variant in service.variants)
-        if service.variants and total != 100:
-            raise ConfigError(f"{where}.variants: weights sum to {total}; they must sum to 100")
+        if service.variants and total not in (0, 100):
+            raise ConfigError(
+                f"{where}.variants: weights sum to {total}; they must sum to 100, or to 0 to hold all"
+            )
 
 
 def _check_bounds(config: RouterConfig) -> None:
