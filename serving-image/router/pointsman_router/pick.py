@@ -23,9 +23,7 @@ def pick(
     `tried`: engines that failed this request already; one of them is given again only where no other is
     ready. `only`: the variant to stay in, whatever its weight.
     """
-    variants = service.variants
-    if only:
-        variants = tuple(variant for variant in variants if variant.name == only)
+    variants = tuple(v for v in service.variants if v.name == only) if only else service.routed
     if len(variants) == 1:
         first = variants[0]
     elif variants:
@@ -79,18 +77,11 @@ def _careful(
     now: float,
     random: Random,
 ) -> tuple[VariantState, Engine] | None:
-    """The first choice fell through. Better another variant with weight than an engine that just failed;
-    better that engine than a variant nobody gave weight; better such a variant than no answer."""
-    weighted = [first, *_shuffled([v for v in variants if v is not first and v.weight], random)]
-    unweighted = [v for v in variants if v is not first and not v.weight]
-    for among, aside, again in (
-        (weighted, False, False),
-        (weighted, True, False),
-        (unweighted, True, False),
-        (weighted, True, True),
-        (unweighted, True, True),
-    ):
-        for variant in among:
+    """The first choice fell through. Better another variant than an engine that just failed; better that
+    engine than no answer. A variant without weight isn't among them: it may have been rejected."""
+    order = [first, *_shuffled([v for v in variants if v is not first], random)]
+    for aside, again in ((False, False), (True, False), (True, True)):
+        for variant in order:
             engines = [
                 engine
                 for engine in variant.ready

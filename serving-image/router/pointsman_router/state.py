@@ -100,6 +100,8 @@ class ServiceState:
     model_names: tuple[str, ...]
     engine_model: str
     variants: tuple[VariantState, ...]
+    routed: tuple[VariantState, ...]
+    """Those of `variants` that have weight; requests go to no others."""
     stats: VariantStats
     """Of requests that ended before they had a variant."""
     label: bytes
@@ -257,6 +259,7 @@ class State:
             model_names=service.model_names,
             engine_model=service.engine_model,
             variants=tuple(variants),
+            routed=tuple(variant for variant in variants if variant.weight),
             stats=self._stats.of(service.name, ""),
             label=label_of(service.name, ""),
         )
