@@ -109,8 +109,6 @@ class MemoryKube:
     async def create(self, obj: Mapping[str, Any], *, manager: str = "pointsman") -> Object:
         resource, address = self._identity(obj)
         call = self._enter("create", resource, address[2], address[3])
-        if obj["metadata"].get("resourceVersion"):
-            raise Invalid("resourceVersion should not be set on objects to be created")
         if address in self.store.objects:
             raise AlreadyExists(f'{resource.plural} "{address[3]}" already exists')
         new = _intent(_stored(resource, copied(dict(obj))))

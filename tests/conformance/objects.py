@@ -1,0 +1,399 @@
+"""Cases: reading, creating, deleting, status, finalizers, garbage collection, selectors."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pointsman.api.names import (
+    CONFIGMAP,
+    CONTROLLERREVISION,
+    CORE_EVENT,
+    DEPLOYMENT,
+    EVENT,
+    LLMROUTER,
+    ROLEBINDING,
+    Resource,
+)
+from pointsman.kube import AlreadyExists, Conflict, Invalid, NotFound
+from tests.conformance.stage import NAMESPACE, Stage, deployment_spec, obj, owner
+from tests.conformance.table import Table
+
+OBJECTS = Table()
+case = OBJECTS.case
+
+
+@case("get: what isn't there is NotFound")
+async def _(s: Stage) -> None:
+    with pytest.raises(NotFound):
+        await s.kube.get(CONFIGMAP, s.ns, "none")
+
+
+@case("list: of nothing is empty")
+async def _(s: Stage) -> None:
+    assert await s.kube.list(LLMROUTER, s.ns) == []
+
+
+@case("create: gives uid, version and time, and get shows the same")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(CONFIGMAP, s.ns, "a", data={"k": "v"}))
+    assert made["metadata"]["uid"]
+    assert made["metadata"]["resourceVersion"]
+    assert made["metadata"]["creationTimestamp"].endswith("Z")
+    assert await s.kube.get(CONFIGMAP, s.ns, "a") == made
+
+
+@case("create: a name that is taken is AlreadyExists")
+async def _(s: Stage) -> None:
+    await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
+    with pytest.raises(AlreadyExists):
+        await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
+
+
+@case("create: in a namespace that isn't there is NotFound")
+async def _(s: Stage) -> None:
+    with pytest.raises(NotFound):
+        await s.kube.create(obj(CONFIGMAP, "no-such-namespace", "a"))
+
+
+@case("create: a name with capitals is Invalid")
+async def _(s: Stage) -> None:
+    with pytest.raises(Invalid):
+        await s.kube.create(obj(CONFIGMAP, s.ns, "Not-A-Name"))
+
+
+@case("create: a label value of 64 characters is Invalid")
+async def _(s: Stage) -> None:
+    with pytest.raises(Invalid):
+        await s.kube.create(obj(CONFIGMAP, s.ns, "a", labels={"l": "x" * 64}))
+
+
+@case("create: status is left out")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}, status={"replicas": 3}))
+    assert "replicas" not in made.get("status", {})
+
+
+@case("create: a kind that isn't served is Invalid or NotFound, and `served` doesn't list it")
+async def _(s: Stage) -> None:
+    unknown = Resource("example.org", "v1", "Nothing", "nothings")
+    with pytest.raises((Invalid, NotFound)):
+        await s.kube.create(obj(unknown, s.ns, "a"))
+    assert "LLMRouter" in await s.kube.served(LLMROUTER.api_version)
+    assert await s.kube.served("example.org/v1") == frozenset()
+
+
+@case("create: a selector, a frozen revision and a role reference can't be changed later")
+async def _(s: Stage) -> None:
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}
+    await s.kube.apply(obj(DEPLOYMENT, s.ns, "d", spec=deployment_spec()), manager="m")
+    await s.kube.apply(obj(CONTROLLERREVISION, s.ns, "c", data={"a": "1"}, revision=1), manager="m")
+    await s.kube.apply(obj(ROLEBINDING, s.ns, "b", roleRef=role), manager="m")
+    other = {"matchLabels": {"app": "x", "more": "y"}}
+    changed = deployment_spec(selector=other)
+    changed["template"]["metadata"]["labels"]["more"] = "y"
+    for edited in (
+        obj(DEPLOYMENT, s.ns, "d", spec=changed),
+        obj(CONTROLLERREVISION, s.ns, "c", data={"a": "2"}, revision=1),
+        obj(ROLEBINDING, s.ns, "b", roleRef={**role, "name": "other"}),
+    ):
+        with pytest.raises(Invalid):
+            await s.kube.apply(edited, manager="m")
+
+
+@case("create again: another uid")
+async def _(s: Stage) -> None:
+    first = await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
+    await s.kube.delete(CONFIGMAP, s.ns, "a", uid=first["metadata"]["uid"])
+    second = await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+
+
+@case("list: items carry their type, sorted by name")
+async def _(s: Stage) -> None:
+    for name in ("b", "c", "a"):
+        await s.kube.create(obj(LLMROUTER, s.ns, name, spec={}))
+    found = await s.kube.list(LLMROUTER, s.ns)
+    assert [i["metadata"]["name"] for i in found] == ["a", "b", "c"]
+    assert {(i["apiVersion"], i["kind"]) for i in found} == {(LLMROUTER.api_version, "LLMRouter")}
+
+
+@case("list: of all namespaces holds this one's")
+async def _(s: Stage) -> None:
+    await s.kube.create(obj(LLMROUTER, s.ns, "everywhere", spec={}))
+    found = await s.kube.list(LLMROUTER, None)
+    assert (s.ns, "everywhere") in {(i["metadata"]["namespace"], i["metadata"]["name"]) for i in found}
+
+
+@case("list: more than a page comes whole")
+async def _(s: Stage) -> None:
+    names = [f"n{number:04}" for number in range(510)]
+    for start in range(0, len(names), 51):
+        batch = names[start : start + 51]
+        made = (s.kube.create(obj(CONFIGMAP, s.ns, name, labels={"many": "yes"})) for name in batch)
+        await asyncio.gather(*made)
+    found = await s.kube.list(CONFIGMAP, s.ns, labels="many=yes")
+    assert [i["metadata"]["name"] for i in found] == names
+
+
+@case("list: label selectors")
+async def _(s: Stage) -> None:
+    labels = {"one": {"app": "x", "tier": "a"}, "two": {"app": "x", "tier": "b"}, "three": {"app": "y"}}
+    for name, given in labels.items():
+        await s.kube.create(obj(LLMROUTER, s.ns, name, spec={}, labels=given))
+    expected = {
+        "app=x": {"one", "two"},
+        "app==x,tier=b": {"two"},
+        "app!=x": {"three"},
+        "tier": {"one", "two"},
+        "!tier": {"three"},
+        "tier in (a, c)": {"one"},
+        "tier notin (a)": {"two", "three"},
+        "app=z": set(),
+    }
+    for selector, names in expected.items():
+        found = await s.kube.list(LLMROUTER, s.ns, labels=selector)
+        assert {i["metadata"]["name"] for i in found} == names, selector
+
+
+@case("list: by name")
+async def _(s: Stage) -> None:
+    for name in ("a", "b"):
+        await s.kube.create(obj(CONFIGMAP, s.ns, name))
+    found = await s.kube.list(CONFIGMAP, s.ns, fields="metadata.name=b")
+    assert [i["metadata"]["name"] for i in found] == ["b"]
+
+
+@case("list: a selector that can't be read, or a field that can't be selected by, is Invalid")
+async def _(s: Stage) -> None:
+    await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
+    with pytest.raises(Invalid):
+        await s.kube.list(CONFIGMAP, s.ns, labels="a in (")
+    with pytest.raises(Invalid):
+        await s.kube.list(CONFIGMAP, s.ns, fields="data.k=v")
+
+
+@case("status: a patch leaves spec and generation alone and gives a new version")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={"replicas": 2}))
+    version = made["metadata"]["resourceVersion"]
+    after = await s.kube.patch_status(LLMROUTER, s.ns, "r", {"replicas": 1}, resource_version=version)
+    assert after["status"]["replicas"] == 1
+    assert after["spec"] == made["spec"]
+    assert after["metadata"]["generation"] == made["metadata"]["generation"] == 1
+    assert after["metadata"]["resourceVersion"] != version
+
+
+@case("status: the same again changes nothing")
+async def _(s: Stage) -> None:
+    await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    first = await s.kube.patch_status(LLMROUTER, s.ns, "r", {"replicas": 1}, resource_version=None)
+    again = await s.kube.patch_status(LLMROUTER, s.ns, "r", {"replicas": 1}, resource_version=None)
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+@case("status: an old version is a Conflict and writes nothing")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    await s.edit(LLMROUTER, "r", {"spec": {"replicas": 3}})
+    with pytest.raises(Conflict):
+        await s.kube.patch_status(
+            LLMROUTER, s.ns, "r", {"replicas": 9}, resource_version=made["metadata"]["resourceVersion"]
+        )
+    assert "replicas" not in (await s.kube.get(LLMROUTER, s.ns, "r")).get("status", {})
+
+
+@case("status: null takes a field away, a list is replaced")
+async def _(s: Stage) -> None:
+    def condition(kind: str) -> dict[str, object]:
+        return {
+            "type": kind,
+            "status": "True",
+            "reason": "Accepted",
+            "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "observedGeneration": 1,
+        }
+
+    await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    full = {"replicas": 1, "readyReplicas": 1, "conditions": [condition("Ready"), condition("Available")]}
+    await s.kube.patch_status(LLMROUTER, s.ns, "r", full, resource_version=None)
+    less = {"readyReplicas": None, "conditions": [condition("Ready")]}
+    after = await s.kube.patch_status(LLMROUTER, s.ns, "r", less, resource_version=None)
+    assert after["status"]["replicas"] == 1
+    assert "readyReplicas" not in after["status"]
+    assert [c["type"] for c in after["status"]["conditions"]] == ["Ready"]
+
+
+@case("status: a kind without one, or an object that isn't there, is NotFound")
+async def _(s: Stage) -> None:
+    await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
+    with pytest.raises(NotFound):
+        await s.kube.patch_status(CONFIGMAP, s.ns, "a", {"x": 1}, resource_version=None)
+    with pytest.raises(NotFound):
+        await s.kube.patch_status(LLMROUTER, s.ns, "none", {"replicas": 1}, resource_version=None)
+
+
+@case("status: an edit of the object doesn't touch it")
+async def _(s: Stage) -> None:
+    await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    await s.kube.patch_status(LLMROUTER, s.ns, "r", {"replicas": 1}, resource_version=None)
+    after = await s.edit(LLMROUTER, "r", {"spec": {"replicas": 2}, "status": {"replicas": 7}})
+    assert (after["spec"]["replicas"], after["status"]["replicas"]) == (2, 1)
+
+
+@case("finalizers: an old version is a Conflict, the present one replaces the list")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    version = made["metadata"]["resourceVersion"]
+    held = await s.kube.patch_finalizers(
+        LLMROUTER, s.ns, "r", ["pointsman.dev/cleanup"], resource_version=version
+    )
+    assert held["metadata"]["finalizers"] == ["pointsman.dev/cleanup"]
+    assert held["metadata"]["generation"] == 1
+    with pytest.raises(Conflict):
+        await s.kube.patch_finalizers(LLMROUTER, s.ns, "r", [], resource_version=version)
+
+
+@case("delete: an object with a finalizer stays, marked, until the finalizer goes")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}, finalizers=["pointsman.dev/cleanup"]))
+    await s.kube.delete(LLMROUTER, s.ns, "r", uid=made["metadata"]["uid"])
+    marked = await s.kube.get(LLMROUTER, s.ns, "r")
+    assert marked["metadata"]["deletionTimestamp"]
+    assert marked["metadata"]["deletionGracePeriodSeconds"] == 0
+    assert marked["metadata"]["generation"] == 2
+    await s.kube.delete(LLMROUTER, s.ns, "r", uid=made["metadata"]["uid"])
+    marked = await s.kube.get(LLMROUTER, s.ns, "r")
+    await s.kube.patch_finalizers(
+        LLMROUTER, s.ns, "r", [], resource_version=marked["metadata"]["resourceVersion"]
+    )
+    with pytest.raises(NotFound):
+        await s.kube.get(LLMROUTER, s.ns, "r")
+
+
+@case("delete: what is going takes no new finalizer, but status and spec can be written")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}, finalizers=["pointsman.dev/cleanup"]))
+    await s.kube.delete(LLMROUTER, s.ns, "r", uid=made["metadata"]["uid"])
+    marked = await s.kube.get(LLMROUTER, s.ns, "r")
+    with pytest.raises(Invalid):
+        await s.kube.patch_finalizers(
+            LLMROUTER,
+            s.ns,
+            "r",
+            ["pointsman.dev/cleanup", "example.org/new"],
+            resource_version=marked["metadata"]["resourceVersion"],
+        )
+    after = await s.kube.patch_status(LLMROUTER, s.ns, "r", {"replicas": 1}, resource_version=None)
+    assert after["status"]["replicas"] == 1
+
+
+@case("delete: with another uid is a Conflict, of nothing is NotFound")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
+    with pytest.raises(Conflict):
+        await s.kube.delete(CONFIGMAP, s.ns, "a", uid="00000000-0000-0000-0000-000000000000")
+    assert await s.kube.get(CONFIGMAP, s.ns, "a") == made
+    await s.kube.delete(CONFIGMAP, s.ns, "a", uid=made["metadata"]["uid"])
+    with pytest.raises(NotFound):
+        await s.kube.delete(CONFIGMAP, s.ns, "a", uid=made["metadata"]["uid"])
+
+
+@case("garbage: in the background, children go after their owner")
+async def _(s: Stage) -> None:
+    parent = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    await s.kube.create(obj(CONFIGMAP, s.ns, "child", owners=[owner(parent)]))
+    await s.kube.delete(LLMROUTER, s.ns, "r", uid=parent["metadata"]["uid"])
+    with pytest.raises(NotFound):
+        await s.kube.get(LLMROUTER, s.ns, "r")
+    assert await s.eventually(lambda: _gone(s, CONFIGMAP, "child"))
+
+
+@case("garbage: in the foreground, the owner stays visible until a blocking child is gone")
+async def _(s: Stage) -> None:
+    parent = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    await s.kube.create(
+        obj(CONFIGMAP, s.ns, "child", owners=[owner(parent)], finalizers=["example.org/held"])
+    )
+    uid = parent["metadata"]["uid"]
+    await s.kube.delete(LLMROUTER, s.ns, "r", uid=uid, propagation="Foreground")
+    assert await s.eventually(lambda: _going(s, CONFIGMAP, "child"))
+    waiting = await s.kube.get(LLMROUTER, s.ns, "r")
+    assert waiting["metadata"]["finalizers"] == ["foregroundDeletion"]
+    child = await s.kube.get(CONFIGMAP, s.ns, "child")
+    await s.kube.patch_finalizers(
+        CONFIGMAP, s.ns, "child", [], resource_version=child["metadata"]["resourceVersion"]
+    )
+    assert await s.eventually(lambda: _gone(s, LLMROUTER, "r"))
+
+
+@case("garbage: orphaned children stay and forget their owner")
+async def _(s: Stage) -> None:
+    parent = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
+    await s.kube.create(obj(CONFIGMAP, s.ns, "child", owners=[owner(parent)]))
+    await s.kube.delete(LLMROUTER, s.ns, "r", uid=parent["metadata"]["uid"], propagation="Orphan")
+    assert await s.eventually(lambda: _gone(s, LLMROUTER, "r"))
+    assert "ownerReferences" not in (await s.kube.get(CONFIGMAP, s.ns, "child"))["metadata"]
+
+
+@case("garbage: a child of two owners outlives the first")
+async def _(s: Stage) -> None:
+    first = await s.kube.create(obj(LLMROUTER, s.ns, "one", spec={}))
+    second = await s.kube.create(obj(LLMROUTER, s.ns, "two", spec={}))
+    both = [owner(first, controller=False), owner(second, controller=False)]
+    await s.kube.create(obj(CONFIGMAP, s.ns, "child", owners=both))
+    await s.kube.delete(LLMROUTER, s.ns, "one", uid=first["metadata"]["uid"])
+
+    async def one_left() -> bool:
+        child = await s.kube.get(CONFIGMAP, s.ns, "child")
+        return [o["name"] for o in child["metadata"]["ownerReferences"]] == ["two"]
+
+    assert await s.eventually(one_left)
+    await s.kube.delete(LLMROUTER, s.ns, "two", uid=second["metadata"]["uid"])
+    assert await s.eventually(lambda: _gone(s, CONFIGMAP, "child"))
+
+
+@case("events: written by the new API, found by the core API and the object they are about")
+async def _(s: Stage) -> None:
+    event = obj(
+        EVENT,
+        s.ns,
+        "r.1",
+        regarding={"apiVersion": LLMROUTER.api_version, "kind": "LLMRouter", "name": "r", "namespace": s.ns},
+        type="Warning",
+        reason="Because",
+        action="Reconcile",
+        note="so it is",
+        eventTime="2026-01-01T00:00:00.000000Z",
+        reportingController="pointsman.dev/operator",
+        reportingInstance="x",
+    )
+    await s.kube.apply(event, manager="m")
+    again = {**event, "series": {"count": 2, "lastObservedTime": "2026-01-01T00:01:00.000000Z"}}
+    await s.kube.apply(again, manager="m")
+    fields = "involvedObject.kind=LLMRouter,type=Warning"
+    (found,) = await s.kube.list(CORE_EVENT, s.ns, fields=fields)
+    assert (found["message"], found["involvedObject"]["name"]) == ("so it is", "r")
+    assert found["apiVersion"] == "v1"
+    assert found["series"]["count"] == 2
+    assert await s.kube.list(CORE_EVENT, s.ns, fields="involvedObject.kind=Pod") == []
+
+
+@case("cluster-wide kinds are addressed without a namespace")
+async def _(s: Stage) -> None:
+    await s.kube.apply(obj(NAMESPACE, None, f"{s.ns}-more", labels={"a": "b"}), manager="m")
+    assert (await s.kube.get(NAMESPACE, None, f"{s.ns}-more"))["metadata"]["labels"]["a"] == "b"
+
+
+async def _gone(s: Stage, resource: Resource, name: str) -> bool:
+    try:
+        await s.kube.get(resource, s.ns, name)
+    except NotFound:
+        return True
+    return False
+
+
+async def _going(s: Stage, resource: Resource, name: str) -> bool:
+    return "deletionTimestamp" in (await s.kube.get(resource, s.ns, name))["metadata"]
