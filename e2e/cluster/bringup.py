@@ -64,6 +64,8 @@ def up(wish: Wish, instance: Instance | None = None) -> Cluster:
                 say(f"The cluster of this tree is up already ({record.provider}, {record.size}).")
                 return cluster
             say("The cluster of this tree has stopped answering; starting it anew.")
+        elif record and record.up:
+            say(f"This tree has another cluster ({record.provider}, {record.size}); ending that first.")
         if record:
             end(instance)
         record = _bring_up(instance, wish)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from e2e.cluster.parts import control_plane_parts, kubernetes_version, node_part
 
 def main() -> None:
     arguments = parser().parse_args()
+    # Asked to end, take down what is half up; without this only an interrupt would.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(arguments.run(arguments))
     except ClusterError as error:
@@ -108,8 +111,11 @@ def run_status(_: argparse.Namespace) -> int:
         return 1
     cluster = bringup.CLASSES[record.provider](instance, record)
     state = "unfinished" if not record.up else "up" if cluster.alive() else "not answering"
-    print(f"{instance.name}: {state} ({record.provider}, {record.size}, Kubernetes {record.kubernetes})")
-    print(f"kubeconfig: {instance.kubeconfig}\nlogs:       {instance.logs}\nimages:     {instance.store}")
+    version = f", Kubernetes {record.kubernetes}" if record.kubernetes else ""
+    print(f"{instance.name}: {state} ({record.provider}, {record.size}{version})")
+    print(f"kubeconfig: {instance.kubeconfig}")
+    if record.provider == "bare":
+        print(f"logs:       {instance.logs}\nimages:     {instance.store}")
     return 0 if state == "up" else 1
 
 

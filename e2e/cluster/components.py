@@ -110,7 +110,7 @@ def controller_manager(place: Place) -> list[str]:
         f"--cluster-cidr={POD_RANGE}",
         "--allocate-node-cidrs=true",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
-        f"--flex-volume-plugin-dir={place.folder}/volume-plugins",  # the default is made in the machine's /usr
+        f"--flex-volume-plugin-dir={place.folder}/volume-plugins",  # else it makes one in /usr
         "--leader-elect=false",
         "--kube-api-qps=100",  # at its default of 20, children of a few hundred objects take minutes
         "--kube-api-burst=200",

@@ -70,6 +70,11 @@ class Instance:
         """The node's image store; it outlives `down`. One containerd owns it, hence one per instance."""
         return self.cache / "stores" / self.name
 
+    @property
+    def store_owner(self) -> Path:
+        """Names the tree that the image store belongs to, for clearing up after trees that are gone."""
+        return self.cache / "stores" / f"{self.name}.tree"
+
 
 def this_instance() -> Instance:
     """The instance of the working tree that this file lies in."""

@@ -77,7 +77,7 @@ def bring_up(instance: Instance) -> Record:
     with step("kind"):
         kubeconfig = f"--kubeconfig={instance.kubeconfig}"
         _kind("create", "cluster", "--name", instance.name, kubeconfig, "--wait=5m", *image)
-    record = Record("kind", "node", version or "kind's own", kubectl, str(instance.tree), up=True)
+    record = Record("kind", "node", version, kubectl, str(instance.tree), up=True)
     write_record(instance, record)
     return record
 

@@ -83,6 +83,7 @@ class Node:
         files = self.files
         files.conf.joinpath("cni").mkdir(parents=True, exist_ok=True)
         files.store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.instance.store_owner.write_text(str(self.instance.tree))
         credentials.prepare(self.place, files.name)
         contents = {
             "namespaces.sh": node_config.namespaces(files),

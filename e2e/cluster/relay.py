@@ -10,9 +10,12 @@ file: it imports nothing of this project.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import functools
 import os
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 
@@ -45,40 +48,43 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.write_eof()
 
 
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Ends a connection so that its other side sees an error, and no orderly end."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
     """One connection, both directions; an error on either side is passed on as a reset."""
     try:
         far_reader, far_writer = await asyncio.open_connection(host, port)
     except OSError:
-        writer.transport.abort()
+        reset(writer)
         return
     try:
         async with asyncio.TaskGroup() as directions:
             directions.create_task(pump(reader, far_writer))
             directions.create_task(pump(far_reader, writer))
     except* OSError:
-        writer.transport.abort()
-        far_writer.transport.abort()
+        reset(writer)
+        reset(far_writer)
     finally:
         writer.close()
         far_writer.close()
 
 
 async def serve(listeners: Sequence[tuple[socket.socket, str, int]], attached: bool) -> None:
-    for listener, host, port in listeners:
-
-        async def accept(
-            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str = host, port: int = port
-        ) -> None:
-            await carry(reader, writer, host, port)
-
-        await asyncio.start_server(accept, sock=listener)
-    print("listening", *(listener.getsockname()[1] for listener, _, _ in listeners), flush=True)
-    ended = asyncio.Event()
-    if attached:
-        # Nothing is ever sent on standard input: it becomes readable when its other end is closed.
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
-    await ended.wait()
+    """Carries what comes in on `listeners` until it is cancelled or, `attached`, its parent is gone."""
+    async with contextlib.AsyncExitStack() as servers:
+        for listener, host, port in listeners:
+            accept = functools.partial(carry, host=host, port=port)
+            await servers.enter_async_context(await asyncio.start_server(accept, sock=listener))
+        print("listening", *(listener.getsockname()[1] for listener, _, _ in listeners), flush=True)
+        ended = asyncio.Event()
+        if attached:
+            # Nothing is ever sent on standard input: it becomes readable when its other end is closed.
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
+        await ended.wait()
 
 
 def main(arguments: Sequence[str]) -> None:
