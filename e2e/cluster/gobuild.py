@@ -67,7 +67,7 @@ def go_environment(folder: Path, environ: Mapping[str, str] = os.environ) -> dic
 
     Raises ClusterError when it is neither installed nor to be had from the module proxy.
     """
-    if not shutil.which("go"):
+    if not shutil.which("go", path=environ.get("PATH", "")):
         raise ClusterError(
             f"Go {GO_RELEASE[2:]} is needed to build the bare cluster, and `go` is not on PATH. " + OTHER_WAYS
         )
