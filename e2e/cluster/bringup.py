@@ -116,9 +116,7 @@ def prune(cache: Path) -> list[str]:
 
 def _bring_up(instance: Instance, wish: Wish) -> Record:
     if wish.context:
-        if wish.kubeconfig is None:
-            raise ClusterError("--context wants --kubeconfig FILE beside it: no kubeconfig is guessed")
-        return context.adopt(instance, wish.kubeconfig, wish.context)
+        return context.adopt(instance, wish.kubeconfig or context.default_kubeconfig(), wish.context)
     if wish.size == "control-plane":
         return bare.bring_up(instance, wish.size)
     if wish.provider == "kind" or (wish.provider == "auto" and kind.usable()):

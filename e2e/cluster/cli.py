@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="bring the cluster up, or find that it is")
     up.add_argument("--context", default="", help="use this context instead of starting a cluster")
-    up.add_argument("--kubeconfig", type=Path, help="the file that has the context")
+    up.add_argument("--kubeconfig", type=Path, help="the file that has the context (default: ~/.kube/config)")
     up.add_argument("--size", choices=("control-plane", "node"), default="node")
     up.add_argument("--provider", choices=("auto", "kind", "bare"), default="auto")
     up.set_defaults(run=run_up)

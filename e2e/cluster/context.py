@@ -22,6 +22,11 @@ def installed_kubectl() -> str:
     return found
 
 
+def default_kubeconfig() -> Path:
+    """The user's own file. KUBECONFIG is not asked: what a shell happens to export names no cluster for us."""
+    return Path.home() / ".kube" / "config"
+
+
 class NamedCluster(Cluster):
     """Only ever talked to; it is not ours to end, nor to bring images into."""
 

@@ -85,7 +85,7 @@ def go_environment(folder: Path, environ: Mapping[str, str] = os.environ) -> dic
 
 
 OTHER_WAYS = (
-    "Other ways: name a cluster you have (--context NAME --kubeconfig FILE), or install Docker and kind; "
+    "Other ways: name a cluster you have (make cluster CONTEXT=name), or install Docker and kind; "
     "for the control plane alone, KUBEBUILDER_ASSETS may name a folder with etcd, kube-apiserver and kubectl."
 )
 

@@ -20,7 +20,7 @@ DISK_NEEDED_GIB = 5
 MEMORY_NEEDED_GIB = 3
 
 OTHER_WAYS = (
-    "Other ways to a cluster: one that you have (--context NAME --kubeconfig FILE), "
+    "Other ways to a cluster: one that you have (make cluster CONTEXT=name), "
     "or kind, where Docker runs and `kind` is on PATH."
 )
 

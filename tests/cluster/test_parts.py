@@ -147,7 +147,7 @@ def test_only_a_folder_in_its_place_counts_as_built(tmp_path: Path) -> None:
 
 def test_a_machine_without_go_is_told_the_other_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ClusterError, match=r"Go 1\.26 is needed.*--context NAME.*KUBEBUILDER_ASSETS"):
+    with pytest.raises(ClusterError, match=r"Go 1\.26 is needed.*CONTEXT=name.*KUBEBUILDER_ASSETS"):
         gobuild.go_environment(tmp_path)
 
 

@@ -92,7 +92,7 @@ def test_who_cannot_install_is_told_what_to(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_who_is_not_root_is_told_the_other_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(ClusterError, match=r"needs root.*--context NAME --kubeconfig FILE.*kind"):
+    with pytest.raises(ClusterError, match=r"needs root.*CONTEXT=name.*kind"):
         preflight.check_node(tmp_path)
 
 
