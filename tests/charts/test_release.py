@@ -1,0 +1,131 @@
+"""A release's life on a real API server: installed, upgraded, taken away, installed again.
+
+On a control plane of its own, since CRDs belong to whoever installed them. Nothing runs there: that the
+operator's image starts is e2e's business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.cluster import ControlPlane, control_plane
+from e2e.helm import NAMESPACE, Helm
+from pointsman.api.rbac import RBAC
+
+pytestmark = pytest.mark.apiserver
+
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:pointsman"
+CRDS = {f"{plural}.serving.pointsman.dev" for plural in ("llmmodels", "llmrouters", "llmservices")}
+SERVICE = """
+apiVersion: serving.pointsman.dev/v1alpha1
+kind: LLMService
+metadata: {name: chat, namespace: default}
+spec:
+  model: {source: {uri: "file:///models/tiny"}}
+"""
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    with control_plane() as plane:
+        plane.kubectl.run("create", "namespace", NAMESPACE)
+        # What the operator's pod promises is checked by the API server too.
+        plane.kubectl.run("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        yield plane
+
+
+@pytest.fixture
+def helm(plane: ControlPlane) -> Iterator[Helm]:
+    helm = Helm(plane.kubeconfig)
+    yield helm
+    helm.uninstall()
+    plane.kubectl.run("delete", "crd", "--selector=app.kubernetes.io/name=pointsman", "--wait=true")
+
+
+def names(plane: ControlPlane, kind: str, *arguments: str) -> set[str]:
+    """Names of the chart's objects of one kind."""
+    found = plane.kubectl.json("get", kind, "--selector=app.kubernetes.io/name=pointsman", *arguments)
+    return {item["metadata"]["name"] for item in found["items"]}
+
+
+def may(plane: ControlPlane, verb: str, resource: str, namespace: str) -> bool:
+    """Whether the operator's account may, in the API server's own judgement."""
+    done = plane.kubectl.try_run(
+        "auth", "can-i", verb, resource, f"--as={ACCOUNT}", f"--namespace={namespace}"
+    )
+    return done.stdout.strip() == "yes"
+
+
+def test_installed_it_serves_the_kinds_and_starts_a_restricted_pod(plane: ControlPlane, helm: Helm) -> None:
+    helm.install({}, wait=False)
+    assert helm.states() == ["deployed"]
+    assert names(plane, "crd") == CRDS
+    plane.kubectl.run("wait", "--for=condition=Established", f"--timeout={PATIENCE_S:.0f}s", "crd", *CRDS)
+    plane.kubectl.run("apply", "--server-side", "--filename=-", stdin=SERVICE)
+    deadline = time.monotonic() + PATIENCE_S
+    while not names(plane, "pods", f"--namespace={NAMESPACE}"):
+        assert time.monotonic() < deadline, "the ReplicaSet could not create the operator's pod"
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("values", "inside", "outside"),
+    [
+        ({}, ("default", "kube-public"), ()),
+        ({"watchNamespaces": ["default"]}, ("default",), ("kube-public",)),
+    ],
+    ids=["in every namespace", "in the namespaces it watches only"],
+)
+def test_it_may_do_what_the_table_says(
+    plane: ControlPlane,
+    helm: Helm,
+    values: dict[str, object],
+    inside: tuple[str, ...],
+    outside: tuple[str, ...],
+) -> None:
+    helm.install(values, wait=False)
+    for namespace in inside:
+        assert may(plane, "patch", "deployments.apps", namespace)
+        assert may(plane, "patch", "llmservices.serving.pointsman.dev/status", namespace)
+        assert not may(plane, "get", "secrets", namespace)
+        assert not may(plane, "create", "pods/exec", namespace)
+        assert not may(plane, "get", "pods/log", namespace)
+        assert not may(plane, "update", "llmservices.serving.pointsman.dev", namespace)
+    for namespace in outside:
+        assert not any(
+            may(plane, verb, f"{row.resource}.{row.group}", namespace)
+            for row in RBAC[:3]
+            for verb in row.verbs
+        )
+
+
+def test_upgraded_it_keeps_its_selector_and_takes_new_values(plane: ControlPlane, helm: Helm) -> None:
+    helm.apply({}, wait=False)
+    helm.apply({"logLevel": "debug", "podLabels": {"example.com/team": "platform"}}, wait=False)
+    assert helm.states() == ["superseded", "deployed"]
+    deployment = plane.kubectl.json("get", "deployment", "pointsman", f"--namespace={NAMESPACE}")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"name": "POINTSMAN_LOG_LEVEL", "value": "debug"} in container["env"]
+
+
+def test_uninstalled_it_leaves_the_kinds_and_what_was_declared(plane: ControlPlane, helm: Helm) -> None:
+    helm.install({}, wait=False)
+    plane.kubectl.run("apply", "--server-side", "--filename=-", stdin=SERVICE)
+    helm.uninstall()
+    assert names(plane, "crd") == CRDS
+    assert names(plane, "deployments,serviceaccounts,services,networkpolicies", "--all-namespaces") == set()
+    assert names(plane, "clusterroles,clusterrolebindings") == set()
+    plane.kubectl.run("get", "llmservice", "chat")
+    helm.apply({}, wait=False)
+    assert helm.states() == ["deployed"]
+    plane.kubectl.run("get", "llmservice", "chat")
+
+
+def test_told_not_to_keep_them_it_takes_the_kinds_along(plane: ControlPlane, helm: Helm) -> None:
+    helm.install({"crds": {"keep": False}}, wait=False)
+    helm.uninstall()
+    assert names(plane, "crd") == set()
