@@ -23,7 +23,7 @@ def installed_kubectl() -> str:
 
 
 def default_kubeconfig() -> Path:
-    """The user's own file. KUBECONFIG is not asked: what a shell happens to export names no cluster for us."""
+    """The user's own file. KUBECONFIG is not asked: what a shell happens to export names no cluster."""
     return Path.home() / ".kube" / "config"
 
 

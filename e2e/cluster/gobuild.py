@@ -40,7 +40,7 @@ def ensure(parts: Sequence[Part], cache: Path) -> dict[str, Path]:
     absent = missing(parts, cache)
     if absent:
         _check_disk(cache)
-        say(f"To build, once: {', '.join(part.title for part in absent)}.")
+        say(f"To build, once: {'; '.join(part.title for part in absent)}.")
     for part in absent:
         with locked(
             cache / "parts" / f"{part.name}.lock", f"Another process is building {part.title}; waiting."
@@ -182,6 +182,7 @@ class _Watch:
 def _compile(part: Part, target: Path, environ: Mapping[str, str]) -> None:
     packages = list(part.packages.values())
     cores = os.cpu_count() or 1
+    say(f"  {part.title}: fetching what its sources lack")
     watch = _Watch(part.title, _stale_packages(part, environ), cores)
     estimate = spoken(remaining_s(0, watch.total, 0, cores))
     say(f"  building {part.title}: {watch.total} packages, about {estimate}")
@@ -195,8 +196,12 @@ def _compile(part: Part, target: Path, environ: Mapping[str, str]) -> None:
         text=True,
     ) as go:
         assert go.stderr is not None
-        for text in go.stderr:
-            watch.line(text.rstrip("\n"))
+        try:
+            for text in go.stderr:
+                watch.line(text.rstrip("\n"))
+        except BaseException:
+            go.terminate()  # leaving the block would wait for the whole build
+            raise
     if go.returncode:
         told = "\n".join(watch.errors[-30:])
         raise ClusterError(f"building {part.title} failed:\n{told}")
