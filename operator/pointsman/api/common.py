@@ -159,7 +159,7 @@ class Condition(Base):
     last_transition_time: Timestamp
     """When status last changed."""
     observed_generation: Generation = 0
-    """metadata.generation of the spec this was found for."""
+    """The metadata.generation this was found for."""
 
 
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=32), ListMap("type")]

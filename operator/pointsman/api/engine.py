@@ -68,7 +68,7 @@ class Engine(Base):
     )
 
     type: EngineType = Field(default=EngineType.VLLM, json_schema_extra={API_DEFAULT: True})
-    """Which engine."""
+    """Which engine runs the model."""
     version: (
         Annotated[
             str,

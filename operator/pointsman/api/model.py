@@ -131,7 +131,7 @@ class ModelStatus(Base):
     """What is known about a model."""
 
     observed_generation: Generation = 0
-    """metadata.generation this status was written for."""
+    """The metadata.generation that this status is for; when the object's own is larger, it is out of date."""
     conditions: Conditions = ()
     """What is so, and why; see docs/conditions.md."""
     services: Count | None = None

@@ -175,7 +175,7 @@ def _no_arg(name: str, message: str) -> Rule:
 
 def _nothing_alike() -> Rule:
     # One pass over the name each: beginning with a reserved one is a regular expression, being a prefix of
-    # one is a search in all of them, each with a comma in front. The names themselves have rules of their own.
+    # one is a search in all of them, each with a comma in front. The names themselves have their own rules.
     begins = cel_string(f"^({'|'.join(RESERVED_ARGS)})")
     every = cel_string("," + ",".join(RESERVED_ARGS))
     exempt = cel_string(f"^({'|'.join((*HARMLESS_ARGS, *RESERVED_ARGS))})$")
@@ -186,8 +186,8 @@ def _nothing_alike() -> Rule:
             not any(is_reserved_arg(name) and name not in RESERVED_ARGS for name in engine.args or {})
         ),
         message=(
-            "engine.args must not hold a name that the engine may take for a reserved one: one that begins with "
-            "it, or is the beginning of it; docs/reference/api.md lists the reserved names"
+            "engine.args must not hold a name that the engine may take for a reserved one: one that begins "
+            "with it, or is the beginning of it; docs/reference/api.md lists the reserved names"
         ),
         field="args",
     )

@@ -130,7 +130,7 @@ class RouterStatus(Base):
     """What is so, and why."""
 
     observed_generation: Generation = 0
-    """metadata.generation this status was written for; smaller than the current one: not looked at yet."""
+    """The metadata.generation that this status is for; when the object's own is larger, it is out of date."""
     conditions: Conditions = ()
     """What is so, and why; see docs/conditions.md."""
     replicas: Count = 0

@@ -62,7 +62,7 @@ class RolloutStatus(Base):
     step_started_at: Timestamp | None = None
     """When the step began."""
     generation: Generation = 0
-    """metadata.generation that the traffic was decided for."""
+    """The metadata.generation that the traffic was decided for."""
     traffic: Annotated[tuple[Traffic, ...], Field(max_length=4), ListMap("revision")] = ()
     """How requests are divided."""
     failed: Annotated[tuple[RevisionName, ...], Field(max_length=10), ListAtomic()] = ()
@@ -73,7 +73,7 @@ class ProofStatus(Base):
     """The request through the router that proved a generation; kept until what it depends on changes."""
 
     generation: Generation
-    """metadata.generation that answered."""
+    """The metadata.generation that answered."""
     hash: Annotated[str, Field(max_length=64)]
     """Hash of the service's router configuration that answered."""
     variant: RevisionName
@@ -86,7 +86,7 @@ class ServiceStatus(Base):
     """What is so, and why."""
 
     observed_generation: Generation = 0
-    """metadata.generation this status was written for; smaller than the current one: not looked at yet."""
+    """The metadata.generation that this status is for; when the object's own is larger, it is out of date."""
     conditions: Conditions = ()
     """What is so, and why; see docs/conditions.md. Ready is the one to wait for."""
     model: Annotated[str, Field(max_length=512)] | None = None

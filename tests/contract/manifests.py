@@ -1,0 +1,110 @@
+"""Manifests for tables: a valid object of each kind, and one change to it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+from pointsman.api.names import API_VERSION, LLMMODEL, LLMROUTER, LLMSERVICE, Resource
+
+Json = dict[str, Any]
+
+MINIMAL: Final[dict[Resource, Json]] = {
+    LLMSERVICE: {"model": {"source": {"uri": "hf://Qwen/Qwen2.5-7B-Instruct"}}},
+    LLMMODEL: {"source": {"uri": "hf://Qwen/Qwen2.5-7B-Instruct"}},
+    LLMROUTER: {},
+}
+
+FULL: Final[dict[Resource, Json]] = {
+    LLMSERVICE: {
+        "model": {
+            "source": {"uri": "hf://Qwen/Qwen3-8B", "revision": "main", "secretRef": {"name": "hub"}},
+            "storage": {"size": "20Gi"},
+            "defaults": {"toolCallParser": "hermes", "reasoningParser": "qwen3", "trustRemoteCode": False},
+        },
+        "modelNames": ["chat", "team/support"],
+        "replicas": 2,
+        "hardware": {
+            "accelerator": {"resource": "nvidia.com/gpu", "count": 4},
+            "resources": {
+                "requests": {"cpu": 4, "memory": "32Gi", "ephemeral-storage": "50Gi"},
+                "limits": {"memory": "64Gi"},
+            },
+            "nodeSelector": {"topology.kubernetes.io/zone": "a"},
+            "tolerations": [
+                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+                {
+                    "key": "spot",
+                    "operator": "Equal",
+                    "value": "yes",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": 60,
+                },
+            ],
+            "runtimeClassName": "nvidia",
+            "priorityClassName": "serving",
+        },
+        "parallelism": {"tensor": 2, "pipeline": 2, "data": 1, "expert": False},
+        "engine": {
+            "type": "vLLM",
+            "image": "registry.example.com/engine:0.32.0@sha256:" + "0" * 64,
+            "maxModelLen": 8192,
+            "dtype": "bfloat16",
+            "quantization": "fp8",
+            "gpuMemoryUtilization": 90,
+            "args": {"max-num-seqs": "64", "enable-prefix-caching": "true"},
+            "env": {"NCCL_DEBUG": "WARN"},
+        },
+        "routerRef": {"name": "default"},
+        "rollout": {"strategy": "Recreate"},
+        "drainSeconds": 300,
+        "restartedAt": "2026-11-22T17:30:00Z",
+        "paused": False,
+        "pod": {
+            "labels": {"cost-centre": "research"},
+            "annotations": {"example.com/owner": "team-a"},
+            "imagePullSecrets": [{"name": "registry"}],
+        },
+    },
+    LLMMODEL: {
+        "source": {"uri": "pvc://models/qwen/3-8b"},
+        "storage": {"size": 1},
+        "defaults": {"trustRemoteCode": True},
+    },
+    LLMROUTER: {
+        "replicas": 3,
+        "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": 1}},
+        "service": {"type": "LoadBalancer", "annotations": {"service.beta.kubernetes.io/internal": "true"}},
+        "allowedPeers": [
+            {"cidr": "10.0.0.0/8"},
+            {"namespaceLabels": {"team": "a"}, "podLabels": {"app": "web"}},
+        ],
+    },
+}
+"""Every field of each kind's spec once."""
+
+
+def manifest(resource: Resource, spec: Json, name: str = "chat") -> Json:
+    """An object of this kind."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": resource.kind,
+        "metadata": {"name": name},
+        "spec": copy.deepcopy(spec),
+    }
+
+
+def changed(spec: Json, path: str, value: object) -> Json:
+    """A copy of a spec with one field set, or removed where the value is None; path empty: several set."""
+    whole = copy.deepcopy(spec)
+    if not path and isinstance(value, dict):
+        return {**whole, **value}
+    *parents, last = path.split("/")
+    place = whole
+    for step in parents:
+        place = place.setdefault(step, {})
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return whole
