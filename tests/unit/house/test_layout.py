@@ -45,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
         "xxhash",
     },
     "pointsman_router/config.py": set(),
+    "pointsman_router/standalone.py": {"pointsman_router", "yaml"},
 }
 """What a package may import beside the standard library. `pointsman_router/config.py` is the contract between
 operator and router, so it stands on nothing."""
