@@ -11,6 +11,8 @@ CONTEXT ?=
 REGISTRY ?=
 ARGS ?=
 python := $(VENV)/bin/python
+packages := pointsman pointsman_router pointsman_engine e2e tests
+scripts := $(wildcard charts/*.py locks/*.py serving-image/*.py)
 context := $(if $(CONTEXT),--context=$(CONTEXT))
 # Output comes as it happens also where it goes to a file, as in CI.
 export PYTHONUNBUFFERED := 1
@@ -25,8 +27,8 @@ help: ## This list
 check: venv ## Style, types, import rules, generated files, locks: seconds, needs no cluster
 	@echo "check: ruff"; $(VENV)/bin/ruff check . || { echo "Many of these mend themselves: make format"; exit 1; }
 	@$(VENV)/bin/ruff format --check --quiet . || { $(VENV)/bin/ruff format --check .; echo "Run: make format"; exit 1; }
-	@echo "check: mypy"; $(VENV)/bin/mypy
-	@$(VENV)/bin/mypy -p e2e -p tests
+	@echo "check: mypy"; $(VENV)/bin/mypy $(packages:%=-p %)
+	@$(VENV)/bin/mypy $(scripts)
 	@echo "check: imports"; $(VENV)/bin/lint-imports --no-logo
 	@echo "check: generated files"; $(python) -m pointsman.crdgen --check || { echo "Run: make crds"; exit 1; }
 	@$(python) charts/readme.py --check
