@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -149,13 +148,23 @@ def fresh_control_plane() -> Iterator[ControlPlane]:
     Several may run at once, also beside the tree's own cluster. A killed test run takes it along.
     """
     instance = this_instance()
-    folder = Path(tempfile.mkdtemp(prefix=f"{instance.name}-"))
-    mark = f"{instance.name}/test-{os.getpid()}-{time.monotonic_ns()}"
+    runs = instance.cache / "tests" / instance.name
+    sweep(runs, instance.name)
+    folder = runs / f"{os.getpid()}-{time.monotonic_ns()}"
+    folder.mkdir(mode=0o700, parents=True)
     try:
-        plane = launch(folder, folder / "logs", instance, mark, tied=True)
+        plane = launch(folder, folder / "logs", instance, f"{instance.name}/{folder.name}", tied=True)
         try:
             yield plane
         finally:
             plane.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(runs: Path, name: str) -> None:
+    """Removes what test runs left in `runs` that did not come to their own end."""
+    for folder in runs.glob("*-*"):
+        if not process.exists(int(folder.name.partition("-")[0])):
+            process.end_marked(f"{name}/{folder.name}")
+            shutil.rmtree(folder, ignore_errors=True)
