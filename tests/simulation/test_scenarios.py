@@ -117,7 +117,8 @@ async def test_surge_without_a_spare_accelerator_waits_says_why_and_what_would_h
     assert cluster.condition("chat", "Available")[0] == "True"
     status, reason, message = cluster.condition("chat", "CapacityAvailable")
     assert (status, reason) == ("False", "InsufficientGPU")
-    assert "Insufficient nvidia.com/gpu" in message and "Recreate" in message
+    assert "Insufficient nvidia.com/gpu" in message
+    assert "Recreate" in message
     assert cluster.condition("chat", "RolloutHealthy")[1] == "WaitingForCapacity"
     assert rollout(cluster)["stable"] == old
     await cluster.apply("LLMService", "chat", {**changed, "rollout": {"strategy": "Recreate"}})
@@ -185,7 +186,8 @@ async def test_a_remote_model_is_resolved_before_its_revision_is_born(cluster: C
     await cluster.apply("LLMService", "chat", spec)
     await cluster.settle()
     assert cluster.condition("chat", "ReferencesResolved")[:2] == ("Unknown", "ResolvingModel")
-    assert not engines(cluster) and cluster.all("Job")
+    assert not engines(cluster)
+    assert cluster.all("Job")
     cluster.hub = {"commit": "c0ffee", "bytes": 2 * 1024**3}
     await cluster.settle()
     assert cluster.condition("chat", "Ready")[0] == "True"
@@ -310,7 +312,7 @@ async def test_status_that_was_lost_is_found_again_without_moving_a_pod(cluster:
     old = await serving(cluster)
     uid = cluster.find("Deployment", old)["metadata"]["uid"]
     found = cluster.find("LLMService", "chat")
-    lost = {name: None for name in found["status"]}
+    lost = dict.fromkeys(found["status"])
     await cluster.kube.patch_status(names.LLMSERVICE, NAMESPACE, "chat", lost, resource_version=None)
     await cluster.settle()
     assert cluster.condition("chat", "Ready")[0] == "True"

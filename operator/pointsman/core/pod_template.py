@@ -48,12 +48,15 @@ class Inputs:
 
 
 def image(spec: ServiceSpec, settings: Settings) -> str:
-    """The engine's image, or empty when none is known for the accelerator asked for."""
+    """The engine's image, or empty when none is known for the accelerator and version asked for."""
     if spec.engine and spec.engine.image:
         return spec.engine.image
     template = settings.engine_images.get(accelerator(spec) or CPU, "")
-    version = (spec.engine and spec.engine.version) or settings.engine_version
-    return template.replace("{version}", version)
+    declared = spec.engine.version if spec.engine else None
+    if declared and "{version}" not in template:
+        # Running another version than the one asked for would be worse than saying so.
+        return ""
+    return template.replace("{version}", declared or settings.engine_version)
 
 
 def accelerator(spec: ServiceSpec) -> str:

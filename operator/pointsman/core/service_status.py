@@ -14,7 +14,7 @@ from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import Strategy
 from pointsman.api.service_status import Step
-from pointsman.core import conditions, diagnosis, rollout, routing
+from pointsman.core import conditions, diagnosis, pod_template, rollout, routing
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.world import Missing
@@ -140,8 +140,7 @@ def _changing(facts: Facts) -> bool:
 def _engine_health(facts: Facts) -> Verdict:
     kind = ConditionType.ENGINE_HEALTHY
     if facts.model is not None and not facts.born and not facts.image:
-        resource = _accelerator(facts)
-        message = f"no engine image is known for {resource}; set spec.engine.image"
+        message = f"no engine image is known for {_wanted_engine(facts)}; set spec.engine.image"
         return Verdict(kind, False, Reason.IMAGE_UNKNOWN, message)
     if facts.deployed(facts.target):
         return Verdict(kind, True, Reason.IDLE if facts.replicas == 0 else Reason.HEALTHY)
@@ -159,9 +158,11 @@ def _engine_health(facts: Facts) -> Verdict:
     )
 
 
-def _accelerator(facts: Facts) -> str:
-    hardware = facts.world.service.spec.hardware
-    return hardware.accelerator.resource if hardware and hardware.accelerator else "CPU"
+def _wanted_engine(facts: Facts) -> str:
+    spec = facts.world.service.spec
+    version = spec.engine.version if spec.engine else None
+    resource = pod_template.accelerator(spec) or "CPU"
+    return f"{resource} in version {version}" if version else resource
 
 
 def _phases(facts: Facts) -> set[str]:
