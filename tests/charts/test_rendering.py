@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import helm_python
@@ -11,7 +12,8 @@ import yaml
 
 import pointsman
 from pointsman.api.rbac import RBAC
-from tests.charts.rendering import CHART, GOLDEN, ROOT, VALUE_SETS, golden, manifests, render
+from pointsman.app import settings
+from tests.charts.rendering import CHART, DIGEST, GOLDEN, ROOT, VALUE_SETS, golden, manifests, render
 from tests.pss import pod_specs, violations
 
 KUBERNETES = "1.37"
@@ -76,6 +78,58 @@ def test_every_image_is_pinned(name: str) -> None:
     for image in images:
         assert ":" in image.rpartition("/")[2], f"{image} names neither tag nor digest"
         assert not image.endswith(":latest")
+
+
+def environment(name: str) -> dict[str, str]:
+    """The operator's environment; what the pod itself would tell is its namespace and its name."""
+    (deployment,) = of_kind(name, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    told = {"metadata.namespace": "pointsman-system", "metadata.name": "pointsman-0"}
+    return {
+        item["name"]: item["value"] if "value" in item else told[item["valueFrom"]["fieldRef"]["fieldPath"]]
+        for item in container["env"]
+    }
+
+
+@every_value_set
+def test_the_operator_understands_its_environment(name: str) -> None:
+    known = {settings.PREFIX + field.name.upper() for field in dataclasses.fields(settings.AppSettings)}
+    assert environment(name).keys() <= known
+    settings.read(environment(name))
+
+
+def test_values_arrive_as_settings() -> None:
+    read = settings.read(environment("air-gapped"))
+    assert read.router_image == f"registry.example.com/ml/pointsman/router@{DIGEST}"
+    assert read.resolve_image == f"registry.example.com/ml/pointsman/operator@{DIGEST}"
+    assert read.engine_images == {
+        "cpu": "registry.example.com/ml/pointsman/engine-cpu:{version}",
+        "amd.com/gpu": "registry.example.com/ml/engine-rocm:{version}",
+        "nvidia.com/gpu": "registry.example.com/ml/engine-cuda:v0.32.0",
+    }
+    assert (read.engine_version, read.startup_seconds, read.image_pull_policy) == ("0.32.0", 7200, "Always")
+    assert read.hf_endpoint == "https://hub.example.com"
+    assert read.environment == {
+        "HTTPS_PROXY": "http://proxy.example.com:3128",
+        "NO_PROXY": ".example.com,10.0.0.0/8",
+    }
+    assert read.ca_config_map == "private-ca"
+    assert (read.namespace, read.pod_name) == ("pointsman-system", "pointsman-0")
+    assert settings.read(environment("two-namespaces")).watch_namespaces == ("team-a", "team-b")
+    assert settings.read(environment("everything")).log_level == "debug"
+    default = settings.read(environment("default"))
+    assert default.watch_namespaces == ()
+    assert default.engine_version == pointsman.__version__
+
+
+@every_value_set
+def test_its_ports_are_where_the_chart_looks(name: str) -> None:
+    port = settings.read(environment(name)).http_port
+    (deployment,) = of_kind(name, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert [(item["name"], item["containerPort"]) for item in container["ports"]] == [("http", port)]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "http"
 
 
 @every_value_set
