@@ -52,9 +52,12 @@ class Server:
         self._context = _context(cluster, user)
         self._connection: http.client.HTTPSConnection | None = None
 
-    def create(self, resource: Resource, manifest: Json, *, dry: bool = False) -> Answer:
-        """POST, with strict field validation as kubectl asks for; `dry`: nothing is stored."""
-        return self.request("POST", self.path(resource), manifest, query={"dryRun": "All"} if dry else {})
+    def create(self, resource: Resource, manifest: Json, *, dry: bool = False, strict: bool = True) -> Answer:
+        """POST. `dry`: nothing is stored. `strict`: an unknown field is refused, as kubectl asks for."""
+        query = {"dryRun": "All"} if dry else {}
+        if not strict:
+            query["fieldValidation"] = "Ignore"
+        return self.request("POST", self.path(resource), manifest, query=query)
 
     def get(self, resource: Resource, name: str, subresource: str = "") -> Answer:
         return self.request("GET", self.path(resource, name, subresource))

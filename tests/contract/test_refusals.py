@@ -115,6 +115,9 @@ CASES: dict[str, Case] = {
         "spec.hardware.resources.limits: Invalid value: limits takes cpu, memory and ephemeral-storage; "
         "accelerators are asked for in hardware.accelerator",
     ),
+    "a GPU among the host's requests": Case(
+        "hardware", {"resources": {"requests": {"nvidia.com/gpu": 1}}}, "accelerators are asked for in"
+    ),
     "a request above its limit": Case(
         "hardware",
         {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1024Mi"}}},
@@ -217,6 +220,9 @@ CASES: dict[str, Case] = {
         {"args": {"max-num-seqs": 8}},
         "spec.engine.args.max-num-seqs in body must be of type string",
     ),
+    "a variable that no shell could set": Case(
+        "engine", {"env": {"1ST": "x"}}, "each name in engine.env must be letters, digits and '_'"
+    ),
     "an environment variable that loads code": Case(
         "engine",
         {"env": {"LD_PRELOAD": "/x.so"}},
@@ -238,6 +244,12 @@ CASES: dict[str, Case] = {
         "pod",
         {"labels": {"pointsman.dev/role": "router"}},
         "spec.pod.labels: Invalid value: pod.labels must not use keys of pointsman.dev",
+    ),
+    "a label that isn't one": Case(
+        "pod", {"labels": {"cost centre": "x"}}, "each key of pod.labels must be a label key"
+    ),
+    "an annotation that isn't one": Case(
+        "pod", {"annotations": {"-x": "y"}}, "each key of pod.annotations must be a label key"
     ),
     "an annotation by which GitOps prunes": Case(
         "pod",
@@ -276,6 +288,15 @@ CASES: dict[str, Case] = {
         [{"cidr": "10.0.0.1"}],
         "spec.allowedPeers[0].cidr: Invalid value: cidr must be a range of addresses such as 10.0.0.0/8",
         LLMROUTER,
+    ),
+    "a namespace label that isn't one": Case(
+        "allowedPeers", [{"namespaceLabels": {"a b": "c"}}], "each key of namespaceLabels must be", LLMROUTER
+    ),
+    "a pod label that isn't one": Case(
+        "allowedPeers", [{"podLabels": {"a b": "c"}}], "each key of podLabels must be", LLMROUTER
+    ),
+    "a service annotation that isn't one": Case(
+        "service", {"annotations": {"a b": "c"}}, "each key of service.annotations must be", LLMROUTER
     ),
     "a service annotation of ours": Case(
         "service",
