@@ -1,0 +1,99 @@
+"""The tables of the API are whole: conditions, permissions, kinds, names."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pointsman.api.conditions import CONDITIONS, REASONS, ConditionType, Reason
+from pointsman.api.kinds import KINDS, KindRow
+from pointsman.api.names import (
+    NAME_LIMIT,
+    RESOURCES,
+    engine_name,
+    resolve_name,
+    revision_name,
+    router_admin_name,
+    router_name,
+)
+from pointsman.api.rbac import RBAC
+from pointsman.crdgen.files import rules
+
+
+def test_every_condition_and_reason_is_explained() -> None:
+    assert set(CONDITIONS) == set(ConditionType)
+    assert set(REASONS) == set(Reason)
+
+
+@pytest.mark.parametrize("word", [*ConditionType, *Reason], ids=str)
+def test_a_type_or_reason_is_one_camel_case_word(word: str) -> None:
+    assert re.fullmatch(r"([A-Z]+[a-z]*)+", word)
+    assert len(word) <= 64
+
+
+@pytest.mark.parametrize("text", [*CONDITIONS.values(), *REASONS.values()])
+def test_an_explanation_is_made_of_sentences(text: str) -> None:
+    assert text.endswith(".")
+    assert "  " not in text
+
+
+@pytest.mark.parametrize("row", KINDS, ids=lambda row: row.resource.kind)
+def test_every_kind_is_ready_or_not(row: KindRow) -> None:
+    assert ConditionType.READY in row.conditions
+
+
+def test_what_comes_and_goes_is_not_there_from_the_first_visit() -> None:
+    ever_present = {type_ for row in KINDS for type_ in row.conditions}
+    assert set(ConditionType) - ever_present == {ConditionType.RECONCILING, ConditionType.STALLED}
+
+
+def test_nobody_may_what_the_operator_never_needs() -> None:
+    for it in RBAC:
+        assert it.resource not in {"secrets", "pods/exec", "pods/log", "nodes", "*"}
+        assert not {"*", "escalate", "bind", "impersonate", "deletecollection"} & set(it.verbs)
+        assert it.group != "*"
+        assert it.why
+
+
+def test_a_resource_stands_in_the_table_once() -> None:
+    keys = [(it.group, it.resource) for it in RBAC]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_charts_rules_are_the_table() -> None:
+    granted = {
+        (group, resource, verb)
+        for rule in rules()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert granted == {(it.group, it.resource, verb) for it in RBAC for verb in it.verbs}
+
+
+def test_specs_of_ours_are_never_written() -> None:
+    """patch on a kind is for finalizers; only routers are made and removed, on demand."""
+    written = {it.resource for it in RBAC if it.group == "serving.pointsman.dev" and "create" in it.verbs}
+    assert written == {"llmrouters"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        revision_name("s" * NAME_LIMIT, "0" * 8),
+        resolve_name("s" * NAME_LIMIT, "0" * 8),
+        engine_name("s" * NAME_LIMIT),
+        router_name("r" * NAME_LIMIT),
+        router_admin_name("r" * NAME_LIMIT),
+    ],
+    ids=["revision", "resolve Job", "engine Service", "router", "admin Service"],
+)
+def test_a_childs_name_fits_a_label(name: str) -> None:
+    assert len(name) <= 63
+
+
+def test_every_resource_has_its_api_version() -> None:
+    assert RESOURCES["Service"].api_version == "v1"
+    assert RESOURCES["Deployment"].api_version == "apps/v1"
+    assert RESOURCES["LLMService"].api_version == "serving.pointsman.dev/v1alpha1"
