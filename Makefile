@@ -23,17 +23,32 @@ help: ## This list
 	@echo "Pointsman. Targets (pass further arguments of pytest with ARGS='-k name -x'):"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
 
-.PHONY: check
+checks := style types imports generated locked
+.PHONY: check $(checks)
 check: venv ## Style, types, import rules, generated files, locks: seconds, needs no cluster
-	@echo "check: ruff"; $(VENV)/bin/ruff check . || { echo "Many of these mend themselves: make format"; exit 1; }
-	@$(VENV)/bin/ruff format --check --quiet . || { $(VENV)/bin/ruff format --check .; echo "Run: make format"; exit 1; }
-	@echo "check: mypy"; $(VENV)/bin/mypy $(packages:%=-p %)
-	@$(VENV)/bin/mypy $(scripts)
-	@echo "check: imports"; $(VENV)/bin/lint-imports --no-logo
-	@echo "check: generated files"; $(python) -m pointsman.crdgen --check || { echo "Run: make crds"; exit 1; }
-	@$(python) charts/readme.py --check
-	@echo "check: locks"; $(python) locks/lock.py --check
+	@$(MAKE) --keep-going $(checks)
 	@echo "check: all good"
+
+style:
+	@echo "check: style"
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . || { echo "Many of these mend themselves: make format"; exit 1; }
+
+types:
+	@echo "check: types"
+	@$(VENV)/bin/mypy $(packages:%=-p %)
+	@$(VENV)/bin/mypy $(scripts)
+
+imports:
+	@echo "check: imports"
+	@$(VENV)/bin/lint-imports --no-logo
+
+generated:
+	@echo "check: generated files"
+	@$(python) -m pointsman.crdgen --check && $(python) charts/readme.py --check || { echo "Run: make crds"; exit 1; }
+
+locked:
+	@echo "check: locks"
+	@$(python) locks/lock.py --check
 
 .PHONY: format
 format: venv ## Mend style where a machine can
