@@ -113,7 +113,7 @@ class Reader:
         self._max_body = max_body
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._fed = 0
-        self._host = b""
+        self._host: bytes | None = None
         self._raw_left = 0
         self.in_message = False
         self.in_body = False
