@@ -1,7 +1,7 @@
 """Events on our objects: what happened, said once.
 
-Written on transitions, never per pass; the same words about the same object within ten minutes become a count
-on the event that is there. Best effort: an event that can't be written costs nobody a pass.
+Written on transitions, never per pass; the same words about the same object aren't repeated within ten
+minutes. Best effort: an event that can't be written costs nobody a pass.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pointsman.api.names import EVENT, MANAGER
+from pointsman.api.names import EVENT
 from pointsman.core.decision import Note
 from pointsman.engine.clock import Now
 from pointsman.kube.protocol import Kube, KubeError, Object
@@ -29,15 +28,6 @@ SUMMARIES = frozenset({"Ready", "Available", "Stalled"})
 """Conditions whose changes are told. The single facts behind them are in Ready's reason and message."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """One event and how often it has happened since it was written."""
-
-    name: str
-    first: datetime
-    count: int = 1
-
-
 class Recorder:
     """Writes notes about objects as events.k8s.io/v1. `instance` names this process (the pod's name)."""
 
@@ -46,7 +36,7 @@ class Recorder:
         self._now = now
         self._instance = instance[:128] or "pointsman"
         self._limit = limit
-        self._series: dict[tuple[str, ...], _Series] = {}
+        self._told: dict[tuple[str, ...], datetime] = {}
 
     async def transitions(
         self, before: Mapping[str, Any], after: Mapping[str, Any], notes: Sequence[Note] = ()
@@ -65,24 +55,21 @@ class Recorder:
     async def _record(self, regarding: Mapping[str, Any], note: Note) -> None:
         metadata, now = regarding["metadata"], self._now()
         key = (metadata.get("uid", ""), metadata["namespace"], metadata["name"], note.reason, note.message)
-        known = self._series.pop(key, None)
-        if known is None or now - known.first >= WINDOW:
-            series = _Series(_event_name(metadata["name"], key, now), now)
-        else:
-            series = _Series(known.name, known.first, known.count + 1)
-        self._series[key] = series
-        while len(self._series) > self._limit:
-            del self._series[next(iter(self._series))]
-        # Twice is news, and so are four times and eight; each single repetition isn't.
-        if series.count & (series.count - 1) == 0:
-            await self._kube.apply(self._event(regarding, note, series, now), manager=MANAGER)
+        last = self._told.get(key)
+        if last is not None and now - last < WINDOW:
+            return
+        self._told.pop(key, None)
+        self._told[key] = now
+        while len(self._told) > self._limit:
+            del self._told[next(iter(self._told))]
+        await self._kube.create(self._event(regarding, note, _event_name(metadata["name"], key, now), now))
 
-    def _event(self, regarding: Mapping[str, Any], note: Note, series: _Series, now: datetime) -> Object:
+    def _event(self, regarding: Mapping[str, Any], note: Note, name: str, now: datetime) -> Object:
         metadata = regarding["metadata"]
-        event: Object = {
+        return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
-            "metadata": {"name": series.name, "namespace": metadata["namespace"]},
+            "metadata": {"name": name, "namespace": metadata["namespace"]},
             "regarding": {
                 "apiVersion": regarding["apiVersion"],
                 "kind": regarding["kind"],
@@ -94,13 +81,10 @@ class Recorder:
             "reason": note.reason,
             "action": "Reconcile",
             "note": note.message.encode()[:NOTE_LIMIT].decode(errors="ignore"),
-            "eventTime": _micro_time(series.first),
+            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": "pointsman.dev/operator",
             "reportingInstance": self._instance,
         }
-        if series.count > 1:
-            event["series"] = {"count": series.count, "lastObservedTime": _micro_time(now)}
-        return event
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
@@ -141,7 +125,3 @@ def _event_name(name: str, key: tuple[str, ...], now: datetime) -> str:
     """A name that a second try of the same event gives again, and the next window's event doesn't."""
     text = "\0".join((*key, now.isoformat()))
     return f"{name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _micro_time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,75 @@
+"""The command `pointsman-operator`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from pointsman import __version__
+from pointsman.app import settings as settings_module
+from pointsman.app.operator import NotServed, Operator
+from pointsman.app.settings import AppSettings, SettingsError
+from pointsman.engine import log
+from pointsman.kube.config import NoCluster
+
+logger = logging.getLogger("pointsman")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0 after a stop, 1 otherwise, 2 for wrong settings."""
+    parser = argparse.ArgumentParser(prog="pointsman-operator", description="Pointsman's control plane.")
+    parser.add_argument("--version", action="version", version=f"pointsman-operator {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="run the operator; settings come from POINTSMAN_* variables")
+    commands.add_parser("settings", help="list all variables with their meaning and default")
+    arguments = parser.parse_args(argv)
+    if arguments.command == "settings":
+        print(settings_module.described())
+        return 0
+    try:
+        settings = settings_module.read(os.environ)
+    except SettingsError as error:
+        print(f"pointsman-operator: wrong settings:\n{error}", file=sys.stderr)
+        return 2
+    return run(settings)
+
+
+def run(settings: AppSettings) -> int:
+    """Runs the operator until it's told to stop."""
+    faulthandler.enable()
+    log.configure(settings.log_level)
+
+    async def operate() -> None:
+        await Operator(settings).run()
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(operate())
+    except (NotServed, NoCluster) as error:
+        logger.error("can't start", extra={"error": str(error)})
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    except Exception:
+        logger.exception("ended by an error")
+        return 1
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it's installed: a fifth less CPU for each request."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The operator's own metrics, in a registry of their own, each named and explained once.
+
+Labels are bounded: kinds, verbs, outcomes, and for the state of objects their namespace and name. Decisions
+read nothing of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from pointsman import __version__
+from pointsman.api.names import LLMROUTER, LLMSERVICE, Key
+from pointsman.engine.queue import Finished, KeyQueue
+
+_PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+_CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
+
+
+class Metrics:
+    """All metrics. One instance per process."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._monotonic = monotonic
+        self._seen: dict[str, float] = {}
+        self.states = ObjectStates()
+        registry.register(self.states)
+        self.reconciles = Counter(
+            "pointsman_reconcile", "Passes, by how they ended.", ["kind", "result"], registry=registry
+        )
+        self.reconcile_seconds = Histogram(
+            "pointsman_reconcile_seconds",
+            "Duration of a pass, in seconds.",
+            ["kind"],
+            registry=registry,
+            buckets=_PASS_BUCKETS,
+        )
+        self.queue_wait_seconds = Histogram(
+            "pointsman_queue_wait_seconds",
+            "How long a due key waited for a worker, in seconds.",
+            registry=registry,
+            buckets=_PASS_BUCKETS,
+        )
+        self.api_requests = Counter(
+            "pointsman_api_requests",
+            "Requests to the API server; code 0: no answer.",
+            ["verb", "kind", "code"],
+            registry=registry,
+        )
+        self.api_seconds = Histogram(
+            "pointsman_api_request_seconds",
+            "Duration of a request to the API server, in seconds.",
+            ["verb"],
+            registry=registry,
+            buckets=_CALL_BUCKETS,
+        )
+        self.applies = Counter(
+            "pointsman_applies",
+            "Objects of plans: changed, noop, skipped, refused, failed, deleted.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self.status_writes = Counter(
+            "pointsman_status_writes", "Writes of a status subresource.", ["kind"], registry=registry
+        )
+        self.watch_events = Counter(
+            "pointsman_watch_events", "Events that watches brought.", ["kind"], registry=registry
+        )
+        self.watch_missed = Counter(
+            "pointsman_watch_missed",
+            "Changes that a re-list found and no watch had told of. Above 0 a trigger was lost.",
+            ["kind"],
+            registry=registry,
+        )
+        self.resync_seconds = Gauge(
+            "pointsman_resync_seconds", "Duration of the last full re-list, in seconds.", registry=registry
+        )
+        self.loop_lag_seconds = Gauge(
+            "pointsman_event_loop_lag_seconds",
+            "By how much the last timer of the event loop was late, in seconds.",
+            registry=registry,
+        )
+        Gauge("pointsman_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(1)
+        self.watch_silence = Gauge(
+            "pointsman_watch_last_activity_seconds",
+            "Seconds since a watch of this kind brought an event.",
+            ["kind"],
+            registry=registry,
+        )
+
+    def watch_queue(self, queue: KeyQueue) -> None:
+        """Shows the queue's depth and age."""
+        depth = Gauge("pointsman_queue_depth", "Keys that wait for a worker.", registry=self.registry)
+        depth.set_function(lambda: queue.depth)
+        oldest = Gauge(
+            "pointsman_queue_oldest_seconds",
+            "How long the key that waits longest has waited for a worker.",
+            registry=self.registry,
+        )
+        oldest.set_function(lambda: queue.oldest_seconds)
+
+    def api_called(self, verb: str, kind: str, code: int, seconds: float) -> None:
+        """Observer of the API client."""
+        self.api_requests.labels(verb, kind, str(code)).inc()
+        self.api_seconds.labels(verb).observe(seconds)
+        if verb == "patch_status" and 200 <= code < 300:
+            self.status_writes.labels(kind).inc()
+
+    def applied(self, kind: str, outcome: str) -> None:
+        """Observer of the applier."""
+        self.applies.labels(kind, outcome).inc()
+
+    def finished(self, finished: Finished) -> None:
+        """Observer of the queue."""
+        result = "ok" if finished.error is None else type(finished.error).__name__
+        self.reconciles.labels(finished.key.kind, result).inc()
+        self.reconcile_seconds.labels(finished.key.kind).observe(finished.seconds)
+        self.queue_wait_seconds.observe(finished.waited)
+
+    def watched(self, kind: str) -> None:
+        """A watch of this kind brought an event."""
+        if kind not in self._seen:
+            self.watch_silence.labels(kind).set_function(lambda: self._monotonic() - self._seen[kind])
+        self._seen[kind] = self._monotonic()
+        self.watch_events.labels(kind).inc()
+
+    def exposition(self) -> bytes:
+        """The text format of all metrics."""
+        return generate_latest(self.registry)
+
+
+class ObjectStates:
+    """Conditions and traffic of our objects, as last seen. A collector: read when somebody scrapes."""
+
+    def __init__(self) -> None:
+        self._status: dict[Key, Mapping[str, Any]] = {}
+
+    def seen(self, obj: Mapping[str, Any]) -> None:
+        """The object as an event or a list showed it."""
+        metadata = obj["metadata"]
+        key = Key(obj["kind"], metadata.get("namespace", ""), metadata["name"])
+        if key.kind in (LLMSERVICE.kind, LLMROUTER.kind):
+            self._status[key] = obj.get("status") or {}
+
+    def gone(self, key: Key) -> None:
+        """The object is no more."""
+        self._status.pop(key, None)
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        labels = ["namespace", "name", "type", "status"]
+        conditions = {
+            kind: GaugeMetricFamily(
+                f"pointsman_{kind.lower()}_condition", "1 for the status it has.", labels=labels
+            )
+            for kind in (LLMSERVICE.kind, LLMROUTER.kind)
+        }
+        step = GaugeMetricFamily(
+            "pointsman_rollout_step", "1 for the step a rollout is in.", labels=["namespace", "name", "step"]
+        )
+        weight = GaugeMetricFamily(
+            "pointsman_rollout_weight",
+            "Share of traffic, in percent.",
+            labels=["namespace", "name", "role"],
+        )
+        for key, status in self._status.items():
+            where = [key.namespace, key.name]
+            for condition in status.get("conditions") or ():
+                conditions[key.kind].add_metric([*where, condition["type"], condition["status"]], 1)
+            rollout = status.get("rollout") or {}
+            if rollout.get("step"):
+                step.add_metric([*where, rollout["step"]], 1)
+            for role, share in sorted(_weights(rollout).items()):
+                weight.add_metric([*where, role], share)
+        yield from (*conditions.values(), step, weight)
+
+
+def _weights(rollout: Mapping[str, Any]) -> dict[str, int]:
+    """Traffic by role: revisions' names would be a label without bounds."""
+    roles = {rollout.get("stable"): "stable", rollout.get("candidate"): "candidate"}
+    shares = {roles.get(item["revision"], "other"): item["weight"] for item in rollout.get("traffic") or ()}
+    return shares if rollout else {}

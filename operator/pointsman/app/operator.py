@@ -1,0 +1,239 @@
+"""The composition root: every part made once, wired, started in order and stopped in the other order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pointsman import __version__
+from pointsman.api.names import API_VERSION, Key, Resource
+from pointsman.app.metrics import Metrics
+from pointsman.app.passes import Passes
+from pointsman.app.resync import Resync
+from pointsman.app.settings import AppSettings
+from pointsman.app.watching import watch
+from pointsman.app.web import Web
+from pointsman.engine.apply import Applier
+from pointsman.engine.clock import loop_time, utc_now
+from pointsman.engine.events import Recorder
+from pointsman.engine.gather import Gatherer
+from pointsman.engine.queue import Finished, KeyQueue
+from pointsman.engine.reconcile import Reconciler
+from pointsman.engine.triggers import DELETED, OWN_KINDS, Triggers
+from pointsman.kube import config
+from pointsman.kube.client import AioKube
+from pointsman.kube.protocol import Kube, KubeError
+from pointsman.kube.throttle import Bucket
+from pointsman.signals.client import HttpSignals
+
+logger = logging.getLogger(__name__)
+
+STUCK_SECONDS = 600.0
+"""A due key that waits so long while a worker is free means that the queue is broken."""
+SERVED_WITHIN_SECONDS = 15.0
+"""How long our kinds may take to be served after a chart brought them together with the operator."""
+
+
+class NotServed(Exception):
+    """The API server doesn't serve our kinds."""
+
+
+class Operator:
+    """One running operator. `run` it once; `stop` may be set at any time."""
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.settings = settings
+        self.stop = asyncio.Event()
+        self.metrics = Metrics()
+        self.watching = asyncio.Event()
+
+    async def run(self) -> None:
+        """Runs until `stop` is set. Raises NotServed, NoCluster, or what ended the watches."""
+        configuration = await config.load(self.settings.kubeconfig, self.settings.kube_context)
+        async with contextlib.AsyncExitStack() as stack:
+            kube = self._kube(configuration)
+            stack.push_async_callback(kube.close)
+            await wait_until_served(kube)
+            signals = HttpSignals()
+            stack.push_async_callback(signals.close)
+            queue = self._queue(kube, signals)
+            triggers = Triggers(queue.add)
+            resync = self._resync(kube, triggers)
+            web = self._web(queue, resync)
+            await web.start()
+            stack.push_async_callback(web.stop)
+            await self._serve(configuration, queue, triggers, resync)
+
+    async def _serve(self, configuration: Any, queue: KeyQueue, triggers: Triggers, resync: Resync) -> None:
+        async def access() -> config.Access:
+            return await config.access(configuration)
+
+        def on_event(resource: Resource, kind: str | None, obj: Mapping[str, Any]) -> None:
+            self.metrics.watched(resource.kind)
+            self._dispatch(triggers, resource, kind, {**obj, **_type_of(resource)})
+
+        watches = asyncio.create_task(
+            watch(
+                access,
+                on_event,
+                namespaces=self.settings.watch_namespaces,
+                stop=self.stop,
+                ready=self.watching,
+            )
+        )
+        others = [asyncio.create_task(resync.run()), asyncio.create_task(self._measure_lag())]
+        signals = asyncio.create_task(self._take_signals(queue))
+        stopping = asyncio.create_task(self.stop.wait())
+        try:
+            logger.info("started", extra={"version": __version__})
+            await asyncio.wait({watches, stopping, *others}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.stop.set()
+            # Passes finish while kopf says goodbye to its watches: both take seconds.
+            await asyncio.gather(queue.drain(self.settings.drain_seconds), _ended(watches))
+            for task in (*others, signals, stopping):
+                task.cancel()
+            await asyncio.gather(*others, signals, stopping, return_exceptions=True)
+            logger.info("stopped")
+        for task in (watches, *others):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    def _dispatch(
+        self, triggers: Triggers, resource: Resource, kind: str | None, obj: Mapping[str, Any]
+    ) -> None:
+        if resource not in OWN_KINDS:
+            triggers.child_event(kind, obj)
+            return
+        metadata = obj["metadata"]
+        if kind == DELETED:
+            self.metrics.states.gone(Key(resource.kind, metadata["namespace"], metadata["name"]))
+        else:
+            self.metrics.states.seen(obj)
+        triggers.own_event(kind, obj)
+
+    def _kube(self, configuration: Any) -> AioKube:
+        rate = self.settings.writes_per_second
+
+        def bucket() -> Bucket:
+            return Bucket(rate, 2 * rate, monotonic=loop_time)
+
+        return AioKube(
+            configuration,
+            # Within a pass, children are read and applied at the same time.
+            concurrency=self.settings.concurrency * 2,
+            writes=bucket(),
+            status_writes=bucket(),
+            observer=self.metrics.api_called,
+        )
+
+    def _queue(self, kube: Kube, signals: HttpSignals) -> KeyQueue:
+        reconciler = Reconciler(
+            kube=kube,
+            gatherer=Gatherer(kube, signals, self.settings.for_decisions()),
+            applier=Applier(kube, observe=self.metrics.applied),
+            recorder=Recorder(kube, now=utc_now, instance=self.settings.pod_name),
+            now=utc_now,
+        )
+        passes = Passes(reconciler, monotonic=loop_time)
+        queue = KeyQueue(
+            passes.run,
+            draw=random.random,
+            concurrency=self.settings.concurrency,
+            pass_seconds=self.settings.pass_seconds,
+            observe=self._finished,
+        )
+        self.metrics.watch_queue(queue)
+        return queue
+
+    def _finished(self, finished: Finished) -> None:
+        self.metrics.finished(finished)
+
+    def _resync(self, kube: Kube, triggers: Triggers) -> Resync:
+        return Resync(
+            kube,
+            triggers,
+            self.metrics,
+            namespaces=self.settings.watch_namespaces,
+            seconds=self.settings.resync_seconds,
+        )
+
+    def _web(self, queue: KeyQueue, resync: Resync) -> Web:
+        def alive() -> str:
+            stuck = queue.stuck_seconds
+            return f"a key has waited {stuck:.0f} s for a free worker" if stuck > STUCK_SECONDS else ""
+
+        def ready() -> str:
+            if self.stop.is_set():
+                return "stopping"
+            if not self.watching.is_set():
+                return "watches aren't started"
+            return "" if resync.done.is_set() else "the first list isn't complete"
+
+        return Web(
+            self.metrics,
+            queue,
+            alive=alive,
+            ready=ready,
+            http_port=self.settings.http_port,
+            debug_port=self.settings.debug_port,
+        )
+
+    async def _take_signals(self, queue: KeyQueue) -> None:
+        """Takes over SIGTERM and SIGINT; SIGUSR2 writes the queue and all tasks to stderr."""
+        # kopf sets handlers of its own when it starts; ours must come after.
+        await self.watching.wait()
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self.stop.set)
+            loop.add_signal_handler(signal.SIGUSR2, dump, queue)
+
+    async def _measure_lag(self) -> None:
+        loop, pause = asyncio.get_running_loop(), 0.5
+        while True:
+            due = loop.time() + pause
+            await asyncio.sleep(pause)
+            self.metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
+
+
+async def wait_until_served(kube: Kube, seconds: float = SERVED_WITHIN_SECONDS) -> None:
+    """Returns once the API server serves our kinds. Raises NotServed, naming those that are missing."""
+    wanted = {resource.kind for resource in OWN_KINDS}
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        try:
+            missing = wanted - await kube.served(API_VERSION)
+            problem = f"the API server doesn't serve {', '.join(sorted(missing))} of {API_VERSION}"
+        except KubeError as error:
+            missing, problem = wanted, f"the API server can't be asked: {error.message}"
+        if not missing:
+            return
+        if loop.time() >= deadline:
+            raise NotServed(f"{problem}; install the CustomResourceDefinitions (the chart's crds.enabled)")
+        await asyncio.sleep(0.5)
+
+
+def dump(queue: KeyQueue) -> None:
+    """Writes what the process is doing to stderr, for a person who looks into a hanging one."""
+    for line in queue.snapshot():
+        print(line, file=sys.stderr)
+    for task in asyncio.all_tasks():
+        task.print_stack(limit=4, file=sys.stderr)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Waits for a task without caring how it ended."""
+    await asyncio.wait({task}, timeout=10.0)
+    task.cancel()
+
+
+def _type_of(resource: Resource) -> dict[str, str]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind}
