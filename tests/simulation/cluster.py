@@ -113,7 +113,8 @@ class Cluster:
         """Container state of the pods of a revision that doesn't come up."""
         self.hub: Mapping[str, Any] | None = {"commit": "c0ffee", "bytes": 2 * 1024**3}
         """What resolve Jobs find out; None: they never end."""
-        self.timeline: list[str] = []
+        self.unmounted = ""
+        """What the kubelet says of a volume that pods of resolve Jobs wait for; empty: none is awaited."""
         self.restart(settings)
 
     def restart(self, settings: Settings = SETTINGS) -> None:
@@ -246,6 +247,12 @@ class Cluster:
 
     def _run_job(self, job: Any) -> None:
         meta = job["metadata"]
+        if self.unmounted:
+            waiting = {"state": {"waiting": {"reason": "ContainerCreating"}}}
+            status: dict[str, Any] = {"containerStatuses": [{"name": "resolve", **waiting}]}
+            self._put_pod(f"{meta['name']}-pod", job, job["spec"]["template"]["metadata"], status)
+            self._put_mount_event(self.find("Pod", f"{meta['name']}-pod"))
+            return
         if self.hub is None:
             return
         failed = "reason" in self.hub
@@ -279,6 +286,18 @@ class Cluster:
             },
         }
         self._put(names.POD, pod, status)
+
+    def _put_mount_event(self, pod: Any) -> None:
+        event = {
+            "apiVersion": names.EVENT.api_version,
+            "kind": "Event",
+            "metadata": {"name": f"{pod['metadata']['name']}.mount", "namespace": NAMESPACE},
+            "regarding": {"kind": "Pod", "uid": pod["metadata"]["uid"]},
+            "type": "Warning",
+            "reason": "FailedMount",
+            "note": self.unmounted,
+        }
+        self._put(names.EVENT, event, None)
 
     def _endpoints(self, router: str) -> None:
         """What the endpoint controller makes of the router's headless admin Service."""

@@ -363,3 +363,16 @@ async def test_two_services_share_a_router_and_one_does_not_disturb_the_other(cl
         await cluster.round()
     assert cluster.condition("second", "Ready")[0] == "True"
     assert len(cluster.find("LLMRouter", "default")["metadata"]["ownerReferences"]) == 1
+
+
+async def test_a_service_moves_to_another_router_and_leaves_the_old_one(cluster: Cluster) -> None:
+    await serving(cluster)
+    await cluster.apply("LLMService", "chat", edited(routerRef={"name": "front"}))
+    await cluster.settle()
+    assert cluster.condition("chat", "Available")[0] == "True", "it stays where it was until the other exists"
+    await cluster.apply("LLMRouter", "front", {})
+    for _ in range(15):
+        await cluster.round()
+    assert cluster.condition("chat", "Ready")[0] == "True"
+    assert rollout(cluster)["router"] == "front"
+    assert cluster.find("LLMRouter", "default") is None

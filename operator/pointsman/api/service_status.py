@@ -15,6 +15,7 @@ from pointsman.api.common import Addresses, Base, Conditions, Count, Generation,
 from pointsman.api.schema import ListAtomic, ListMap
 
 RevisionName = Annotated[str, Field(max_length=63)]
+RouterName = Annotated[str, Field(max_length=253)]
 
 
 class Step(StrEnum):
@@ -63,6 +64,8 @@ class RolloutStatus(Base):
     """When the step began."""
     generation: Generation = 0
     """The metadata.generation that the traffic was decided for."""
+    router: RouterName | None = None
+    """LLMRouter that has the service: the one that spec names, or the former one while that doesn't exist."""
     traffic: Annotated[tuple[Traffic, ...], Field(max_length=4), ListMap("revision")] = ()
     """How requests are divided."""
     failed: Annotated[tuple[RevisionName, ...], Field(max_length=10), ListAtomic()] = ()

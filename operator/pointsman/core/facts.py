@@ -17,7 +17,7 @@ from pointsman.api.service_status import RolloutStatus, Step
 from pointsman.core import diagnosis, pod_template, revision, rollout, routing, sources
 from pointsman.core.inventory import is_leaving
 from pointsman.core.revision import Revision
-from pointsman.core.world import Manifest, ServiceWorld
+from pointsman.core.world import Manifest, Missing, ServiceWorld
 from pointsman_router import config
 
 
@@ -42,6 +42,13 @@ class Facts:
     granted: tuple[str, ...]
     """Model names this service may use."""
     replicas: int
+
+    @property
+    def router(self) -> str:
+        """The router that is to have the service: the wanted one, unless that doesn't exist."""
+        service = self.world.service
+        missing = isinstance(self.world.router, Missing)
+        return routing.router_of(service) if missing else routing.wanted_router(service)
 
     @property
     def born(self) -> bool:

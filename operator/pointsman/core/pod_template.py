@@ -128,9 +128,9 @@ def _cpu_cache_bytes(spec: ServiceSpec) -> int:
 
 
 def _argument(name: str, value: object) -> str:
-    if value in (True, "true", ""):
+    if value is True or value in ("true", ""):  # not `in (True, …)`: 1 == True
         return f"--{name}"
-    if value in (False, "false"):
+    if value is False or value == "false":
         return f"--no-{name}"
     return f"--{name}={value}"
 

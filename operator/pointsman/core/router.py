@@ -33,10 +33,12 @@ def decide(world: RouterWorld) -> Decision:
 
 
 def wanted_by(world: RouterWorld) -> list[LLMService]:
-    """Services that need an on-demand router of this name, because they name none themselves."""
+    """Services that need an on-demand router of this name: they name none themselves, or hang on this one
+    until the one they name exists."""
     if world.name != names.DEFAULT_ROUTER:
         return []
-    return [s for s in routing.on_router(world.services, world.name) if s.spec.router_ref is None]
+    hanging = routing.on_router(world.services, world.name)
+    return [s for s in hanging if s.spec.router_ref is None or world.router is not None]
 
 
 def is_on_demand(router: LLMRouter) -> bool:

@@ -25,9 +25,15 @@ SIZE_LIMIT = 900 * 1024
 """Largest compressed configuration, in bytes; an object may hold 1 MiB, and some room is needed beside it."""
 
 
-def router_of(service: LLMService) -> str:
-    """Name of the router a service hangs on."""
+def wanted_router(service: LLMService) -> str:
+    """Name of the router that the spec asks for."""
     return service.spec.router_ref.name if service.spec.router_ref else names.DEFAULT_ROUTER
+
+
+def router_of(service: LLMService) -> str:
+    """Name of the router that has the service. While the wanted one doesn't exist it is the former one."""
+    rollout = service.status.rollout
+    return (rollout and rollout.router) or wanted_router(service)
 
 
 def model_names(service: LLMService) -> tuple[str, ...]:

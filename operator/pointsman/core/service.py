@@ -18,7 +18,6 @@ from pointsman.core import (
     pod_template,
     revision,
     rollout,
-    routing,
     service_children,
     service_status,
 )
@@ -26,7 +25,7 @@ from pointsman.core.conditions import timestamp
 from pointsman.core.decision import Decision, Note
 from pointsman.core.facts import Facts, examine, observation, weights
 from pointsman.core.revision import Revision
-from pointsman.core.world import Manifest, Missing, ObjectKey, ServiceWorld, key_of
+from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 
 CLEANUP_DEADLINE = timedelta(seconds=60)
 """How long a deleted service waits for its routers to forget it, before it goes all the same."""
@@ -84,7 +83,7 @@ def _dismantle(world: ServiceWorld) -> Decision:
     facts = examine(world)
     began = datetime.fromisoformat(str(world.service.metadata.deletion_timestamp))
     late = world.now - began > CLEANUP_DEADLINE
-    gone = facts.forgotten() or isinstance(world.router, Missing)
+    gone = facts.forgotten()
     notes = (Note("CleanupTimedOut", "routers did not confirm that they forgot the service", True),)
     return Decision(
         retained=frozenset(key_of(child) for child in world.owned),
@@ -114,9 +113,7 @@ def _network_policy(facts: Facts) -> Manifest | None:
     service, model = facts.world.service, facts.model
     if model is None:
         return None
-    return service_children.network_policy(
-        service.metadata, model.source, routing.router_of(service), facts.world.settings
-    )
+    return service_children.network_policy(service.metadata, model.source, facts.router, facts.world.settings)
 
 
 def _newborn(facts: Facts, after: rollout.State) -> list[Manifest]:
@@ -230,6 +227,7 @@ def _state_document(facts: Facts, after: rollout.State) -> Mapping[str, Any]:
         "step": after.step.value,
         "stepStartedAt": timestamp(after.since) if after.since else None,
         "generation": facts.routed_generation if undecided else service.metadata.generation,
+        "router": facts.router,
         "traffic": weights(after),
     }
     return {name: value for name, value in document.items() if value not in (None, [])}

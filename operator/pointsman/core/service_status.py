@@ -26,6 +26,10 @@ STALLING = frozenset(
 """Reasons that nothing but a person's edit mends: tools that wait may give up."""
 
 
+UNMET = frozenset({Reason.MODEL_NAME_CONFLICT, Reason.REFERENCE_NOT_FOUND})
+"""What the spec asks for and can't be had, even while something answers: that isn't this generation's wish."""
+
+
 def compose(facts: Facts, after: rollout.State) -> dict[str, Any]:
     """The whole status (`rollout` aside, which the decision writes itself)."""
     service = facts.world.service
@@ -178,7 +182,7 @@ def _router(facts: Facts, after: rollout.State) -> Verdict:
     service, signals = facts.world.service, facts.world.signals
     lost = [model for model in routing.model_names(service) if model not in facts.granted]
     if lost:
-        owner = routing.claims(facts.world.peers, routing.router_of(service)).get(lost[0], "another service")
+        owner = routing.claims(facts.world.peers, facts.router).get(lost[0], "another service")
         message = f"model name {lost[0]!r} is claimed by the older LLMService {owner!r}"
         return Verdict(
             kind, False, Reason.MODEL_NAME_CONFLICT, f"{message}; choose another in spec.modelNames"
@@ -188,7 +192,7 @@ def _router(facts: Facts, after: rollout.State) -> Verdict:
             kind,
             False,
             Reason.ROUTER_NOT_READY,
-            f"LLMRouter {routing.router_of(service)!r} has no running pod",
+            f"LLMRouter {facts.router!r} has no running pod",
         )
     refused = next((s.config_error for s in signals if s.config_error), "")
     if refused:
@@ -259,9 +263,9 @@ def _ready(facts: Facts, after: rollout.State, verdicts: tuple[Verdict, ...], av
         return Verdict(
             kind, False, Reason.OBJECT_NOT_OWNED, f"{what} exists and isn't ours; rename or delete it"
         )
-    conflict = next((v for v in verdicts if v.reason is Reason.MODEL_NAME_CONFLICT), None)
-    if conflict:
-        return Verdict(kind, False, conflict.reason, conflict.message)
+    unmet = next((v for v in verdicts if v.holds is False and v.reason in UNMET), None)
+    if unmet:
+        return Verdict(kind, False, unmet.reason, unmet.message)
     if (
         _settled(facts, after)
         and facts.replicas == 0
@@ -316,12 +320,10 @@ def _engine(facts: Facts, after: rollout.State) -> dict[str, Any] | None:
 
 
 def _addresses(facts: Facts) -> list[dict[str, str]]:
-    router, service = facts.world.router, facts.world.service
+    router = facts.world.router
     if isinstance(router, LLMRouter) and router.status.addresses:
         return [{"url": address.url} for address in router.status.addresses]
-    if isinstance(router, Missing):
-        return []
-    return [{"url": routing.cluster_url(routing.router_of(service), service.metadata.namespace)}]
+    return [{"url": routing.cluster_url(facts.router, facts.world.service.metadata.namespace)}]
 
 
 def _total(facts: Facts, field: str) -> int:

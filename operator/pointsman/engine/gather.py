@@ -59,10 +59,10 @@ class Gatherer:
         if raw is None:
             return None
         service = self._parse(LLMService, raw)
-        router_name = routing.router_of(service)
-        model, router, peers, children, addresses = await asyncio.gather(
+        router = await self._router(service)
+        router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
+        model, peers, children, addresses = await asyncio.gather(
             self._model(service),
-            self._router(service),
             self._services(key.namespace),
             self._children(
                 key, inventory.SERVICE_KINDS, f"{names.LABEL_SERVICE}={key.name}", service.metadata
@@ -166,7 +166,7 @@ class Gatherer:
         return self._parse(LLMModel, raw)
 
     async def _router(self, service: LLMService) -> LLMRouter | Missing | None:
-        name = routing.router_of(service)
+        name = routing.wanted_router(service)
         raw = await self._get(names.LLMROUTER, service.metadata.namespace, name)
         if raw is not None:
             return self._parse(LLMRouter, raw)
