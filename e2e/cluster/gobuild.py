@@ -21,7 +21,7 @@ from e2e.cluster.parts import GO_RELEASE, TOOLS, Part, default_kubernetes_versio
 from e2e.cluster.progress import remaining_s, say, spoken
 
 TOOLCHAIN = f"{GO_RELEASE}.8"
-DISK_NEEDED_GIB = 6
+DISK_NEEDED_GIB = 9
 """Sources, Go's own build cache and the commands: what a cold build of everything takes, and some."""
 REPORT_EVERY_S = 15.0
 
