@@ -68,8 +68,6 @@ class RolloutStatus(Base):
     """LLMRouter that has the service: the one that spec names, or the former one while that doesn't exist."""
     traffic: Annotated[tuple[Traffic, ...], Field(max_length=4), ListMap("revision")] = ()
     """How requests are divided."""
-    failed: Annotated[tuple[RevisionName, ...], Field(max_length=10), ListAtomic()] = ()
-    """Revisions that were given up, the newest last; none is tried again without a change."""
 
 
 class ProofStatus(Base):

@@ -27,7 +27,7 @@ STALLING = frozenset(
 
 
 UNMET = frozenset({Reason.MODEL_NAME_CONFLICT, Reason.REFERENCE_NOT_FOUND})
-"""What the spec asks for and can't be had, even while something answers: that isn't this generation's wish."""
+"""What the spec asks for and can't be had: while that is so, whatever answers isn't this generation."""
 
 
 def compose(facts: Facts, after: rollout.State) -> dict[str, Any]:
