@@ -54,7 +54,6 @@ STATUS: dict[Resource, Json] = {
                 {"revision": "chat-0a1b2c3d", "weight": 90},
                 {"revision": "chat-4e5f6a7b", "weight": 10},
             ],
-            "failed": ["chat-8c9d0e1f"],
         },
         "proof": {"generation": 1, "hash": "0123456789ab", "variant": "chat-0a1b2c3d", "kind": "chat"},
     },
