@@ -6,6 +6,8 @@ operator's image starts is e2e's business.
 
 from __future__ import annotations
 
+import re
+import textwrap
 import time
 from collections.abc import Iterator
 
@@ -14,6 +16,7 @@ import pytest
 from e2e.cluster import ControlPlane, control_plane
 from e2e.helm import NAMESPACE, Helm
 from pointsman.api.rbac import RBAC
+from tests.charts.rendering import ROOT, render
 
 pytestmark = pytest.mark.apiserver
 
@@ -60,6 +63,12 @@ def may(plane: ControlPlane, verb: str, resource: str, namespace: str) -> bool:
     return done.stdout.strip() == "yes"
 
 
+def manifests_in(text: str) -> list[str]:
+    """The objects of ours that a page shows: from their first line to the end of the block they stand in."""
+    blocks = re.findall(r"^( *apiVersion: serving\.pointsman\.dev/.*?)^ *(?:```|YAML)$", text, re.M | re.S)
+    return [textwrap.dedent(block) for block in blocks]
+
+
 def test_installed_it_serves_the_kinds_and_starts_a_restricted_pod(plane: ControlPlane, helm: Helm) -> None:
     helm.install({}, wait=False)
     assert helm.states() == ["deployed"]
@@ -101,6 +110,19 @@ def test_it_may_do_what_the_table_says(
             for row in RBAC[:3]
             for verb in row.verbs
         )
+
+
+def test_what_the_readme_shows_is_accepted(plane: ControlPlane, helm: Helm) -> None:
+    helm.install({}, wait=False)
+    plane.kubectl.run("wait", "--for=condition=Established", f"--timeout={PATIENCE_S:.0f}s", "crd", *CRDS)
+    plane.kubectl.try_run("create", "namespace", "team-a")
+    shown = [
+        text for page in ("README.md", "docs/install.md") for text in manifests_in((ROOT / page).read_text())
+    ]
+    shown += manifests_in(render({})["NOTES.txt"])
+    assert len(shown) >= 3
+    for manifest in shown:
+        plane.kubectl.run("create", "--dry-run=server", "--validate=strict", "--filename=-", stdin=manifest)
 
 
 def test_upgraded_it_keeps_its_selector_and_takes_new_values(plane: ControlPlane, helm: Helm) -> None:

@@ -60,7 +60,7 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     for home in HOMES:
-        for package in (ROOT / home).glob("pointsman*"):
+        for package in (path.parent for path in (ROOT / home).glob("pointsman*/__init__.py")):
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(package, tmp_path / home / package.name, ignore=ignore)
     return tmp_path
