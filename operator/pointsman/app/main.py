@@ -53,6 +53,9 @@ def run(settings: AppSettings) -> int:
     except (NotServed, NoCluster) as error:
         logger.error("can't start", extra={"error": str(error)})
         return 1
+    except OSError as error:
+        logger.error("can't go on", extra={"error": str(error)})
+        return 1
     except KeyboardInterrupt:
         return 0
     except Exception:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pointsman import __version__
@@ -17,7 +18,7 @@ from pointsman.app.metrics import Metrics
 from pointsman.app.passes import Passes
 from pointsman.app.resync import Resync
 from pointsman.app.settings import AppSettings
-from pointsman.app.watching import watch
+from pointsman.app.watching import Watches
 from pointsman.app.web import Web
 from pointsman.engine.apply import Applier
 from pointsman.engine.clock import loop_time, utc_now
@@ -39,6 +40,9 @@ STUCK_SECONDS = 600.0
 SERVED_WITHIN_SECONDS = 15.0
 """How long our kinds may take to be served after a chart brought them together with the operator."""
 
+GOODBYE_SECONDS = 7.0
+"""How long watches may take to end; kopf needs about five."""
+
 
 class NotServed(Exception):
     """The API server doesn't serve our kinds."""
@@ -51,11 +55,10 @@ class Operator:
         self.settings = settings
         self.stop = asyncio.Event()
         self.metrics = Metrics()
-        self.watching = asyncio.Event()
 
     async def run(self) -> None:
         """Runs until `stop` is set. Raises NotServed, NoCluster, or what ended the watches."""
-        configuration = await config.load(self.settings.kubeconfig, self.settings.kube_context)
+        configuration = await self._configuration()
         async with contextlib.AsyncExitStack() as stack:
             kube = self._kube(configuration)
             stack.push_async_callback(kube.close)
@@ -63,47 +66,54 @@ class Operator:
             signals = HttpSignals()
             stack.push_async_callback(signals.close)
             queue = self._queue(kube, signals)
+            self._take_signals(queue)
             triggers = Triggers(queue.add)
+            watches = self._watches(triggers)
             resync = self._resync(kube, triggers)
-            web = self._web(queue, resync)
+            web = self._web(queue, resync, watches)
             await web.start()
             stack.push_async_callback(web.stop)
-            await self._serve(configuration, queue, triggers, resync)
+            await self._serve(queue, triggers, resync, watches)
 
-    async def _serve(self, configuration: Any, queue: KeyQueue, triggers: Triggers, resync: Resync) -> None:
-        async def access() -> config.Access:
-            return await config.access(configuration)
+    async def _configuration(self) -> Any:
+        return await config.load(self.settings.kubeconfig, self.settings.kube_context)
 
-        def on_event(resource: Resource, kind: str | None, obj: Mapping[str, Any]) -> None:
-            self.metrics.watched(resource.kind)
-            self._dispatch(triggers, resource, kind, {**obj, **_type_of(resource)})
+    def _watches(self, triggers: Triggers) -> Watches:
+        async def login() -> config.Access:
+            return await config.access(await self._configuration())
 
-        watches = asyncio.create_task(
-            watch(
-                access,
-                on_event,
-                namespaces=self.settings.watch_namespaces,
-                stop=self.stop,
-                ready=self.watching,
-            )
+        return Watches(
+            login, functools.partial(self._on_event, triggers), namespaces=self.settings.watch_namespaces
         )
+
+    async def _serve(self, queue: KeyQueue, triggers: Triggers, resync: Resync, watches: Watches) -> None:
+        watches.start()
         others = [asyncio.create_task(resync.run()), asyncio.create_task(self._measure_lag())]
-        signals = asyncio.create_task(self._take_signals(queue))
         stopping = asyncio.create_task(self.stop.wait())
         try:
             logger.info("started", extra={"version": __version__})
-            await asyncio.wait({watches, stopping, *others}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {watches.ended, stopping, *others}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            told = self.stop.is_set()
             self.stop.set()
-            # Passes finish while kopf says goodbye to its watches: both take seconds.
-            await asyncio.gather(queue.drain(self.settings.drain_seconds), _ended(watches))
-            for task in (*others, signals, stopping):
+            # Passes finish while the watches say goodbye: both take seconds.
+            await asyncio.gather(queue.drain(self.settings.drain_seconds), watches.stop(GOODBYE_SECONDS))
+            for task in (*others, stopping):
                 task.cancel()
-            await asyncio.gather(*others, signals, stopping, return_exceptions=True)
+            await asyncio.gather(*others, stopping, return_exceptions=True)
             logger.info("stopped")
-        for task in (watches, *others):
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        if not told:
+            raise _reason([watches.ended, *others])
+
+    def _on_event(
+        self, triggers: Triggers, resource: Resource, kind: str | None, obj: Mapping[str, Any]
+    ) -> None:
+        self.metrics.watched(resource.kind)
+        # Items of a watch's first list come without their type.
+        self._dispatch(
+            triggers, resource, kind, {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
+        )
 
     def _dispatch(
         self, triggers: Triggers, resource: Resource, kind: str | None, obj: Mapping[str, Any]
@@ -164,7 +174,7 @@ class Operator:
             seconds=self.settings.resync_seconds,
         )
 
-    def _web(self, queue: KeyQueue, resync: Resync) -> Web:
+    def _web(self, queue: KeyQueue, resync: Resync, watches: Watches) -> Web:
         def alive() -> str:
             stuck = queue.stuck_seconds
             return f"a key has waited {stuck:.0f} s for a free worker" if stuck > STUCK_SECONDS else ""
@@ -172,7 +182,7 @@ class Operator:
         def ready() -> str:
             if self.stop.is_set():
                 return "stopping"
-            if not self.watching.is_set():
+            if not watches.started:
                 return "watches aren't started"
             return "" if resync.done.is_set() else "the first list isn't complete"
 
@@ -185,12 +195,11 @@ class Operator:
             debug_port=self.settings.debug_port,
         )
 
-    async def _take_signals(self, queue: KeyQueue) -> None:
-        """Takes over SIGTERM and SIGINT; SIGUSR2 writes the queue and all tasks to stderr."""
-        # kopf sets handlers of its own when it starts; ours must come after.
-        await self.watching.wait()
+    def _take_signals(self, queue: KeyQueue) -> None:
+        """SIGTERM and SIGINT stop the operator; SIGUSR2 writes the queue and all tasks to stderr."""
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+        # Not in a thread other than the main one, where nobody sends us signals either.
+        with contextlib.suppress(ValueError, RuntimeError):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop.set)
             loop.add_signal_handler(signal.SIGUSR2, dump, queue)
@@ -229,11 +238,9 @@ def dump(queue: KeyQueue) -> None:
         task.print_stack(limit=4, file=sys.stderr)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Waits for a task without caring how it ended."""
-    await asyncio.wait({task}, timeout=10.0)
-    task.cancel()
-
-
-def _type_of(resource: Resource) -> dict[str, str]:
-    return {"apiVersion": resource.api_version, "kind": resource.kind}
+def _reason(tasks: Sequence[asyncio.Future[Any]]) -> BaseException:
+    """Why the operator ended without being told to."""
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            return error
+    return RuntimeError("the watches ended without a reason")

@@ -1,13 +1,17 @@
 """kopf, as a source of events and nothing else: every handler only says whose pass is due.
 
 No finalizers, no annotations, no handlers that keep state: events may be lost or doubled here, and nothing
-goes wrong but time. craft's reasons are in docs/adr.
+goes wrong but time.
+
+It runs in a thread and an event loop of its own, because when it stops it cancels every task of its loop: our
+passes would be cut off in the middle. It also leaves the process's signals to us there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import kopf
@@ -17,7 +21,6 @@ from pointsman.api.names import (
     CONTROLLERREVISION,
     DEPLOYMENT,
     ENDPOINTSLICE,
-    FINALIZER,
     JOB,
     LABEL_MANAGED_BY,
     MANAGED_BY,
@@ -48,6 +51,8 @@ CHILD_KINDS = (
 )
 """What we make, and the EndpointSlices that our Services get; each watched by our label, on the server."""
 
+Login = Callable[[], Awaitable[Access]]
+"""Asked for credentials at the start and after each 401, in the watches' own loop."""
 OnEvent = Callable[[Resource, str | None, Mapping[str, Any]], None]
 """Called with the resource, the event's type (None: an item of a watch's first list) and the object."""
 
@@ -75,7 +80,9 @@ def settings() -> kopf.OperatorSettings:
     result.networking.error_backoffs = [0.3] * 200
     result.queueing.worker_limit = 100
     result.queueing.exit_timeout = 1  # its workers only put keys into our queue
-    result.persistence.finalizer = FINALIZER
+    # A name nobody uses: kopf takes "its" finalizer off every object that no handler of its holds, and would
+    # take ours if it thought that were its.
+    result.persistence.finalizer = f"{PREFIX}/not-used"
     result.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
     result.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)
     # The process decides itself when it's enough (see operator.py); kopf would kill it.
@@ -83,37 +90,90 @@ def settings() -> kopf.OperatorSettings:
     return result
 
 
-def registry(access: Callable[[], Any], on_event: OnEvent) -> kopf.OperatorRegistry:
-    """Handlers for all kinds. `access` is asked, and awaited, for credentials at start and after each 401."""
+class Watches:
+    """All watches of an operator. `start` once; `ended` is done when they are, with the error that ended them.
+
+    `on_event` is called in the loop that called `start`.
+    """
+
+    def __init__(self, login: Login, on_event: OnEvent, *, namespaces: Sequence[str]) -> None:
+        self._login = login
+        self._on_event = on_event
+        self._namespaces = list(namespaces)
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def started(self) -> bool:
+        """Whether the watches were started; their first lists may still be under way."""
+        return self._ready.is_set()
+
+    def start(self) -> None:
+        """Starts the thread. A daemon: a watch that hangs must not keep the process."""
+        threading.Thread(target=self._run, name="watches", daemon=True).start()
+
+    async def stop(self, seconds: float) -> None:
+        """Tells the watches to end and gives them some time for it."""
+        self._stop.set()
+        await asyncio.wait({self.ended}, timeout=seconds)
+        if self.ended.done() and not self.ended.cancelled():
+            self.ended.exception()  # looked at, so that nobody complains of an error that nobody looked at
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            asyncio.run(self._watch())
+        except BaseException as caught:
+            error = caught
+        self._tell(self._finish, error)
+
+    async def _watch(self) -> None:
+        try:
+            await kopf.operator(
+                registry=registry(self._login, self._relay),
+                settings=settings(),
+                standalone=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=self._stop,
+                ready_flag=self._ready,
+            )
+        finally:
+            # Threads of this loop wait for the flag, and the loop waits for its threads.
+            self._stop.set()
+
+    def _relay(self, resource: Resource, kind: str | None, obj: Mapping[str, Any]) -> None:
+        self._tell(self._on_event, resource, kind, obj)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            # The process is past waiting for us.
+            return
+
+
+def registry(login: Login, on_event: OnEvent) -> kopf.OperatorRegistry:
+    """Handlers for all kinds."""
     result = kopf.OperatorRegistry()
 
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return _connection(await access())
+    async def connection(**_: Any) -> kopf.ConnectionInfo:
+        return _connection(await login())
 
-    kopf.on.login(id="login", registry=result)(login)
+    kopf.on.login(id="login", registry=result)(connection)
     for resource in (*OWN_KINDS, *CHILD_KINDS):
         _register(result, resource, on_event)
     return result
-
-
-async def watch(
-    access: Callable[[], Any],
-    on_event: OnEvent,
-    *,
-    namespaces: Sequence[str],
-    stop: asyncio.Event,
-    ready: asyncio.Event,
-) -> None:
-    """Watches until `stop` is set, or until a watch can't go on: then it raises or returns early."""
-    await kopf.operator(
-        registry=registry(access, on_event),
-        settings=settings(),
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        stop_flag=stop,
-        ready_flag=ready,
-    )
 
 
 def _register(into: kopf.OperatorRegistry, resource: Resource, on_event: OnEvent) -> None:

@@ -46,6 +46,8 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     for library in ("kopf", "kubernetes", "aiohttp", "asyncio"):
         chatty = level.upper() == "DEBUG"
         logging.getLogger(library).setLevel(logging.INFO if chatty else logging.WARNING)
+    # It warns that it leaves signals alone, which is what it's told to do.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
 
 def log_pass(
