@@ -1,0 +1,73 @@
+"""The operator is killed at every step of a creation and of a change."""
+
+from __future__ import annotations
+
+from e2e.cluster import Cluster
+from e2e.conditions import is_ready, told
+from e2e.manifests import service
+from e2e.namespace import Manifest, Namespace
+from e2e.release import Release
+from e2e.traffic import Trickle
+from e2e.waiting import wait_for
+
+READY_WITHIN_S = 700.0
+CHILDREN = "deployments,controllerrevisions,services,poddisruptionbudgets,networkpolicies,configmaps,jobs"
+EXPECTED = {
+    ("Service", "chat-engine"),
+    ("PodDisruptionBudget", "chat-engine"),
+    ("NetworkPolicy", "chat-engine"),
+    ("Deployment", "default-router"),
+    ("ConfigMap", "default-router"),
+    ("Service", "default-router"),
+    ("Service", "default-router-admin"),
+    ("PodDisruptionBudget", "default-router"),
+    ("NetworkPolicy", "default-router"),
+}
+"""What there is of ours beside revisions, whether the operator was killed or not."""
+
+
+def test_operator_killed(release: Release, cluster: Cluster, namespace: Namespace) -> None:
+    """Killed in the middle of a creation and of a change, the operator comes to the same end."""
+    namespace.apply(service("chat"))
+    first, killed = _through(release, namespace, frozenset({"Starting"}))
+    assert killed == {"Starting"}
+    born = str(first["status"]["rollout"]["stable"])
+    assert _children(namespace) == EXPECTED | {("Deployment", born), ("ControllerRevision", born)}
+
+    with (
+        cluster.forward("service/default-router", "http", namespace.name) as address,
+        Trickle(address, "chat") as trickle,
+    ):
+        namespace.patch("llmservice/chat", {"spec": {"engine": {"args": {"max-num-seqs": "8"}}}})
+        second, killed = _through(release, namespace, frozenset({"Capacity", "Traffic"}))
+    print(trickle)
+    assert "Capacity" in killed
+    assert trickle.failures == [], "without an operator, routers go on"
+    new = str(second["status"]["rollout"]["stable"])
+    assert new != born
+    history = {("ControllerRevision", born), ("ControllerRevision", new)}
+    assert _children(namespace) == EXPECTED | {("Deployment", new)} | history
+
+
+def _through(release: Release, namespace: Namespace, steps: frozenset[str]) -> tuple[Manifest, set[str]]:
+    """Waits until the service is Ready, and kills the operator once in each of `steps` that it sees."""
+    last: Manifest = {}
+    killed: set[str] = set()
+
+    def look() -> Manifest | None:
+        nonlocal last
+        last = namespace.the("llmservice/chat")
+        step = (last.get("status") or {}).get("rollout", {}).get("step", "")
+        if step in steps - killed:
+            print(f"killed {release.kill_operator()} in step {step}")
+            killed.add(step)
+        return last if is_ready(last) else None
+
+    ready = wait_for("the service to be ready", look, READY_WITHIN_S, seen=lambda: told(last), period_s=0.2)
+    return ready, killed
+
+
+def _children(namespace: Namespace) -> set[tuple[str, str]]:
+    """Kind and name of everything of ours."""
+    found = namespace.items(CHILDREN, "app.kubernetes.io/managed-by=pointsman")
+    return {(child["kind"], child["metadata"]["name"]) for child in found}
