@@ -98,10 +98,10 @@ KEYS = [
     "max_num_seqs", "dtype", "dt", "dtypes", "config-format", "config-formats", "ssl-x", "no-x", "--a",
     "LD_X", "XLD_X", "HF_TOKEN", "HOME", "HOMER", "1A", "x" * 64,
 ]  # fmt: skip
-SCALARS: list[object] = [*WORDS, 0, 1, 2, 64, 65, 100, 101, 1001, -1, 2**31, True, False]
-VALUES = st.one_of(
-    st.sampled_from(SCALARS),
-    st.lists(st.sampled_from(SCALARS), max_size=3),
+NUMBERS = [0, 1, 2, 4, 64, 65, 100, 101, 1001, -1, 2**31]
+ANYTHING = st.one_of(
+    st.sampled_from([*WORDS, *NUMBERS, True, False]),
+    st.lists(st.sampled_from([*WORDS, *NUMBERS]), max_size=3),
     st.dictionaries(st.sampled_from(KEYS), st.sampled_from(["a", "1", "", 1]), max_size=3),
 )
 REMOVED = object()
@@ -115,6 +115,13 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
     )
     for key, child in children:
         yield from _places(child, (*path, key))
+
+
+def _get(spec: Json, path: tuple[Any, ...]) -> object:
+    place: Any = spec
+    for step in path:
+        place = place[step]
+    return place
 
 
 def _put(spec: Json, path: tuple[Any, ...], value: object) -> None:
@@ -131,13 +138,26 @@ def _put(spec: Json, path: tuple[Any, ...], value: object) -> None:
         return  # an earlier change took the place away
 
 
+def _alike(value: object) -> st.SearchStrategy[object]:
+    """Values of the same type, so that not everything is refused for its type alone."""
+    match value:
+        case bool():
+            return st.booleans()
+        case int():
+            return st.sampled_from(NUMBERS)
+        case str():
+            return st.sampled_from(WORDS)
+        case _:
+            return st.just(REMOVED)
+
+
 @st.composite
 def specs(draw: st.DrawFn, full: Json) -> Json:
     """A full spec, changed in up to three places."""
     spec = copy.deepcopy(full)
     places = list(_places(full))
     for path in draw(st.lists(st.sampled_from(places), min_size=1, max_size=3)):
-        _put(spec, path, draw(st.one_of(VALUES, st.just(REMOVED))))
+        _put(spec, path, draw(st.one_of(_alike(_get(full, path)), st.just(REMOVED), ANYTHING)))
     return spec
 
 

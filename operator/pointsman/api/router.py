@@ -28,13 +28,14 @@ from pointsman.api.schema import API_DEFAULT, ListAtomic, Rule, keys_avoid, keys
 
 
 def _is_cidr(value: str) -> bool:
-    if not re.fullmatch(r"[^/]+/(0|[1-9][0-9]{0,2})", value):
+    """As CEL's isCIDR: a length without leading zeros, no zone, no IPv4 address dressed up as IPv6."""
+    if not re.fullmatch(r"[0-9A-Fa-f:.]+/(0|[1-9][0-9]{0,2})", value):
         return False
     try:
-        ipaddress.ip_network(value, strict=False)
+        address = ipaddress.ip_interface(value)
     except ValueError:
         return False
-    return True
+    return getattr(address, "ipv4_mapped", None) is None
 
 
 PeerLabels = Annotated[dict[str, LabelValue], Field(min_length=1, max_length=8)]
