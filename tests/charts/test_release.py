@@ -43,10 +43,13 @@ def plane() -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def helm(plane: ControlPlane) -> Iterator[Helm]:
+    # The kinds stay from one case to the next, as they do between releases. Objects don't: the API server is
+    # slow to let go of a kind that has any.
     helm = Helm(plane.kubeconfig)
     yield helm
+    if names(plane, "crd"):
+        plane.kubectl.run("delete", "llmservices", "--all", "--all-namespaces")
     helm.uninstall()
-    plane.kubectl.run("delete", "crd", "--selector=app.kubernetes.io/name=pointsman", "--wait=true")
 
 
 def names(plane: ControlPlane, kind: str, *arguments: str) -> set[str]:
