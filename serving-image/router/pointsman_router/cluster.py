@@ -34,12 +34,6 @@ _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _MAX_CONFIG_BYTES = 32 * 1024 * 1024
 _MAX_LINE_BYTES = 16 * 1024 * 1024
 _MAX_LIST_BYTES = 256 * 1024 * 1024
-_LIST_SECONDS = 30.0
-_WATCH_SECONDS = (40, 55)
-"""Bounds of the time a watch is asked to last; whole numbers, since the API server takes no others."""
-_WATCH_GRACE_SECONDS = 10.0
-_SHORT_WATCH_SECONDS = 2.0
-_BACKOFF_SECONDS = (0.5, 15.0)
 _PAGE = 500
 
 logger = logging.getLogger("pointsman_router.cluster")
@@ -87,6 +81,22 @@ class Api:
         return fields
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient a follower is; times in seconds."""
+
+    list: float = 30.0
+    """For one page of a list."""
+    watch: tuple[int, int] = (40, 55)
+    """Bounds of the time a watch is asked to last; whole, since the API server takes no others."""
+    grace: float = 10.0
+    """How much longer a watch may last before it counts as dead."""
+    short: float = 2.0
+    """A watch that ends sooner isn't renewed at once."""
+    backoff: tuple[float, float] = (0.5, 15.0)
+    """First and longest wait after a failure."""
+
+
 class Sink(Protocol):
     """Takes what a list or watch says."""
 
@@ -108,6 +118,7 @@ class Follower:
     path: str
     selector: Mapping[str, str]
     sink: Sink
+    pace: Pace = field(default_factory=Pace)
     last_heard: float = field(default_factory=monotonic)
     """When (monotonic) the API server last answered or sent an event."""
     _version: str = ""
@@ -134,11 +145,13 @@ class Follower:
                 self._version = ""
                 await self._back_off()
                 continue
-            if monotonic() - began < _SHORT_WATCH_SECONDS:
-                await asyncio.sleep(random())  # a server that ends every watch at once isn't to be hurried
+            if monotonic() - began < self.pace.short:
+                await asyncio.sleep(
+                    random() * self.pace.short / 2
+                )  # a server that ends every watch at once isn't to be hurried
 
     async def _back_off(self) -> None:
-        first, most = _BACKOFF_SECONDS
+        first, most = self.pace.backoff
         doubled: float = first * 2 ** min(self._failures, 8)
         self._failures += 1
         await asyncio.sleep(min(most, doubled) * (0.5 + random() / 2))
@@ -159,7 +172,7 @@ class Follower:
 
     async def _get(self, query: Mapping[str, str]) -> dict[str, Any]:
         async with (
-            asyncio.timeout(_LIST_SECONDS),
+            asyncio.timeout(self.pace.list),
             fetch.stream(self.api.target, self._url(query), self.api.headers()) as answer,
         ):
             body = await answer.read_all(_MAX_LIST_BYTES)
@@ -168,7 +181,7 @@ class Follower:
         return document
 
     async def _watch(self) -> None:
-        low, high = _WATCH_SECONDS
+        low, high = self.pace.watch
         seconds = low + int(random() * (high - low))
         query = {
             "watch": "1",
@@ -177,7 +190,7 @@ class Follower:
             "timeoutSeconds": str(seconds),
         }
         async with (
-            asyncio.timeout(seconds + _WATCH_GRACE_SECONDS),
+            asyncio.timeout(seconds + self.pace.grace),
             fetch.stream(self.api.target, self._url(query), self.api.headers()) as answer,
         ):
             if answer.status != 200:
@@ -279,15 +292,17 @@ class SliceSink:
         self._state.drop_slice(item["metadata"]["name"])
 
 
-def followers(api: Api, namespace: str, config_map: str, state: State) -> dict[str, Follower]:
+def followers(
+    api: Api, namespace: str, config_map: str, state: State, pace: Pace | None = None
+) -> dict[str, Follower]:
     """What a router follows, by a name for metrics."""
+    pace = pace or Pace()
     core = f"/api/v1/namespaces/{quote(namespace)}/configmaps"
     discovery = f"/apis/discovery.k8s.io/v1/namespaces/{quote(namespace)}/endpointslices"
+    by_name, by_label = {"fieldSelector": f"metadata.name={config_map}"}, {"labelSelector": ENGINE_SELECTOR}
     return {
-        "config": Follower(
-            api, core, {"fieldSelector": f"metadata.name={config_map}"}, ConfigSink(state, config_map)
-        ),
-        "endpoints": Follower(api, discovery, {"labelSelector": ENGINE_SELECTOR}, SliceSink(state)),
+        "config": Follower(api, core, by_name, ConfigSink(state, config_map), pace),
+        "endpoints": Follower(api, discovery, by_label, SliceSink(state), pace),
     }
 
 

@@ -7,6 +7,8 @@ services or engines. All its waiting is driven by callbacks and by the router's 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from http import HTTPStatus
 from time import monotonic
@@ -198,7 +200,7 @@ class Downstream(asyncio.Protocol):
         if transport is None:
             return
         if self._request is not None and self._request.http10:
-            transport.abort()  # an orderly end would look like the answer's
+            _reset(transport)  # an orderly end would look like the answer's
         else:
             transport.close()
 
@@ -310,3 +312,10 @@ class Downstream(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and data:
             self._transport.write(data)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Ends a connection so that its other end sees an error, not an end."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

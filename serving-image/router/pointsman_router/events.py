@@ -31,9 +31,14 @@ class EventBuffer:
             return data
         if complete or not data:
             return data
-        end = max(data.rfind(mark) + len(mark) for mark in _ENDS if mark in data) if b"\n" in data else 0
+        end = max(_after_last(data, mark) for mark in _ENDS)
         if len(data) - end > _MAX_HELD:
             self.whole = False
             return data
         self._held = data[end:]
         return data[:end]
+
+
+def _after_last(data: bytes, mark: bytes) -> int:
+    at = data.rfind(mark)
+    return 0 if at < 0 else at + len(mark)
