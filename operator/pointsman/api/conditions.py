@@ -43,7 +43,6 @@ class Reason(StrEnum):
     RESOLVED = "Resolved"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     RESOLVING_MODEL = "ResolvingModel"
-    MODEL_RESOLVED = "ModelResolved"
     WEIGHTS_NOT_FOUND = "WeightsNotFound"
     WEIGHTS_DOWNLOAD_FAILED = "WeightsDownloadFailed"
     SECRET_NOT_FOUND = "SecretNotFound"
@@ -124,7 +123,6 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.RESOLVED: "Everything that is referred to was found.",
     Reason.REFERENCE_NOT_FOUND: "A named object isn't in this namespace. Create it or correct the name.",
     Reason.RESOLVING_MODEL: "The model's repository is being asked for commit, sizes and configuration.",
-    Reason.MODEL_RESOLVED: "The model's commit, sizes and configuration are known and frozen.",
     Reason.WEIGHTS_NOT_FOUND: (
         "The model's source has no such repository, revision, claim or path, or holds no weights. "
         "Check source.uri and source.revision."

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+import pointsman
 from pointsman.api.conditions import CONDITIONS, REASONS, ConditionType, Reason
 from pointsman.api.kinds import KINDS, KindRow
 from pointsman.api.names import (
@@ -20,10 +22,18 @@ from pointsman.api.names import (
 from pointsman.api.rbac import RBAC
 from pointsman.crdgen.files import rules
 
+PACKAGE = Path(pointsman.__file__).parent
+
 
 def test_every_condition_and_reason_is_explained() -> None:
     assert set(CONDITIONS) == set(ConditionType)
     assert set(REASONS) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason, ids=str)
+def test_every_reason_is_given_somewhere(reason: Reason) -> None:
+    sources = (path for path in PACKAGE.rglob("*.py") if "api" not in path.parts)
+    assert any(f"Reason.{reason.name}" in path.read_text() for path in sources)
 
 
 @pytest.mark.parametrize("word", [*ConditionType, *Reason], ids=str)
