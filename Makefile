@@ -16,7 +16,7 @@ scripts := $(wildcard charts/*.py locks/*.py serving-image/*.py)
 context := $(if $(CONTEXT),--context=$(CONTEXT))
 # Output comes as it happens also where it goes to a file, as in CI.
 export PYTHONUNBUFFERED := 1
-export VENV PYTHON
+export VENV PYTHON CONTEXT REGISTRY
 
 .PHONY: help
 help: ## This list
@@ -60,7 +60,7 @@ test: venv ## All tests but e2e, with a real kube-apiserver: needs no kubelet, i
 	@$(python) -m pytest tests $(ARGS)
 
 .PHONY: e2e
-e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT=name: on that cluster)
+e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT=, REGISTRY=: on that cluster, by those images)
 	@$(python) -m pytest e2e $(ARGS)
 
 .PHONY: e2e-all
@@ -85,8 +85,8 @@ crds: venv ## Generate crds/, the chart's CRDs and RBAC, and reference docs from
 	@$(python) charts/readme.py
 
 .PHONY: images
-images: venv ## Build all images; with REGISTRY=host/path push them there
-	@$(python) serving-image/build.py $(if $(REGISTRY),--registry=$(REGISTRY))
+images: venv ## Build all images; with REGISTRY=host/path push them there (ARGS=names builds some)
+	@$(python) serving-image/build.py build $(ARGS) $(if $(REGISTRY),--registry=$(REGISTRY))
 
 .PHONY: lock
 lock: venv ## Make the locks from pyproject.toml (ARGS=--upgrade takes the newest versions allowed)
