@@ -64,7 +64,7 @@ e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT
 	@$(python) -m pytest e2e $(ARGS)
 
 .PHONY: e2e-all
-e2e-all: venv ## Every scenario, benches too
+e2e-all: venv ## Every scenario, the long ones too
 	@$(python) -m pytest e2e --all $(ARGS)
 
 .PHONY: demo
