@@ -148,7 +148,7 @@ async def serve(options: Options, source: Source) -> int:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
-        logger.info("listening on port %d, admin port %d", options.port, options.admin_port)
+        logger.info("listening on port %d, admin port %d", _port(public), _port(private))
         await stop.wait()
         status = _report(tasks)
         await _drain(router, server, options)
@@ -189,6 +189,13 @@ async def _drain(router: Router, server: asyncio.Server, options: Options) -> No
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket; without a host for both IP versions, where the machine has both."""
+    try:
+        return _bind(host, port)
+    except OSError as error:
+        sys.exit(f"pointsman-router: can't listen on port {port}: {error}")
+
+
+def _bind(host: str, port: int) -> socket.socket:
     if host:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -200,6 +207,11 @@ def _listen(host: str, port: int) -> socket.socket:
         except OSError as error:
             logger.info("listening on IPv4 only: %s", error)
     return socket.create_server(("", port), backlog=_BACKLOG)
+
+
+def _port(sock: socket.socket) -> int:
+    port: int = sock.getsockname()[1]
+    return port
 
 
 def _raise_file_limit() -> None:
