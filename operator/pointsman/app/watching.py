@@ -91,7 +91,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 class Watches:
-    """All watches of an operator. `start` once; `ended` is done when they are, with the error that ended them.
+    """All watches of an operator. `start` once; `ended` is done when they are, with the error if it was one.
 
     `on_event` is called in the loop that called `start`.
     """

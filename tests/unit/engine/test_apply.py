@@ -1,0 +1,202 @@
+"""Carrying out a plan: order, force, what's skipped, where it stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pointsman.api.names import CONFIGMAP, CONTROLLERREVISION, DEPLOYMENT, LLMROUTER, SERVICE
+from pointsman.core.inventory import Deletion, Plan
+from pointsman.engine.apply import Applier
+from pointsman.kube import Conflict, Forbidden, NotFound, Retryable
+from pointsman.kube.twin import Call, MemoryKube
+
+NS = "team-a"
+
+
+def manifest(kind: str, name: str, **body: Any) -> dict[str, Any]:
+    version = {"Deployment": "apps/v1", "ControllerRevision": "apps/v1"}.get(kind, "v1")
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": NS}, **body}
+
+
+def config(name: str = "c", **data: str) -> dict[str, Any]:
+    return manifest("ConfigMap", name, data=data or {"k": "v"})
+
+
+def deployment(image: str = "example/one:1") -> dict[str, Any]:
+    containers = [{"name": "main", "image": image}]
+    return manifest("Deployment", "d", spec={"template": {"spec": {"containers": containers}}})
+
+
+def writes(kube: MemoryKube) -> list[tuple[str, str]]:
+    return [(call.verb, call.name) for call in kube.calls if call.writes]
+
+
+async def observed(kube: MemoryKube) -> list[Any]:
+    found = [await kube.list(r, NS) for r in (CONFIGMAP, DEPLOYMENT, CONTROLLERREVISION, SERVICE)]
+    return [obj for objects in found for obj in objects]
+
+
+async def test_what_is_new_is_applied_and_what_is_unchanged_is_not_sent() -> None:
+    kube, outcomes = MemoryKube(), []
+    applier = Applier(kube, observe=lambda kind, outcome: outcomes.append((kind, outcome)))
+    plan = Plan(apply=(config(), deployment()))
+    first = await applier.execute(plan, NS, observed=[])
+    assert first.changed == (("ConfigMap", "c"), ("Deployment", "d"))
+    kube.calls.clear()
+    second = await applier.execute(plan, NS, observed=await observed(kube))
+    assert (second.applied, second.unchanged) == (0, first.changed)
+    assert writes(kube) == []
+    assert outcomes == [("ConfigMap", "changed"), ("Deployment", "changed")] + [
+        ("ConfigMap", "skipped"),
+        ("Deployment", "skipped"),
+    ]
+
+
+async def test_a_changed_status_is_no_reason_to_apply() -> None:
+    kube = MemoryKube()
+    applier = Applier(kube)
+    plan = Plan(apply=(deployment(),))
+    await applier.execute(plan, NS, observed=[])
+    await kube.patch_status(DEPLOYMENT, NS, "d", {"readyReplicas": 1}, resource_version=None)
+    kube.calls.clear()
+    await applier.execute(plan, NS, observed=await observed(kube))
+    assert writes(kube) == []
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param({"spec": {"replicas": 5}}, id="somebody's scaling"),
+        pytest.param({"metadata": {"labels": {"x": "y"}}}, id="somebody's label"),
+        pytest.param({"metadata": {"ownerReferences": None, "annotations": {"a": "b"}}}, id="an annotation"),
+    ],
+)
+async def test_a_hand_in_the_content_is_a_reason_to_apply(patch: dict[str, Any]) -> None:
+    kube = MemoryKube()
+    applier = Applier(kube)
+    plan = Plan(apply=(deployment(),))
+    await applier.execute(plan, NS, observed=[])
+    await kube.edit(DEPLOYMENT, NS, "d", patch)
+    kube.calls.clear()
+    await applier.execute(plan, NS, observed=await observed(kube))
+    assert writes(kube) == [("apply", "d")]
+
+
+async def test_a_hand_that_changed_our_field_loses() -> None:
+    kube = MemoryKube()
+    applier = Applier(kube)
+    plan = Plan(apply=(config(k="ours"),))
+    await applier.execute(plan, NS, observed=[])
+    await kube.edit(CONFIGMAP, NS, "c", {"data": {"k": "theirs", "more": "stays"}})
+    done = await applier.execute(plan, NS, observed=await observed(kube))
+    assert done.changed == (("ConfigMap", "c"),)
+    assert (await kube.get(CONFIGMAP, NS, "c"))["data"] == {"k": "ours", "more": "stays"}
+
+
+async def test_after_a_restart_everything_is_applied_once_and_nothing_changes() -> None:
+    kube = MemoryKube()
+    plan = Plan(apply=(config(), deployment()))
+    await Applier(kube).execute(plan, NS, observed=[])
+    before = await observed(kube)
+    done = await Applier(kube).execute(plan, NS, observed=before)
+    assert (done.applied, len(done.unchanged)) == (0, 2)
+    assert await observed(kube) == before
+
+
+async def test_a_forgotten_memory_costs_a_write_and_nothing_else() -> None:
+    kube = MemoryKube()
+    applier = Applier(kube, limit=1)
+    plan = Plan(apply=(config("a"), config("b")))
+    await applier.execute(plan, NS, observed=[])
+    kube.calls.clear()
+    await applier.execute(plan, NS, observed=await observed(kube))
+    assert ("apply", "a") in writes(kube)
+
+
+async def test_workloads_come_after_what_their_pods_read() -> None:
+    kube = MemoryKube()
+    plan = Plan(apply=(deployment(), config(), manifest("ControllerRevision", "r", data={}, revision=1)))
+    await Applier(kube).execute(plan, NS, observed=[])
+    assert [name for _, name in writes(kube)] == ["c", "r", "d"]
+
+
+async def test_an_object_that_appeared_meanwhile_is_left_to_its_maker() -> None:
+    kube = MemoryKube()
+    await kube.create(config(k="theirs"), manager="somebody")
+    await kube.create(config("old"), manager="pointsman")
+    old = await kube.get(CONFIGMAP, NS, "old")
+    plan = Plan(
+        apply=(config(k="ours"),),
+        delete=(Deletion("ConfigMap", "old", old["metadata"]["uid"], "Background"),),
+    )
+    done = await Applier(kube).execute(plan, NS, observed=[old])
+    assert done.refused == (("ConfigMap", "c"),)
+    assert not done.complete
+    assert (await kube.get(CONFIGMAP, NS, "c"))["data"] == {"k": "theirs"}
+    assert await kube.get(CONFIGMAP, NS, "old"), "nothing goes while its successor is missing"
+
+
+async def test_what_the_plan_refused_stops_deletions_too() -> None:
+    kube = MemoryKube()
+    old = await kube.create(config("old"))
+    plan = Plan(
+        delete=(Deletion("ConfigMap", "old", old["metadata"]["uid"], "Background"),),
+        refused=(("Deployment", "d"),),
+    )
+    done = await Applier(kube).execute(plan, NS, observed=[old])
+    assert (done.refused, done.removed) == ((("Deployment", "d"),), ())
+
+
+async def test_deletions_carry_the_uid_that_was_looked_at() -> None:
+    kube = MemoryKube()
+    await kube.create(config("old"))
+    plan = Plan(delete=(Deletion("ConfigMap", "old", "another-uid", "Background"),))
+    with pytest.raises(Conflict):
+        await Applier(kube).execute(plan, NS, observed=[])
+    assert await kube.get(CONFIGMAP, NS, "old")
+
+
+async def test_what_is_gone_already_counts_as_deleted() -> None:
+    plan = Plan(delete=(Deletion("ConfigMap", "old", "uid", "Background"),))
+    done = await Applier(MemoryKube()).execute(plan, NS, observed=[])
+    assert (done.removed, done.deleted, done.complete) == ((("ConfigMap", "old"),), 1, True)
+
+
+async def test_a_quota_stops_the_plan_and_is_told_in_the_servers_words() -> None:
+    def quota(call: Call) -> None:
+        if call.verb == "apply" and call.name == "c":
+            raise Forbidden("exceeded quota: configmaps")
+
+    kube = MemoryKube(before=quota)
+    done = await Applier(kube).execute(Plan(apply=(config(), deployment())), NS, observed=[])
+    assert [(f.key, f.error.message) for f in done.failed] == [
+        (("ConfigMap", "c"), "exceeded quota: configmaps")
+    ]
+    with pytest.raises(NotFound):
+        await kube.get(DEPLOYMENT, NS, "d")
+
+
+async def test_a_server_that_cant_answer_ends_the_pass() -> None:
+    def busy(call: Call) -> None:
+        raise Retryable("too many requests", 3.0)
+
+    with pytest.raises(Retryable):
+        await Applier(MemoryKube(before=busy)).execute(Plan(apply=(config(),)), NS, observed=[])
+
+
+async def test_a_router_made_on_demand_is_skipped_like_any_other() -> None:
+    kube = MemoryKube()
+    router = {
+        "apiVersion": LLMROUTER.api_version,
+        "kind": "LLMRouter",
+        "metadata": {"name": "default", "namespace": NS, "labels": {"pointsman.dev/on-demand": "true"}},
+        "spec": {},
+    }
+    applier = Applier(kube)
+    await applier.execute(Plan(apply=(router,)), NS, observed=[])
+    there = await kube.get(LLMROUTER, NS, "default")
+    kube.calls.clear()
+    await applier.execute(Plan(apply=(router,)), NS, observed=[there])
+    assert writes(kube) == []
