@@ -59,10 +59,10 @@ class Web:
     async def _listen(self, routes: Sequence[web.RouteDef], host: str | None, port: int) -> None:
         app = web.Application()
         app.router.add_routes(routes)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
+        await web.TCPSite(runner, host, port).start()
 
     async def _on_healthz(self, request: web.Request) -> web.Response:
         return _verdict(self._alive())

@@ -208,6 +208,8 @@ class AioKube:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._once(verb, resource, method, path, query, body, content_type)
+            except _Expired:
+                raise
             except _Unsent as error:
                 reason = Retryable(error.message)
             except Retryable as error:

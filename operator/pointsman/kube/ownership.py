@@ -57,6 +57,11 @@ def stated(obj: Mapping[str, Any]) -> frozenset[Path]:
     )
 
 
+def stating(manager: Manager, obj: Mapping[str, Any]) -> Managers:
+    """The owners of an object that one manager has just made."""
+    return _nonempty({manager: stated(obj)})
+
+
 def applied(
     live: Object, managers: Managers, intent: Object, manager: Manager, *, force: bool
 ) -> tuple[Object, Managers]:

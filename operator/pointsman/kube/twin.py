@@ -15,7 +15,7 @@ from typing import Any
 from pointsman.api.names import CORE_EVENT, RESOURCES, Resource
 from pointsman.kube import garbage
 from pointsman.kube.fields import copied, merge_patched
-from pointsman.kube.ownership import UNOWNED, Manager, applied, stated, updated
+from pointsman.kube.ownership import UNOWNED, Manager, applied, stating, updated
 from pointsman.kube.protocol import (
     AlreadyExists,
     Conflict,
@@ -236,7 +236,7 @@ class MemoryKube:
             raise NotFound(f'namespaces "{namespace}" not found')
         if obj["kind"] == "Pod":
             obj["status"] = {"phase": "Pending"}
-        return self.store.insert(address, obj, {manager: stated(obj)})
+        return self.store.insert(address, obj, stating(manager, obj))
 
     def _update(
         self, call: Call, address: Address, new: Object, manager: Manager, resource_version: str | None
