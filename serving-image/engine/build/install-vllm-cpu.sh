@@ -7,8 +7,7 @@ venv=/opt/venv
 torch=2.13.0
 vllm=0.32.0
 
-# Settings of whoever builds (index, proxy, private CA): a build secret, so that no layer remembers them.
-if [ -f /run/secrets/build-env ]; then . /run/secrets/build-env; fi
+. "$here/../scripts/build-env.sh"
 export UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 
 # vLLM's kernels are linked against libnuma. A base that has it needs no package mirror.

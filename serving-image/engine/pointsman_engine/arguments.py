@@ -13,6 +13,9 @@ QUIET_PATHS = "--disable-access-log-for-endpoints=/health,/metrics"
 """Probes and measurements come every other second; each would be a line in the log."""
 
 
+EXECUTOR = "distributed-executor-backend"
+
+
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """What `vllm serve` is called with: the model first, as it wants it, then options."""
@@ -57,6 +60,8 @@ def complete(given: Sequence[str], model: str, defaults: Iterable[str]) -> Argum
     if options and not options[0].startswith("-"):
         named.insert(0, options.pop(0))
     said = {subject(word) for word in options}
+    if any(_is_parallel(word) for word in options):
+        said.add(EXECUTOR)  # the image's choice is for one worker
     added = [word for word in defaults if subject(word) not in said]
     # A second --model is left where it is, for the engine's parser to meet and the check to refuse.
     extra = [f"--model={other}" for other in named[1:]]
@@ -67,6 +72,11 @@ def subject(option: str) -> str:
     """What an option is about: `--no-enforce-eager` and `--enforce_eager=x` are both about enforce-eager."""
     name = option.partition("=")[0].lstrip("-").replace("_", "-")
     return name.removeprefix("no-")
+
+
+def _is_parallel(word: str) -> bool:
+    name, _, value = word.partition("=")
+    return name in ("--tensor-parallel-size", "--pipeline-parallel-size") and value != "1"
 
 
 def _joined(words: Sequence[str]) -> list[str]:

@@ -72,4 +72,4 @@ def _version() -> str:
     try:
         return importlib.metadata.version("pointsman")
     except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        return os.environ.get("POINTSMAN_VERSION", "unknown")  # images hold the package alone

@@ -28,9 +28,6 @@ from pointsman_engine.state import Phase, State
 from pointsman_engine.status import serve_status
 
 POLL_LOADING_S = 0.25
-POLL_READY_S = 2.0
-END_PATIENCE_S = 20.0
-"""How long the engine may take to end once nothing is in flight or the drain's time is over."""
 FIRST_TOKEN_TRIES = 3
 
 
@@ -79,6 +76,8 @@ class Serving:
                 await self.child.end(0)
             status.close()
             control.close()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+                loop.remove_signal_handler(number)  # a late signal finds no closed loop
             self.settings.control_socket.unlink(missing_ok=True)
 
     async def _run(self) -> int:
@@ -117,7 +116,7 @@ class Serving:
         self.state.answered = self._enter(Phase.READY)
         while True:
             await self._watch_once()
-            await asyncio.sleep(POLL_READY_S)
+            await asyncio.sleep(self.settings.watch_s)
 
     async def _preflight(self, child: Child) -> None:
         """Checks arguments and weights side by side: wrong arguments end a long download at once."""
@@ -202,7 +201,7 @@ class Serving:
             cut = "an unknown number" if result.cut is None else str(result.cut)
             say(f"drained for {result.seconds:.1f} s; requests cut: {cut}")
         begun = time.monotonic()
-        await child.end(END_PATIENCE_S)
+        await child.end(self.settings.end_patience_s)
         say(f"the engine ended after {time.monotonic() - begun:.1f} s")
         return 0
 
@@ -235,7 +234,7 @@ class Serving:
         """Enters a phase and says so; returns the monotonic time."""
         self.state.enter(phase, time.time())
         figures = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.state.timings.items())
-        say(f"phase {phase}" + (f" ({figures})" if figures else ""))
+        say(f"phase {phase}" + (f" ({figures})" if phase is Phase.READY else ""))
         return time.monotonic()
 
     def _on_line(self, line: str) -> None:

@@ -27,6 +27,10 @@ class Settings:
     drain_s: float
     settle_s: float
     """How long routers may take to learn that this engine leaves."""
+    watch_s: float
+    """How often the engine, once ready, is asked for its health and for what is in flight."""
+    end_patience_s: float
+    """How long the engine may take to end once nothing is in flight, or the drain's time is over."""
     device: str
     """What the pod was given: cpu, cuda or something else; empty when nobody said."""
     image_device: str
@@ -54,6 +58,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         status_port=int(_number(environment, "POINTSMAN_STATUS_PORT", 8001)),
         drain_s=_number(environment, "POINTSMAN_DRAIN_SECONDS", 300),
         settle_s=_number(environment, "POINTSMAN_SETTLE_SECONDS", 5),
+        watch_s=_number(environment, "POINTSMAN_WATCH_SECONDS", 2),
+        end_patience_s=_number(environment, "POINTSMAN_END_PATIENCE_SECONDS", 20),
         device=environment.get("POINTSMAN_DEVICE", ""),
         image_device=environment.get("POINTSMAN_IMAGE_DEVICE", ""),
         default_args=tuple(shlex.split(environment.get("POINTSMAN_DEFAULT_ARGS", ""))),

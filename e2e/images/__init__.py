@@ -1,0 +1,1 @@
+"""Builds the images of serving-image/, with Docker and a registry or with neither."""
