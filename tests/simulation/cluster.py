@@ -18,7 +18,7 @@ from pointsman.engine.apply import Applier
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer
 from pointsman.engine.reconcile import Reconciler, Report
-from pointsman.kube.protocol import Conflict, NotFound
+from pointsman.kube.protocol import Conflict, Forbidden, NotFound
 from pointsman.kube.store import address_of
 from pointsman.kube.twin import MemoryKube
 from pointsman_router import config
@@ -185,7 +185,7 @@ class Cluster:
         for key in self._keys():
             try:
                 reports.append(await self.reconciler.reconcile(key))
-            except (Conflict, NotFound):
+            except (Conflict, NotFound, Forbidden):
                 reports.append(Report(requeue_after=0.0))
         self.step()
         self.now += timedelta(seconds=1)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from pointsman.api import names
+from pointsman.kube.protocol import Forbidden
+from pointsman.kube.twin import Call
 from tests.simulation.cluster import NAMESPACE, Cluster
 
 CHAT = {"model": {"source": {"uri": "file:///models/tiny"}}}
@@ -376,3 +378,20 @@ async def test_a_service_moves_to_another_router_and_leaves_the_old_one(cluster:
     assert cluster.condition("chat", "Ready")[0] == "True"
     assert rollout(cluster)["router"] == "front"
     assert cluster.find("LLMRouter", "default") is None
+
+
+async def test_an_object_that_the_server_refuses_is_named_in_the_status(cluster: Cluster) -> None:
+    def refuse(call: Call) -> None:
+        if (call.verb, call.kind) == ("apply", "PodDisruptionBudget"):
+            raise Forbidden("admission webhook denied the request: no budgets on Fridays")
+
+    cluster.kube.before = refuse
+    await cluster.apply("LLMService", "chat", CHAT)
+    for _ in range(3):
+        await cluster.round()
+    status, reason, message = cluster.condition("chat", "Ready")
+    assert (status, reason) == ("False", "ApplyRefused")
+    assert message.startswith("PodDisruptionBudget 'chat-engine' is refused: admission webhook denied")
+    cluster.kube.before = None
+    await cluster.settle()
+    assert cluster.condition("chat", "Ready")[0] == "True"

@@ -85,6 +85,7 @@ class Reason(StrEnum):
 
     # What stands in the way.
     OBJECT_NOT_OWNED = "ObjectNotOwned"
+    APPLY_REFUSED = "ApplyRefused"
 
 
 CONDITIONS: Final[dict[ConditionType, str]] = {
@@ -194,6 +195,10 @@ REASONS: Final[dict[Reason, str]] = {
     ),
     Reason.CANDIDATE_FAILING: (
         "The new revision doesn't come up; the old one keeps serving. EngineHealthy says why."
+    ),
+    Reason.APPLY_REFUSED: (
+        "The API server refuses an object that is needed: an admission policy, a quota or RBAC does. The "
+        "message names the object and has the server's words. Tried again, later each time."
     ),
     Reason.OBJECT_NOT_OWNED: (
         "An object of the name we need exists and isn't ours. It is left alone; rename or delete it."

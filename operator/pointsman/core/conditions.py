@@ -6,7 +6,7 @@ transition unless the status flips, so that an unchanged world gives an unchange
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,17 @@ def merge(
         for verdict in sorted(verdicts, key=lambda v: v.type.value)
         if verdict.holds or verdict.type not in ONLY_WHILE_TRUE
     ]
+
+
+def amend(
+    documents: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict], *, generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """Conditions with some of them said otherwise. Of the abnormal-true ones only those said stay."""
+    previous = [Condition.model_validate(document) for document in documents]
+    said = {verdict.type.value for verdict in verdicts} | {kind.value for kind in ONLY_WHILE_TRUE}
+    kept = [dict(document) for document in documents if document["type"] not in said]
+    merged = merge(previous, verdicts, generation=generation, now=now)
+    return sorted([*kept, *merged], key=lambda document: str(document["type"]))
 
 
 def timestamp(moment: datetime) -> str:

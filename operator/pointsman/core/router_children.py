@@ -71,12 +71,12 @@ def _role(meta: ObjectMeta) -> dict[str, Any]:
             "apiGroups": [""],
             "resources": ["configmaps"],
             "resourceNames": [names.router_name(meta.name)],
-            "verbs": ["get", "list", "watch"],
+            "verbs": ["list", "watch"],
         },
         {
             "apiGroups": ["discovery.k8s.io"],
             "resources": ["endpointslices"],
-            "verbs": ["get", "list", "watch"],
+            "verbs": ["list", "watch"],
         },
     ]
     return _child(names.ROLE, meta, {"rules": rules})

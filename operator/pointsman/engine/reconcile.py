@@ -13,13 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from pointsman.api import names
-from pointsman.api.common import Condition
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.core import conditions, inventory, model, patch, router, service
 from pointsman.core.conditions import Verdict
 from pointsman.core.decision import Decision
 from pointsman.core.world import Manifest
-from pointsman.engine.apply import Applier
+from pointsman.engine.apply import Applier, Failure
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer, Unreadable
 from pointsman.engine.queue import Outcome
@@ -110,13 +109,15 @@ class Reconciler:
         ours = [*children, raw] if raw is not None else [*children]
         results = await self.applier.execute(plan, key.namespace, observed=ours)
         if decision.status is not None and raw is not None:
-            before = raw
-            raw = await self._write_status(key, raw, _complete(raw, decision))
+            before, status = raw, _complete(raw, decision)
+            if results.failed:
+                status = self._amended(raw, status, _refused(results.failed[0]))
+            raw = await self._write_status(key, raw, status)
             await self.recorder.transitions(before, raw, decision.notes)
         if decision.finalize is False and raw is not None:
             await self._release(key, raw)
         if results.failed:
-            # Status was written all the same; the queue comes back, later each time.
+            # Status says it; the queue comes back, later each time.
             raise results.failed[0].error
         taken = set(results.refused) - set(plan.refused)
         return Report(
@@ -171,22 +172,20 @@ class Reconciler:
         """Says what can't be read and touches nothing else: what served before goes on serving."""
         raw = unreadable.raw
         generation = raw["metadata"].get("generation", 0)
-        previous = [Condition.model_validate(c) for c in _status(raw).get("conditions") or ()]
-        verdicts = [
-            Verdict(kind, holds, Reason.INVALID_SPEC, unreadable.message)
-            for kind, holds in ((ConditionType.READY, False), (ConditionType.STALLED, True))
-        ]
-        merged = conditions.merge(previous, verdicts, generation=generation, now=self.now())
-        said = {v.type.value for v in verdicts} | {ConditionType.RECONCILING.value}
-        kept = [c for c in _status(raw).get("conditions") or () if c["type"] not in said]
-        status = {
-            **_status(raw),
-            "observedGeneration": generation,
-            "conditions": sorted([*kept, *merged], key=lambda c: str(c["type"])),
-        }
         if (raw["kind"], raw["metadata"]["name"]) == (key.kind, key.name):
-            await self._write_status(key, raw, status)
+            verdicts = _not_ready(Reason.INVALID_SPEC, unreadable.message, ConditionType.STALLED)
+            status = {**_status(raw), "observedGeneration": generation}
+            await self._write_status(key, raw, self._amended(raw, status, verdicts))
         return Report(because=f"unreadable: {unreadable.message}", generation=generation)
+
+    def _amended(
+        self, raw: Manifest, status: Mapping[str, Any], verdicts: list[Verdict]
+    ) -> Mapping[str, Any]:
+        generation = raw["metadata"].get("generation", 0)
+        said = conditions.amend(
+            status.get("conditions") or (), verdicts, generation=generation, now=self.now()
+        )
+        return {**status, "conditions": said}
 
 
 def _status(raw: Manifest) -> Mapping[str, Any]:
@@ -198,3 +197,13 @@ def _complete(raw: Manifest, decision: Decision) -> Mapping[str, Any]:
     status = dict(decision.status or {})
     written = _status(raw).get("rollout")
     return {**status, "rollout": written} if written is not None else status
+
+
+def _refused(failure: Failure) -> list[Verdict]:
+    kind, name = failure.key
+    message = f"{kind} {name!r} is refused: {failure.error.message}"
+    return _not_ready(Reason.APPLY_REFUSED, message, ConditionType.RECONCILING)
+
+
+def _not_ready(reason: Reason, message: str, beside: ConditionType) -> list[Verdict]:
+    return [Verdict(ConditionType.READY, False, reason, message), Verdict(beside, True, reason, message)]
