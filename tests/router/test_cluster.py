@@ -66,7 +66,8 @@ def endpoint(pod: str, address: str, **conditions: bool) -> dict[str, Any]:
 
 @dataclass
 class Followed:
-    server: FakeApiServer
+    """A router that follows an API server."""
+
     router: Router
     followers: dict[str, Follower]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -80,7 +81,7 @@ class Followed:
 async def following(server: FakeApiServer, api: Api | None = None) -> AsyncIterator[Followed]:
     router = Router(AccessLog(None))
     target = api or Api(Target("127.0.0.1", server.port))
-    followed = Followed(server, router, followers(target, "team-a", "default-router", router.state, QUICK))
+    followed = Followed(router, followers(target, "team-a", "default-router", router.state, QUICK))
     followed.tasks = [asyncio.ensure_future(follower.run()) for follower in followed.followers.values()]
     try:
         yield followed

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.router.engine import Turn, echo, hang, reply
-from tests.router.stack import CHAT, Stack, eventually, get, post
+from tests.router.stack import CHAT, Stack, configuration, eventually, get, post, service
 
 BODY = b'{"model":"chat","messages":[]}'
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
@@ -273,6 +273,25 @@ async def test_a_body_above_the_limit_is_413(stack: Stack, announced: bool) -> N
     assert engine.requests == []
     fits = b'{"model":"chat"}'.ljust(1000)
     assert (await stack.ask(post("/v1/chat/completions", fits))).status == 200
+
+
+async def test_a_limit_that_changes_holds_for_connections_there_are(stack: Stack) -> None:
+    await stack.engine()
+    await stack.start(maxBodyBytes=1000, headSeconds=0.2)
+    client = await stack.client()
+    assert (await client.ask(CHAT)).status == 200
+    stack.router.state.apply_config(configuration(service("chat"), maxBodyBytes=10, headSeconds=0.2))
+    await asyncio.sleep(0.2)
+    assert (await client.ask(CHAT)).status == 413
+
+
+async def test_two_content_types_are_refused(stack: Stack) -> None:
+    await stack.engine()
+    await stack.start()
+    client = await stack.client()
+    twice = post("/v1/chat/completions", {"model": "chat"}, "Content-Type: a/b", "Content-Type: c/d")
+    assert (await client.ask(twice)).status == 400
+    assert await client.closed()
 
 
 async def test_413_reaches_a_client_that_goes_on_sending(stack: Stack) -> None:

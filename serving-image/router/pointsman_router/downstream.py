@@ -15,6 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from pointsman_router import errors, routes
+from pointsman_router.config import Limits
 from pointsman_router.errors import Problem
 from pointsman_router.exchange import Exchange
 from pointsman_router.reader import Reader, Request
@@ -94,6 +95,8 @@ class Downstream(asyncio.Protocol):
             self._reader.feed(data)
 
     def eof_received(self) -> None:
+        # A client that closes its sending half is taken to have left, as most servers do: only so does a
+        # client that goes away in an orderly manner end its engine's work at once.
         self._gone()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -218,6 +221,10 @@ class Downstream(asyncio.Protocol):
     def busy(self) -> bool:
         """Whether a request is being answered, or waits to be."""
         return self._exchange is not None or bool(self._queue)
+
+    def limit(self, limits: Limits) -> None:
+        """From the next request on, these limits hold."""
+        self._reader.limit(limits.max_head_bytes, limits.max_body_bytes)
 
     def drain(self) -> None:
         """The router stops: an idle connection is closed, a busy one after its answer."""

@@ -14,13 +14,31 @@ from typing import Protocol
 
 import httptools
 
-from pointsman_router import errors, headers
+from pointsman_router import errors
 from pointsman_router.errors import Problem
+from pointsman_router.headers import (
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    DROP,
+    EXPECT,
+    FORWARD,
+    HOST,
+    PLAIN_CONNECTION,
+    REQUEST_ACTIONS,
+    REQUEST_ID,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    classify_request,
+    without_nominated,
+)
 from pointsman_router.routes import Route
 
 _HOST = re.compile(rb"[A-Za-z0-9.\-_]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@\-]{1,128}")
 _MAX_FIELDS = 200
+_action_of = REQUEST_ACTIONS.get
 
 
 class Request:
@@ -140,6 +158,11 @@ class Reader:
         self.stopped = True
         self._parser = None
 
+    def limit(self, max_head: int, max_body: int) -> None:
+        """Sets the bounds, in bytes, of what is read from here on."""
+        self._max_head = max_head
+        self._max_body = max_body
+
     def give_up(self, problem: Problem) -> None:
         """Refuses the request in progress: its owner waited long enough."""
         self._refuse(problem)
@@ -183,12 +206,12 @@ class Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.in_body:
             return  # a trailer: no stage reads them, and merging them into a head is a known attack
-        action = headers.REQUEST_ACTIONS.get(name)
+        action = _action_of(name)
         if action is None:
-            action = headers.classify_request(name)
-        if action == headers.FORWARD:
+            action = classify_request(name)
+        if action == FORWARD:
             self._request.lines.append(name + b": " + value)
-        elif action == headers.DROP:
+        elif action == DROP:
             self._dropped += len(name) + len(value)
         else:
             self._note(action, name, value)
@@ -227,31 +250,31 @@ class Reader:
     def _note(self, action: int, name: bytes, value: bytes) -> None:
         """Keeps what a field means to the router."""
         request = self._request
-        match action:
-            case headers.HOST:
-                self._hosts += 1
+        if action == HOST:
+            self._hosts += 1
+            if value != self._host:
                 self._check_host(value)
-            case headers.CONTENT_LENGTH:
-                self._length = int(value)
-            case headers.CONTENT_TYPE:
-                request.content_type = value
-                request.lines.append(name + b": " + value)
-            case headers.CONNECTION:
-                self._connection = self._connection + b"," + value if self._connection else value
-            case headers.REQUEST_ID:
-                request.id = value
-            case headers.TRANSFER_ENCODING:
-                self._transfer = value if self._transfer is None else self._transfer + b"," + value
-            case headers.CONTENT_ENCODING:
-                request.encoding = value
-            case headers.EXPECT:
-                self._expect = value
-            case headers.UPGRADE:
-                self._upgrade = True
+        elif action == CONTENT_LENGTH:
+            self._length = int(value)
+        elif action == CONTENT_TYPE:
+            if request.content_type:
+                self._stop(errors.malformed("A request carries one Content-Type header at most"))
+            request.content_type = value
+            request.lines.append(name + b": " + value)
+        elif action == CONNECTION:
+            self._connection = self._connection + b"," + value if self._connection else value
+        elif action == REQUEST_ID:
+            request.id = value
+        elif action == TRANSFER_ENCODING:
+            self._transfer = value if self._transfer is None else self._transfer + b"," + value
+        elif action == CONTENT_ENCODING:
+            request.encoding = value
+        elif action == EXPECT:
+            self._expect = value
+        elif action == UPGRADE:
+            self._upgrade = True
 
     def _check_host(self, value: bytes) -> None:
-        if value == self._host:
-            return
         if _HOST.fullmatch(value) is None:
             self._stop(errors.malformed("The Host header is not a host"))
         self._host = value
@@ -279,8 +302,8 @@ class Reader:
         mark = target.find(b"?")
         request.path, request.query = (target, b"") if mark < 0 else (target[:mark], target[mark:])
         request.keep_alive = not request.http10 and parser.should_keep_alive()
-        if self._connection not in headers.PLAIN_CONNECTION:
-            request.lines = headers.without_nominated(request.lines, self._connection)
+        if self._connection not in PLAIN_CONNECTION:
+            request.lines = without_nominated(request.lines, self._connection)
         if not request.id or _REQUEST_ID.fullmatch(request.id) is None:
             request.id = _new_id()
         return self._check_rare(request)

@@ -22,7 +22,17 @@ logger = logging.getLogger("pointsman_router")
 class Router:
     """One router process. `random` gives numbers in [0, 1)."""
 
-    __slots__ = ("_timer", "connections", "draining", "log", "random", "state", "stats", "unrouted")
+    __slots__ = (
+        "_limits",
+        "_timer",
+        "connections",
+        "draining",
+        "log",
+        "random",
+        "state",
+        "stats",
+        "unrouted",
+    )
 
     def __init__(self, log: AccessLog, random: Callable[[], float] = random) -> None:
         self.stats = Stats()
@@ -34,6 +44,7 @@ class Router:
         self.connections: set[Downstream] = set()
         self.draining = False
         """Whether answers tell clients to connect anew, elsewhere."""
+        self._limits = self.state.table.limits
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -69,7 +80,11 @@ class Router:
     def _tick(self) -> None:
         now = monotonic()
         limits = self.state.table.limits
+        changed = limits is not self._limits
+        self._limits = limits
         for connection in tuple(self.connections):
+            if changed:
+                connection.limit(limits)
             connection.tick(now)
         for engine in self.state.engines:
             engine.pool.trim(now, limits.upstream_idle_seconds)

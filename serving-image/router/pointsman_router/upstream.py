@@ -14,10 +14,21 @@ from typing import Any, Protocol, cast
 
 import httptools
 
-from pointsman_router import headers
+from pointsman_router.headers import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    FORWARD,
+    PLAIN_CONNECTION,
+    RESPONSE_ACTIONS,
+    TRANSFER_ENCODING,
+    classify_response,
+    without_nominated,
+)
 
 _SPLIT_WRITE = 64 * 1024
 """Bodies above this are written apart from the head instead of being copied behind it."""
+_action_of = RESPONSE_ACTIONS.get
 
 
 class Taker(Protocol):
@@ -203,19 +214,19 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head_done:
             return  # a trailer
-        action = headers.RESPONSE_ACTIONS.get(name)
+        action = _action_of(name)
         if action is None:
-            action = headers.classify_response(name)
-        if action == headers.FORWARD:
+            action = classify_response(name)
+        if action == FORWARD:
             self._response.lines.append(name + b": " + value)
-        elif action == headers.CONTENT_TYPE:
+        elif action == CONTENT_TYPE:
             self._response.content_type = value
             self._response.lines.append(name + b": " + value)
-        elif action == headers.CONTENT_LENGTH:
+        elif action == CONTENT_LENGTH:
             self._response.length = int(value)
-        elif action == headers.TRANSFER_ENCODING:
+        elif action == TRANSFER_ENCODING:
             self._transfer = value if self._transfer is None else self._transfer + b"," + value
-        elif action == headers.CONNECTION:
+        elif action == CONNECTION:
             self._connection_field += b"," + value
 
     def on_headers_complete(self) -> None:
@@ -259,8 +270,8 @@ class Connection(asyncio.Protocol):
         elif transfer is None and response.length is None:
             self._close_delimited = True
             self._keep = False
-        if self._connection_field and self._connection_field[1:] not in headers.PLAIN_CONNECTION:
-            response.lines = headers.without_nominated(response.lines, self._connection_field)
+        if self._connection_field and self._connection_field[1:] not in PLAIN_CONNECTION:
+            response.lines = without_nominated(response.lines, self._connection_field)
 
     def _cause(self, error: httptools.HttpParserError) -> str:
         if isinstance(error, httptools.HttpParserCallbackError):
