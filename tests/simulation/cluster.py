@@ -166,7 +166,7 @@ class Cluster:
     def ready_pods(self, revision: str) -> int:
         """Ready engine pods of a revision."""
         found = self.find("Deployment", revision)
-        return ((found or {}).get("status") or {}).get("readyReplicas", 0)
+        return int(((found or {}).get("status") or {}).get("readyReplicas", 0))
 
     # Time.
 
@@ -214,7 +214,8 @@ class Cluster:
 
     def _held(self, deployment: Any) -> int:
         pods = (deployment.get("status") or {}).get("replicas", 0)
-        return _accelerators(deployment) * min(pods, (deployment.get("status") or {}).get("readyReplicas", 0))
+        ready = (deployment.get("status") or {}).get("readyReplicas", 0)
+        return _accelerators(deployment) * int(min(pods, ready))
 
     def _run_deployment(self, deployment: Any, free: int | None) -> int | None:
         meta, spec = deployment["metadata"], deployment["spec"]
