@@ -245,6 +245,12 @@ def test_a_start_that_cannot_work_says_why_and_fails(file: Path) -> None:
     assert "not in a pod" in outside.stderr
 
 
+def test_it_tells_its_version() -> None:
+    shown = run("--version")
+    assert shown.returncode == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", shown.stdout)
+
+
 async def test_a_port_that_is_taken_is_a_failure(stack: Stack, file: Path) -> None:
     write(file, configuration())
     server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)

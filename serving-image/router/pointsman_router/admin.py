@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from typing import cast
 from urllib.parse import parse_qs, unquote
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman_router import metrics, signals
+from pointsman_router import metrics, signals, version
 from pointsman_router.errors import Problem, Shape, render
 from pointsman_router.metrics import Gauge
 from pointsman_router.probe import Prober
@@ -77,7 +76,7 @@ class Admin:
     def _gauges(self) -> list[Gauge]:
         router, now = self._router, monotonic()
         build = Gauge("build_info", "1, with the version as label", ("version",))
-        build.values.append(((_version(),), 1))
+        build.values.append(((version.current(),), 1))
         watches = Gauge("watch_silence_seconds", "Since the API server was last heard of", ("resource",))
         watches.values += [((name,), now - heard) for name, heard in sorted(self._watches().items())]
         return [
@@ -110,13 +109,6 @@ def _engine_gauges(router: Router) -> tuple[Gauge, ...]:
             endpoints.values += [((*key, "ready"), ready), ((*key, "unready"), len(variant.engines) - ready)]
             connections.values += [((*key, "idle"), idle), ((*key, "busy"), open_ - idle)]
     return endpoints, connections
-
-
-def _version() -> str:
-    try:
-        return version("pointsman")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _words(status: int, text: str) -> Answer:

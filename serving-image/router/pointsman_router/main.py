@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from pointsman_router import cluster, log
+from pointsman_router import cluster, log, version
 from pointsman_router.accesslog import AccessLog
 from pointsman_router.admin import Admin
 from pointsman_router.router import Router
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--access-log", choices=("stdout", "off"), default="stdout")
     common.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser = argparse.ArgumentParser("pointsman-router", description="Routes OpenAI API requests to engines.")
+    parser.add_argument("--version", action="version", version=version.current())
     commands = parser.add_subparsers(required=True, metavar="cluster|file")
     in_cluster = commands.add_parser("cluster", parents=[common], help="follow the API server")
     in_cluster.add_argument("--config-map", required=True)
