@@ -22,7 +22,8 @@ NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 CRD = Resource(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
+"""Seconds. The garbage collector learns of new kinds by discovery, every half minute, and may start anew then."""
 
 
 class Stage(Protocol):
