@@ -12,10 +12,8 @@ from collections.abc import Callable, Sequence
 
 from pointsman import __version__
 from pointsman.app import settings as settings_module
-from pointsman.app.operator import NotServed, Operator
 from pointsman.app.settings import AppSettings, SettingsError
 from pointsman.engine import log
-from pointsman.kube.config import NoCluster
 
 logger = logging.getLogger("pointsman")
 
@@ -41,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: AppSettings) -> int:
     """Runs the operator until it's told to stop."""
+    # Late, since the client library takes seconds to import and --version needs none of it.
+    from pointsman.app.operator import NotServed, Operator
+    from pointsman.kube.config import NoCluster
+
     faulthandler.enable()
     log.configure(settings.log_level)
 
