@@ -21,7 +21,9 @@ from typing import Any, TypeVar
 from pointsman_engine.outcome import Reason, StartFailure
 from pointsman_engine.repository import File, NoWeights, needed
 
-TRIES = 5
+TRIES = 3
+"""How often something is asked; for files the client itself tries several times each."""
+
 FIRST_WAIT_S = 1.0
 WORKERS = 4
 T = TypeVar("T")
@@ -47,6 +49,7 @@ class Hub:
     endpoint: str
     token: str | None
     first_wait_s: float = FIRST_WAIT_S
+    """Pause before the second try; each further one is twice as long."""
 
     def look_up(self, name: str, revision: str) -> Repository:
         """Commit and needed files of a repository. Raises StartFailure."""
@@ -108,8 +111,9 @@ class Hub:
             except StartFailure:
                 raise
             except Exception as error:
-                if not passing(error) or attempt == TRIES - 1:
-                    raise explain(error, self, name, revision) from error
+                cause = underlying(error)
+                if not passing(cause) or attempt == TRIES - 1:
+                    raise explain(cause, self, name, revision) from error
                 time.sleep(self.first_wait_s * 2**attempt)
         raise AssertionError("unreachable")
 
@@ -134,7 +138,7 @@ def open_hub(environment: Mapping[str, str]) -> Hub:
                 Reason.SECRET_INVALID, f"what stands in {path} isn't a token: it has to be one word"
             )
     endpoint = environment.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
-    return Hub(endpoint, token)
+    return Hub(endpoint, token, float(environment.get("POINTSMAN_HUB_RETRY_SECONDS") or FIRST_WAIT_S))
 
 
 def prepare_environment(cache: Path) -> None:
@@ -142,6 +146,13 @@ def prepare_environment(cache: Path) -> None:
     os.environ.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="0")
     os.environ.setdefault("HF_HOME", str(cache))
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
+
+
+def underlying(error: Exception) -> Exception:
+    """The client says of any failure that the file isn't cached; what happened is the cause of that."""
+    if type(error).__name__ == "LocalEntryNotFoundError" and isinstance(error.__cause__, Exception):
+        return error.__cause__
+    return error
 
 
 def passing(error: BaseException) -> bool:
