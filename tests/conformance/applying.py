@@ -201,12 +201,13 @@ async def _(s: Stage) -> None:
         await s.kube.apply(obj(resource, s.ns, "g", spec=spec), manager="m")
         labelled = await s.kube.apply(obj(resource, s.ns, "g", spec=spec, labels={"l": "1"}), manager="m")
         assert labelled["metadata"]["generation"] == 1, resource.kind
-        change: dict[str, Any] = {
+        changes: dict[Resource, dict[str, Any]] = {
             DEPLOYMENT: {"minReadySeconds": 5},
             NETWORKPOLICY: {"policyTypes": ["Ingress", "Egress"]},
             PDB: {"maxUnavailable": 2},
             LLMROUTER: {"replicas": 3},
-        }[resource]
+        }
+        change = changes[resource]
         after = await s.kube.apply(obj(resource, s.ns, "g", spec={**spec, **change}), manager="m")
         assert after["metadata"]["generation"] == 2, resource.kind
 

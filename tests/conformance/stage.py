@@ -23,14 +23,17 @@ CRD = Resource(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
 )
 PATIENCE_S = 90.0
-"""Seconds. The garbage collector learns of new kinds by discovery, every half minute, and may start anew then."""
+"""Seconds. The garbage collector discovers new kinds every half minute, and may start anew then."""
 
 
 class Stage(Protocol):
     """A Kube and the world around it."""
 
-    kube: Kube
     ns: str
+
+    @property
+    def kube(self) -> Kube:
+        """What the case asks."""
 
     async def edit(
         self,

@@ -22,6 +22,7 @@ import pytest
 
 from e2e.cluster import ControlPlane, control_plane
 from pointsman.api.names import DEPLOYMENT, EVENT, LLMROUTER, LLMSERVICE
+from pointsman.api.rbac import RBAC
 from pointsman.kube import config
 from pointsman.kube.client import AioKube
 from tests.conformance.conftest import install_kinds
@@ -87,6 +88,41 @@ def start(plane: ControlPlane, folder: Path, **variables: str) -> Process:
     return Process(popen, log, port)
 
 
+def as_itself(plane: ControlPlane, folder: Path, ns: str) -> Path:
+    """A kubeconfig of a service account with the permissions of the one table, and no others."""
+    rules = [
+        {"apiGroups": [row.group], "resources": [row.resource], "verbs": list(row.verbs)} for row in RBAC
+    ]
+    group, name = "rbac.authorization.k8s.io", f"{ns}-pointsman"
+    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "pointsman", "namespace": ns}],
+    }
+    plane.kubectl.run("create", "serviceaccount", "pointsman", f"--namespace={ns}")
+    plane.kubectl.run(
+        "apply",
+        "--filename=-",
+        stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]}),
+    )
+    token = plane.kubectl.run("create", "token", "pointsman", f"--namespace={ns}").strip()
+    cluster = {"server": plane.url, "certificate-authority": str(plane.pki / "ca.crt")}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "clusters": [{"name": "it", "cluster": cluster}],
+        "users": [{"name": "it", "user": {"token": token}}],
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(document))
+    return path
+
+
 @asynccontextmanager
 async def client(plane: ControlPlane) -> AsyncIterator[AioKube]:
     kube = AioKube(await config.load(str(plane.kubeconfig)), resources=(NAMESPACE, CRD))
@@ -117,7 +153,8 @@ async def test_it_makes_children_says_so_rests_and_ends_when_told(
     async with client(apiserver) as kube:
         await install_kinds(kube)
         await kube.create(obj(NAMESPACE, None, ns))
-        process = start(apiserver, tmp_path, POINTSMAN_WATCH_NAMESPACES=ns)
+        mine = as_itself(apiserver, tmp_path, ns)
+        process = start(apiserver, tmp_path, POINTSMAN_WATCH_NAMESPACES=ns, POINTSMAN_KUBECONFIG=str(mine))
         try:
 
             async def ready() -> bool:
@@ -137,6 +174,8 @@ async def test_it_makes_children_says_so_rests_and_ends_when_told(
             assert await kube.get(LLMROUTER, ns, "default")
             assert "chat" in {e["regarding"]["name"] for e in await kube.list(EVENT, ns)}
             await rests(process)
+            refused = await process.metric("pointsman_api_requests_total", code="403")
+            assert refused == 0, "the table of permissions lacks something"
             began = time.monotonic()
             assert process.end(signal.SIGTERM, 20) == 0
             assert time.monotonic() - began < 20
@@ -146,6 +185,7 @@ async def test_it_makes_children_says_so_rests_and_ends_when_told(
     lines = process.lines()
     assert {line["message"] for line in lines} >= {"started", "pass", "stopped"}
     assert all("spec" not in line for line in lines)
+    assert [line for line in lines if line["level"] in ("warning", "error")] == []
 
 
 async def rests(process: Process) -> None:

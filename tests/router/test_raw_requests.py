@@ -1,6 +1,7 @@
 """Requests byte by byte: what is refused, what connections survive, and what the engine got to see."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -351,7 +352,8 @@ async def test_framing_without_content_is_refused(stack: Stack, name: str, flood
 )
 async def test_a_client_that_stalls_gets_408(stack: Stack, name: str, sent: bytes, limit: str) -> None:
     await stack.engine()
-    await stack.start(**{limit: 0.1})
+    limits: dict[str, Any] = {limit: 0.1}
+    await stack.start(**limits)
     client = await stack.client()
     await client.send(sent)
     answer = await client.answer()

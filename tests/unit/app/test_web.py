@@ -62,7 +62,8 @@ async def running() -> AsyncIterator[Running]:
     metrics, ports = Metrics(), (free_port(), free_port())
     queue = KeyQueue(work, draw=lambda: 0.5, concurrency=1, observe=metrics.finished)
     metrics.watch_queue(queue)
-    it = Running(*(f"http://127.0.0.1:{port}" for port in ports), metrics, queue)
+    http, debug = (f"http://127.0.0.1:{port}" for port in ports)
+    it = Running(http, debug, metrics, queue)
     web = Web(
         metrics,
         queue,

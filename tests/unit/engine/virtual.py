@@ -25,7 +25,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual += seconds
 
 
-class _Skipping(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Skipping(selectors.DefaultSelector):
     """Waits by moving the clock."""
 
     def __init__(self, loop: VirtualLoop) -> None:

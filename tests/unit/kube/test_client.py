@@ -134,8 +134,8 @@ async def test_pages_are_put_together_and_lists_never_come_from_a_cache() -> Non
 
 
 async def test_a_list_whose_token_expired_begins_anew() -> None:
-    first = (200, {"metadata": {"continue": "t1"}, "items": [{"metadata": {"name": "old"}}]}, {})
-    whole = (200, {"metadata": {}, "items": [{"metadata": {"name": "new"}}]}, {})
+    first: Any = (200, {"metadata": {"continue": "t1"}, "items": [{"metadata": {"name": "old"}}]}, {})
+    whole: Any = (200, {"metadata": {}, "items": [{"metadata": {"name": "new"}}]}, {})
     async with client(Scripted([first, status(410, "Expired"), whole])) as (kube, _):
         found = await kube.list(LLMSERVICE, "ns")
     assert [item["metadata"]["name"] for item in found] == ["new"]

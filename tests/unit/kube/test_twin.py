@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -98,8 +99,8 @@ async def test_what_is_given_out_isnt_what_is_kept() -> None:
 
 
 DEPLOYMENT = Kind("apps/v1", "Deployment")
-_names = st.sampled_from(["a", "b", "c"])
-_containers = st.lists(
+_names: st.SearchStrategy[Any] = st.sampled_from(["a", "b", "c"])
+_containers: st.SearchStrategy[Any] = st.lists(
     st.fixed_dictionaries(
         {"name": _names},
         optional={

@@ -76,7 +76,9 @@ async def test_a_probe_is_an_answer_also_when_it_fails() -> None:
 async def test_the_way_in_lists_models() -> None:
     signals = HttpSignals()
     async with serving(Scripted([(200, {"data": [{"id": "chat"}, {"id": "support"}]}, {})])) as url:
-        assert parse_models(await signals.models(url.removeprefix("http://"))) == {"chat", "support"}
+        assert parse_models(await signals.models(url.removeprefix("http://"))) == frozenset(
+            {"chat", "support"}
+        )
     assert parse_models(await signals.models("127.0.0.1:1")) is None
     await signals.close()
 
@@ -117,5 +119,5 @@ async def test_the_twin_answers_what_is_scripted_and_nothing_else() -> None:
     assert [raw["reachable"] for raw in await twin.read(["a", "b"])] == [True, False]
     assert parse_probe(await twin.probe("a", "chat")).variant == "chat-1"
     assert not parse_probe(await twin.probe("a", "other")).ok
-    assert parse_models(await twin.models("svc")) == {"chat"}
+    assert parse_models(await twin.models("svc")) == frozenset({"chat"})
     assert ("probe", "a", "other", "") in twin.asked
