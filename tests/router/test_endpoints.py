@@ -10,6 +10,7 @@ from pointsman_router.endpoints import Endpoint, Slice, by_service, read_slice
 from pointsman_router.metrics import Stats
 from pointsman_router.pick import has_another, pick
 from pointsman_router.state import Engine, ServiceState, State
+from pointsman_router.upstream import Connection
 from tests.router.stack import configuration, service
 
 
@@ -198,6 +199,17 @@ def test_an_engine_that_is_gone_is_closed_and_an_address_reused_is_another_engin
     state.replace_slices({"all": Slice("chat", (Endpoint(engine.pool.host, "v0-new", True),))})
     assert engine.pool.closed
     assert _engine(state, "v0-new") is not engine
+
+
+def test_an_engine_that_is_no_longer_ready_keeps_no_idle_connections() -> None:
+    state = _state(100)
+    engine = _engine(state, "v0-0")
+    idle = Connection(engine.pool)
+    engine.pool.put(idle)
+    leaving = [Endpoint(e.pool.host, e.pod, e is not engine) for e in _chat(state).variants[0].engines]
+    state.replace_slices({"all": Slice("chat", tuple(leaving))})
+    assert _engine(state, "v0-0") is engine
+    assert engine.pool.idle == []
 
 
 def test_configuration_and_endpoints_come_in_any_order() -> None:

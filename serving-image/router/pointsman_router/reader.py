@@ -169,29 +169,37 @@ class Reader:
 
     def feed(self, data: bytes) -> None:
         """Takes bytes off the wire. Calls the owner; never raises for what a client sent."""
-        if self.stopped:
-            return
         self._fed += len(data)
+        while data and not self.stopped:
+            data = self._take_raw(data) if self._raw_left else self._parse(data)
+        if self._fed > self._max_head and self.in_message:
+            self._refuse_excess()
+
+    def _parse(self, data: bytes) -> bytes:
+        """Gives bytes to llhttp; gives back those it must not see."""
+        parser = self._parser
+        if parser is None:
+            return b""
         try:
-            if self._raw_left:
-                data = self._take_raw(data)
-                if not data:
-                    return
-            if self._parser is not None:
-                self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade as stop:
-            self._skipped_body(data[stop.args[0] :])
+            skipped: int = stop.args[0]
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _StopParsingError):
                 self.close()
                 raise
-        except _StopParsingError:
-            pass
+            return b""
         except httptools.HttpParserError as error:
             self._refuse(errors.malformed(f"Malformed HTTP request: {error}"))
+            return b""
         else:
-            if self._fed > self._max_head and self.in_message:
-                self._refuse_excess()
+            return b""
+        # An Upgrade isn't taken up: its request is answered as a plain one, body included. JDK clients
+        # offer h2c on every first request, with the body behind the head as usual.
+        self._raw_left = self._length or 0
+        if not self._raw_left:
+            self._complete()
+        return data[skipped:]
 
     # llhttp's callbacks, in the order they come.
 
@@ -242,8 +250,10 @@ class Reader:
 
     def on_message_complete(self) -> None:
         if self._upgrade:
-            return  # llhttp skipped the body; `_skipped_body` completes the request
+            return  # llhttp skipped the body; the request is complete when that was taken
         self._complete()
+        if self.stopped:
+            raise _StopParsingError
 
     # What they lead to.
 
@@ -351,30 +361,17 @@ class Reader:
         self.messages += 1
         self._reset()
         self._owner.received(request)
-        if self.stopped:
-            raise _StopParsingError
-
-    def _skipped_body(self, rest: bytes) -> None:
-        """An Upgrade isn't taken up: its request is answered as a plain one, body included.
-
-        JDK clients offer h2c on every first request, with the body after the head as usual.
-        """
-        self._raw_left = self._length or 0
-        try:
-            rest = self._take_raw(rest)
-        except _StopParsingError:
-            return
-        if rest:
-            self.feed(rest)
 
     def _take_raw(self, data: bytes) -> bytes:
-        """Takes body bytes that llhttp must not see; gives back what follows them."""
+        """Takes the body of a request whose offer to upgrade was ignored; gives back what follows it."""
         taken, rest = data[: self._raw_left], data[self._raw_left :]
         self._raw_left -= len(taken)
-        if taken:
+        try:
             self.on_body(taken)
-        if not self._raw_left:
-            self._complete()
+            if not self._raw_left:
+                self._complete()
+        except _StopParsingError:
+            return b""
         return rest
 
     def _stop(self, problem: Problem) -> None:

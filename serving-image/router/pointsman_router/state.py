@@ -276,6 +276,8 @@ class State:
             engine = used.get(key) or self._engines.get(key)
             if engine is None:
                 engine = Engine(endpoint, port, status_port, limits.max_head_bytes)
+            if engine.ready and not endpoint.ready:
+                engine.pool.purge()  # nothing new goes there, and idle connections would hold its stop up
             engine.ready = endpoint.ready
             used[key] = engine
             yield engine
