@@ -20,8 +20,12 @@ from pointsman.core.inventory import Deletion, Plan
 from pointsman.core.world import Manifest, ObjectKey, key_of
 from pointsman.kube.protocol import Conflict, Kube, KubeError, NotFound, Object, Retryable
 
+BINDINGS = frozenset({"RoleBinding"})
+"""Applied after Roles: who isn't an administrator may only bind a Role that the server can look up."""
 WORKLOADS = frozenset({"Deployment", "Job"})
 """Applied after everything else is there: they start pods, and pods read the rest."""
+LOOKUP_SECONDS = (0.05, 0.2, 0.5)
+"""Pauses while the server's own cache learns of a Role that was just made."""
 
 Observer = Callable[[str, str], None]
 """Called per object with its kind and changed, noop, skipped, refused, failed or deleted."""
@@ -120,7 +124,7 @@ class Applier:
             return self._counted(key, "skipped")
         try:
             # Not forced where we saw nothing: whoever made an object of that name meanwhile keeps it.
-            result = await self._kube.apply(intent, manager=MANAGER, force=there is not None)
+            result = await self._send(intent, force=there is not None)
         except Conflict:
             if there is not None:
                 raise
@@ -130,6 +134,14 @@ class Applier:
         self._remember((namespace, *key), result, digest)
         before = there["metadata"].get("resourceVersion") if there is not None else None
         return self._counted(key, "noop" if result["metadata"]["resourceVersion"] == before else "changed")
+
+    async def _send(self, intent: Manifest, *, force: bool) -> Object:
+        for pause in LOOKUP_SECONDS if intent["kind"] in BINDINGS else ():
+            try:
+                return await self._kube.apply(intent, manager=MANAGER, force=force)
+            except NotFound:
+                await asyncio.sleep(pause)
+        return await self._kube.apply(intent, manager=MANAGER, force=force)
 
     async def _delete(self, deletion: Deletion, namespace: str) -> str | Failure:
         key = (deletion.kind, deletion.name)
@@ -177,9 +189,9 @@ class Applier:
 
 def _waves(manifests: Sequence[Manifest]) -> list[list[Manifest]]:
     """Objects that can be applied at the same time; the plan's order holds between waves."""
-    first = [obj for obj in manifests if obj["kind"] not in WORKLOADS]
-    second = [obj for obj in manifests if obj["kind"] in WORKLOADS]
-    return [wave for wave in (first, second) if wave]
+    first = [obj for obj in manifests if obj["kind"] not in BINDINGS | WORKLOADS]
+    later = [[obj for obj in manifests if obj["kind"] in kinds] for kinds in (BINDINGS, WORKLOADS)]
+    return [wave for wave in (first, *later) if wave]
 
 
 def _added(done: Applied, results: Sequence[tuple[ObjectKey, str | Failure]]) -> Applied:

@@ -122,6 +122,24 @@ async def test_workloads_come_after_what_their_pods_read() -> None:
     assert [name for _, name in writes(kube)] == ["c", "r", "d"]
 
 
+async def test_a_role_is_there_before_it_is_bound_even_where_the_server_learns_of_it_late() -> None:
+    tries: list[str] = []
+
+    def late(call: Call) -> None:
+        tries.append(call.kind)
+        if call.kind == "RoleBinding" and tries.count("RoleBinding") < 3:
+            raise NotFound('roles "r" not found')
+
+    def rbac(kind: str) -> dict[str, Any]:
+        return manifest(kind, "r") | {"apiVersion": "rbac.authorization.k8s.io/v1"}
+
+    kube = MemoryKube(before=late)
+    plan = Plan(apply=(rbac("RoleBinding"), rbac("Role"), deployment()))
+    done = await Applier(kube).execute(plan, NS, observed=[])
+    assert done.complete
+    assert tries == ["Role", "RoleBinding", "RoleBinding", "RoleBinding", "Deployment"]
+
+
 async def test_an_object_that_appeared_meanwhile_is_left_to_its_maker() -> None:
     kube = MemoryKube()
     await kube.create(config(k="theirs"), manager="somebody")
