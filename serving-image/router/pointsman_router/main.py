@@ -122,7 +122,8 @@ def _file_source(arguments: argparse.Namespace) -> Source:
         file = FileSource(arguments.config, router.state)
         if not file.load():
             sys.exit(f"pointsman-router: {router.state.error}")
-        return [file.run()], dict
+        file.follow()
+        return [], dict
 
     return source
 

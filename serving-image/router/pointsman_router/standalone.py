@@ -36,11 +36,6 @@ class FileSource:
         logger.info("running configuration %s", self._state.table.hash)
         return True
 
-    async def run(self) -> None:
-        """Waits for SIGHUP until cancelled."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self.load)
-        try:
-            await loop.create_future()
-        finally:
-            loop.remove_signal_handler(signal.SIGHUP)
+    def follow(self) -> None:
+        """Reads it again on each SIGHUP from here on (unhandled, that would end the process)."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.load)
