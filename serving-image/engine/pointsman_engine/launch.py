@@ -97,7 +97,7 @@ def _parse(words: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Na
 def _plain(said: str) -> str:
     """The parser's message without its program's name and without addresses of functions."""
     message = said.strip().rpartition("error: ")[2] or "vLLM's parser refused the arguments"
-    message = re.sub(r"<function \w+ at 0x[0-9a-f]+>", "what it has to be", message)
+    message = re.sub(r"<function \S+ at 0x[0-9a-f]+>", "what it has to be", message)
     return " ".join(message.removeprefix("Error: ").split())
 
 
