@@ -108,6 +108,7 @@ def test_values_arrive_as_settings() -> None:
         "nvidia.com/gpu": "registry.example.com/ml/engine-cuda:v0.32.0",
     }
     assert (read.engine_version, read.startup_seconds, read.image_pull_policy) == ("0.32.0", 7200, "Always")
+    assert read.image_pull_secrets == ("registry",)
     assert read.hf_endpoint == "https://hub.example.com"
     assert read.environment == {
         "HTTPS_PROXY": "http://proxy.example.com:3128",

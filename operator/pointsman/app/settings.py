@@ -40,6 +40,9 @@ class AppSettings:
     """What `{version}` means when a service names none. Default: the operator's version."""
     image_pull_policy: str = "IfNotPresent"
     """`imagePullPolicy` of everything that is rendered: Always, IfNotPresent or Never."""
+    image_pull_secrets: tuple[str, ...] = ()
+    """Comma-separated Secrets with which nodes pull the images of routers, engines and resolve Jobs; each
+    serving namespace must have them. Default: none. A change rolls all routers, and no engine."""
     startup_seconds: int = 3600
     """Seconds an engine may take from its first second to ready. Too short, and big models never start."""
     hf_endpoint: str = ""
@@ -84,6 +87,7 @@ class AppSettings:
             engine_images=self.engine_images,
             engine_version=self.engine_version,
             image_pull_policy=self.image_pull_policy,
+            image_pull_secrets=self.image_pull_secrets,
             hf_endpoint=self.hf_endpoint,
             environment=self.environment,
             ca_config_map=self.ca_config_map,

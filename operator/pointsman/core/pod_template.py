@@ -7,6 +7,7 @@ without touching a running pod.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,8 +160,8 @@ def _pod_spec(inputs: Inputs) -> dict[str, Any]:
         "containers": [_container(inputs)],
         "volumes": _volumes(inputs),
     }
-    if overlay and overlay.image_pull_secrets:
-        spec["imagePullSecrets"] = [{"name": secret.name} for secret in overlay.image_pull_secrets]
+    declared = [secret.name for secret in (overlay and overlay.image_pull_secrets) or ()]
+    spec |= pull_secrets([*declared, *inputs.settings.image_pull_secrets])
     if hardware:
         chosen = {
             "nodeSelector": dict(hardware.node_selector or {}),
@@ -173,6 +174,12 @@ def _pod_spec(inputs: Inputs) -> dict[str, Any]:
         }
         spec |= {name: value for name, value in chosen.items() if value}
     return spec
+
+
+def pull_secrets(secrets: Iterable[str]) -> dict[str, Any]:
+    """The part of a pod's spec that names the Secrets for its images; nothing where there are none."""
+    named = [{"name": name} for name in dict.fromkeys(secrets)]
+    return {"imagePullSecrets": named} if named else {}
 
 
 def pod_security() -> dict[str, Any]:

@@ -173,6 +173,7 @@ def _deployment(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[
         "labelSelector": {"matchLabels": labels},
     }
     pod = {
+        **pod_template.pull_secrets(settings.image_pull_secrets),
         "serviceAccountName": names.router_name(meta.name),
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,

@@ -144,6 +144,7 @@ def resolve_job(meta: ObjectMeta, revision: str, source: ModelSource, settings: 
     pod = {
         "metadata": {"labels": {names.LABEL_SERVICE: meta.name, **labels}},
         "spec": {
+            **pod_template.pull_secrets(settings.image_pull_secrets),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "restartPolicy": "Never",

@@ -25,6 +25,8 @@ class Settings:
     engine_version: str = "0.1.0"
     """Fills `{version}` when a service names no `engine.version`."""
     image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    """Secrets, in each serving namespace, with which nodes pull the images of everything rendered."""
     hf_endpoint: str = ""
     """Address of a mirror of the Hugging Face hub; empty for the hub itself."""
     environment: Mapping[str, str] = field(default_factory=dict)

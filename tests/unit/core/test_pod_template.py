@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,3 +122,9 @@ def test_fetched_weights_have_a_volume_with_a_size_that_the_scheduler_counts() -
 def test_environment_is_sorted_because_another_order_would_be_another_template() -> None:
     names = [entry["name"] for entry in container(engine={"env": {"ZED": "1", "ALPHA": "2"}})["env"]]
     assert names == sorted(names)
+
+
+def test_images_are_pulled_with_the_services_secrets_and_the_operators() -> None:
+    made = inputs(pod={"imagePullSecrets": [{"name": "mine"}, {"name": "shared"}]})
+    pod = render(replace(made, settings=replace(SETTINGS, image_pull_secrets=("shared", "house"))))["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "mine"}, {"name": "shared"}, {"name": "house"}]

@@ -54,6 +54,18 @@ async def test_what_is_new_is_applied_and_what_is_unchanged_is_not_sent() -> Non
     ]
 
 
+async def test_a_controllers_annotation_is_no_reason_to_apply() -> None:
+    kube = MemoryKube()
+    applier = Applier(kube)
+    plan = Plan(apply=(deployment(),))
+    await applier.execute(plan, NS, observed=[])
+    written = {"metadata": {"annotations": {"deployment.kubernetes.io/revision": "1"}}}
+    await kube.edit(DEPLOYMENT, NS, "d", written)
+    kube.calls.clear()
+    await applier.execute(plan, NS, observed=await observed(kube))
+    assert writes(kube) == []
+
+
 async def test_a_changed_status_is_no_reason_to_apply() -> None:
     kube = MemoryKube()
     applier = Applier(kube)
@@ -202,6 +214,12 @@ async def test_a_server_that_cant_answer_ends_the_pass() -> None:
 
     with pytest.raises(Retryable):
         await Applier(MemoryKube(before=busy)).execute(Plan(apply=(config(),)), NS, observed=[])
+
+
+async def test_what_was_applied_is_handed_back_with_its_new_version() -> None:
+    kube = MemoryKube()
+    done = await Applier(kube).execute(Plan(apply=(config(),)), NS, observed=[])
+    assert done.objects == {("ConfigMap", "c"): await kube.get(CONFIGMAP, NS, "c")}
 
 
 async def test_a_router_made_on_demand_is_skipped_like_any_other() -> None:
