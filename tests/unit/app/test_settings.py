@@ -69,7 +69,6 @@ def test_whatever_decisions_need_comes_from_a_setting() -> None:
         "POINTSMAN_ENGINE_IMAGES": '{"cpu": "x:{version}"}',
         "POINTSMAN_ENGINE_VERSION": "9",
         "POINTSMAN_IMAGE_PULL_POLICY": "Never",
-        "POINTSMAN_IMAGE_PULL_SECRETS": "registry",
         "POINTSMAN_IMAGE_PULL_SECRETS": "ours",
         "POINTSMAN_HF_ENDPOINT": "http://hub",
         "POINTSMAN_ENVIRONMENT": '{"HTTPS_PROXY": "http://proxy"}',
