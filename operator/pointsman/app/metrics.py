@@ -7,7 +7,7 @@ read nothing of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -21,6 +21,17 @@ _PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 
 
+_TEXTS = {
+    "queue_wait": "How long a due key waited for a worker, in seconds.",
+    "api_requests": "Requests to the API server; code 0: no answer.",
+    "api_seconds": "Duration of a request to the API server, in seconds.",
+    "applies": "Objects of plans: changed, noop, skipped, refused, failed, deleted.",
+    "watch_missed": "Changes that a re-list found and no watch had told of. Above 0 a trigger was lost.",
+    "watch_silence": "Seconds since a watch of this kind brought an event.",
+    "loop_lag": "By how much the last timer of the event loop was late, in seconds.",
+}
+
+
 class Metrics:
     """All metrics. One instance per process."""
 
@@ -30,68 +41,31 @@ class Metrics:
         self._seen: dict[str, float] = {}
         self.states = ObjectStates()
         registry.register(self.states)
-        self.reconciles = Counter(
-            "pointsman_reconcile", "Passes, by how they ended.", ["kind", "result"], registry=registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"pointsman_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"pointsman_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(f"pointsman_{name}", text, labels, registry=registry, buckets=buckets)
+
+        self.reconciles = counter("reconcile", "Passes, by how they ended.", "kind", "result")
+        self.reconcile_seconds = histogram(
+            "reconcile_seconds", "Duration of a pass, in seconds.", _PASS_BUCKETS, "kind"
         )
-        self.reconcile_seconds = Histogram(
-            "pointsman_reconcile_seconds",
-            "Duration of a pass, in seconds.",
-            ["kind"],
-            registry=registry,
-            buckets=_PASS_BUCKETS,
-        )
-        self.queue_wait_seconds = Histogram(
-            "pointsman_queue_wait_seconds",
-            "How long a due key waited for a worker, in seconds.",
-            registry=registry,
-            buckets=_PASS_BUCKETS,
-        )
-        self.api_requests = Counter(
-            "pointsman_api_requests",
-            "Requests to the API server; code 0: no answer.",
-            ["verb", "kind", "code"],
-            registry=registry,
-        )
-        self.api_seconds = Histogram(
-            "pointsman_api_request_seconds",
-            "Duration of a request to the API server, in seconds.",
-            ["verb"],
-            registry=registry,
-            buckets=_CALL_BUCKETS,
-        )
-        self.applies = Counter(
-            "pointsman_applies",
-            "Objects of plans: changed, noop, skipped, refused, failed, deleted.",
-            ["kind", "outcome"],
-            registry=registry,
-        )
-        self.status_writes = Counter(
-            "pointsman_status_writes", "Writes of a status subresource.", ["kind"], registry=registry
-        )
-        self.watch_events = Counter(
-            "pointsman_watch_events", "Events that watches brought.", ["kind"], registry=registry
-        )
-        self.watch_missed = Counter(
-            "pointsman_watch_missed",
-            "Changes that a re-list found and no watch had told of. Above 0 a trigger was lost.",
-            ["kind"],
-            registry=registry,
-        )
-        self.resync_seconds = Gauge(
-            "pointsman_resync_seconds", "Duration of the last full re-list, in seconds.", registry=registry
-        )
-        self.loop_lag_seconds = Gauge(
-            "pointsman_event_loop_lag_seconds",
-            "By how much the last timer of the event loop was late, in seconds.",
-            registry=registry,
-        )
-        Gauge("pointsman_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(1)
-        self.watch_silence = Gauge(
-            "pointsman_watch_last_activity_seconds",
-            "Seconds since a watch of this kind brought an event.",
-            ["kind"],
-            registry=registry,
-        )
+        self.queue_wait_seconds = histogram("queue_wait_seconds", _TEXTS["queue_wait"], _PASS_BUCKETS)
+        self.api_requests = counter("api_requests", _TEXTS["api_requests"], "verb", "kind", "code")
+        self.api_seconds = histogram("api_request_seconds", _TEXTS["api_seconds"], _CALL_BUCKETS, "verb")
+        self.applies = counter("applies", _TEXTS["applies"], "kind", "outcome")
+        self.status_writes = counter("status_writes", "Writes of a status subresource.", "kind")
+        self.watch_events = counter("watch_events", "Events that watches brought.", "kind")
+        self.watch_missed = counter("watch_missed", _TEXTS["watch_missed"], "kind")
+        self.watch_silence = gauge("watch_last_activity_seconds", _TEXTS["watch_silence"], "kind")
+        self.resync_seconds = gauge("resync_seconds", "Duration of the last full re-list, in seconds.")
+        self.loop_lag_seconds = gauge("event_loop_lag_seconds", _TEXTS["loop_lag"])
+        gauge("build_info", "Always 1.", "version").labels(__version__).set(1)
 
     def watch_queue(self, queue: KeyQueue) -> None:
         """Shows the queue's depth and age."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -24,6 +24,8 @@ BINDINGS = frozenset({"RoleBinding"})
 """Applied after Roles: who isn't an administrator may only bind a Role that the server can look up."""
 WORKLOADS = frozenset({"Deployment", "Job"})
 """Applied after everything else is there: they start pods, and pods read the rest."""
+CONTROLLERS = ("deployment.kubernetes.io/", "batch.kubernetes.io/")
+"""Prefixes of annotations that Kubernetes' own controllers write after each of our applies."""
 LOOKUP_SECONDS = (0.05, 0.2, 0.5)
 """Pauses while the server's own cache learns of a Role that was just made."""
 
@@ -51,6 +53,8 @@ class Applied:
     """Names taken by something that isn't ours: those the plan knew, and those only the server knew."""
     failed: tuple[Failure, ...] = ()
     """Where it stopped. Later steps of the plan weren't tried."""
+    objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
+    """What was applied, as it is now. Who goes on to write one of these needs its new version."""
 
     @property
     def applied(self) -> int:
@@ -100,9 +104,10 @@ class Applier:
         Raises Retryable and Conflict, after which the pass should end: the world isn't what it was.
         """
         seen = {key_of(obj): obj for obj in observed}
-        done = Applied(refused=plan.refused)
+        objects: dict[ObjectKey, Object] = {}
+        done = Applied(refused=plan.refused, objects=objects)
         for wave in _waves(plan.apply):
-            results = await asyncio.gather(*(self._apply(obj, namespace, seen) for obj in wave))
+            results = await asyncio.gather(*(self._apply(obj, namespace, seen, objects) for obj in wave))
             done = _added(done, [(key_of(obj), result) for obj, result in zip(wave, results, strict=True)])
             if done.failed:
                 return done
@@ -116,7 +121,11 @@ class Applier:
         return done
 
     async def _apply(
-        self, intent: Manifest, namespace: str, seen: Mapping[ObjectKey, Manifest]
+        self,
+        intent: Manifest,
+        namespace: str,
+        seen: Mapping[ObjectKey, Manifest],
+        objects: dict[ObjectKey, Object],
     ) -> str | Failure:
         key = key_of(intent)
         there, digest = seen.get(key), _digest(intent)
@@ -132,6 +141,7 @@ class Applier:
         except KubeError as error:
             return self._failed(key, error)
         self._remember((namespace, *key), result, digest)
+        objects[key] = result
         before = there["metadata"].get("resourceVersion") if there is not None else None
         return self._counted(key, "noop" if result["metadata"]["resourceVersion"] == before else "changed")
 
@@ -204,13 +214,16 @@ def _added(done: Applied, results: Sequence[tuple[ObjectKey, str | Failure]]) ->
         removed=done.removed + keys("deleted"),
         refused=done.refused + keys("refused"),
         failed=done.failed + tuple(result for _, result in results if isinstance(result, Failure)),
+        objects=done.objects,
     )
 
 
 def _content(obj: Mapping[str, Any]) -> bytes:
     """Digest of what a hand could have changed: everything but status and the server's own bookkeeping."""
     metadata = obj["metadata"]
-    own = {name: metadata.get(name) for name in ("labels", "annotations", "ownerReferences", "finalizers")}
+    own = {name: metadata.get(name) for name in ("labels", "ownerReferences", "finalizers")}
+    annotations = metadata.get("annotations") or {}
+    own["annotations"] = {k: v for k, v in annotations.items() if not k.startswith(CONTROLLERS)}
     rest = {name: value for name, value in obj.items() if name not in ("metadata", "status")}
     return _digest({**rest, "metadata": own})
 

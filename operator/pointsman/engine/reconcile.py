@@ -108,6 +108,7 @@ class Reconciler:
         # A router made on demand is among its own desired objects.
         ours = [*children, raw] if raw is not None else [*children]
         results = await self.applier.execute(plan, key.namespace, observed=ours)
+        raw = results.objects.get((key.kind, key.name), raw) if raw is not None else None
         if decision.status is not None and raw is not None:
             before, status = raw, _complete(raw, decision)
             if results.failed:
