@@ -54,6 +54,8 @@ class Desk:
     kube: AioKube
     ns: str
     added: list[Key] = field(default_factory=list)
+    shown: set[tuple[str, str]] = field(default_factory=set)
+    """(namespace, name) of every object that any watch brought."""
     triggers: Triggers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,7 @@ class Desk:
 
     def seen(self, resource: Resource, kind: str | None, found: Mapping[str, Any]) -> None:
         whole = {**found, "apiVersion": resource.api_version, "kind": resource.kind}
+        self.shown.add((found["metadata"]["namespace"], found["metadata"]["name"]))
         if resource in OWN_KINDS:
             self.triggers.own_event(kind, whole)
         else:
@@ -142,6 +145,8 @@ async def test_events_become_keys_within_two_seconds(apiserver: ControlPlane) ->
         labels = {"app.kubernetes.io/managed-by": "pointsman", "pointsman.dev/router": "own"}
         await it.kube.create(obj(CONFIGMAP, it.ns, "c", labels=labels))
         await it.expect(it.key(LLMROUTER, "own"))
+        assert (it.ns, "c") in it.shown
+        assert (it.ns, "foreign") not in it.shown, "the server sends us what isn't ours"
         await it.kube.delete(LLMSERVICE, it.ns, "chat", uid=made["metadata"]["uid"])
         await it.expect(it.key(LLMSERVICE, "chat"), it.key(LLMROUTER, "default"))
         assert not it.triggers.knows(it.key(LLMSERVICE, "chat"))
