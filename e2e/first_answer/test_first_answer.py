@@ -37,6 +37,7 @@ def test_first_answer(cluster: Cluster, namespace: Namespace) -> None:
             model="chat",
             messages=[{"role": "user", "content": "What is the capital of France?"}],
             max_tokens=32,
+            temperature=0,
         )
         assert whole.model == "chat"
         assert "Paris" in str(whole.choices[0].message.content)

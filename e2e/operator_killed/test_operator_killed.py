@@ -11,6 +11,7 @@ from e2e.traffic import Trickle
 from e2e.waiting import wait_for
 
 READY_WITHIN_S = 700.0
+SETTLED_WITHIN_S = 60.0
 CHILDREN = "deployments,controllerrevisions,services,poddisruptionbudgets,networkpolicies,configmaps,jobs"
 EXPECTED = {
     ("Service", "chat-engine"),
@@ -32,7 +33,7 @@ def test_operator_killed(release: Release, cluster: Cluster, namespace: Namespac
     first, killed = _through(release, namespace, frozenset({"Starting"}))
     assert killed == {"Starting"}
     born = str(first["status"]["rollout"]["stable"])
-    assert _children(namespace) == EXPECTED | {("Deployment", born), ("ControllerRevision", born)}
+    _wait_for_children(namespace, {("Deployment", born), ("ControllerRevision", born)})
 
     with (
         cluster.forward("service/default-router", "http", namespace.name) as address,
@@ -46,7 +47,7 @@ def test_operator_killed(release: Release, cluster: Cluster, namespace: Namespac
     new = str(second["status"]["rollout"]["stable"])
     assert new != born
     history = {("ControllerRevision", born), ("ControllerRevision", new)}
-    assert _children(namespace) == EXPECTED | {("Deployment", new)} | history
+    _wait_for_children(namespace, {("Deployment", new)} | history)
 
 
 def _through(release: Release, namespace: Namespace, steps: frozenset[str]) -> tuple[Manifest, set[str]]:
@@ -65,6 +66,19 @@ def _through(release: Release, namespace: Namespace, steps: frozenset[str]) -> t
 
     ready = wait_for("the service to be ready", look, READY_WITHIN_S, seen=lambda: told(last), period_s=0.2)
     return ready, killed
+
+
+def _wait_for_children(namespace: Namespace, revisions: set[tuple[str, str]]) -> None:
+    """Waits until there is exactly what should be: no child too few, none left over."""
+    expected = EXPECTED | revisions
+    wait_for(
+        "the children that there should be",
+        lambda: _children(namespace) == expected,
+        SETTLED_WITHIN_S,
+        seen=lambda: (
+            f"too much {_children(namespace) - expected}, too little {expected - _children(namespace)}"
+        ),
+    )
 
 
 def _children(namespace: Namespace) -> set[tuple[str, str]]:
