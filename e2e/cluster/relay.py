@@ -50,6 +50,8 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """Ends a connection so that its other side sees an error, and no orderly end."""
+    if writer.is_closing():  # it was this side that broke off: nobody is there to be told
+        return
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
