@@ -15,7 +15,6 @@ import pytest
 
 from tests.engine.entrypoint import Entrypoint, eventually
 from tests.engine.models import write_model
-from tests.engine.scripted_vllm import RIGHT
 
 Start = Callable[..., Entrypoint]
 
@@ -266,10 +265,19 @@ def test_weights_and_tokenizer_are_looked_at_before_the_engine_starts(
 ) -> None:
     model = write_model(tmp_path / "model")
     damage(model)
-    pod = entrypoint(model=model, script={"report": {**RIGHT, "tokenizer": str(model)}})
+    pod = entrypoint(model=model, script={"report_s": 60})  # what is wrong is said before vLLM is imported
     failure = pod.failure()
     assert failure["reason"] == reason
     assert message in failure["message"]
+
+
+@pytest.mark.parametrize(
+    "option", ["--tokenizer=/another", "--skip-tokenizer-init"], ids=["another tokenizer", "none needed"]
+)
+def test_a_tokenizer_is_only_missed_where_it_is_used(entrypoint: Start, tmp_path: Path, option: str) -> None:
+    model = write_model(tmp_path / "model")
+    (model / "tokenizer.json").unlink()
+    entrypoint(model=model, args=(option,)).until("Ready")
 
 
 def test_a_missing_directory_names_what_is_there_instead(entrypoint: Start, tmp_path: Path) -> None:

@@ -30,10 +30,6 @@ class Report:
 
     devices: int
     """How many devices this pod's part of the engine computes on."""
-    dummy: bool
-    """Whether the engine makes its weights up."""
-    tokenizer: str
-    """Directory of the tokenizer; empty when the engine needs none."""
 
 
 class Child:
@@ -113,7 +109,7 @@ class Child:
         found = json.loads(line)
         if not found["ok"]:
             raise StartFailure(Reason(found["reason"]), found["message"])
-        return Report(int(found["devices"]), bool(found["dummy"]), str(found["tokenizer"]))
+        return Report(int(found["devices"]))
 
     def go(self) -> None:
         """Lets the process become the engine."""

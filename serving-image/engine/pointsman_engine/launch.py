@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import io
 import json
@@ -79,7 +80,10 @@ def _meant(name: str, known: set[str]) -> str:
     """A hint at the name that was meant: vLLM's parser would have taken it, we don't."""
     plain = name.replace("_", "-")
     options = [plain] if plain in known else sorted(option for option in known if option.startswith(plain))
-    return f"; write {' or '.join(options[:3])} in full" if options else ""
+    if options:
+        return f"; write {' or '.join(options[:3])} in full"
+    near = difflib.get_close_matches(plain, sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _parse(words: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -155,16 +159,7 @@ def report_on(words: Sequence[str]) -> dict[str, object]:
     return {
         "ok": True,
         "devices": count("tensor_parallel_size") * count("pipeline_parallel_size") * int(local),
-        "dummy": getattr(parsed, "load_format", "") == "dummy",
-        "tokenizer": _tokenizer(parsed),
     }
-
-
-def _tokenizer(parsed: argparse.Namespace) -> str:
-    """The directory whose tokenizer is used: the model's, another one, or none (empty)."""
-    if getattr(parsed, "skip_tokenizer_init", False):
-        return ""
-    return str(getattr(parsed, "tokenizer", None) or parsed.model_tag)
 
 
 def become_vllm(words: Sequence[str]) -> None:

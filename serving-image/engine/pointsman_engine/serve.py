@@ -119,31 +119,37 @@ class Serving:
             await asyncio.sleep(self.settings.watch_s)
 
     async def _preflight(self, child: Child) -> None:
-        """Checks arguments and weights side by side: wrong arguments end a long download at once."""
+        """Checks arguments and weights side by side: what is wrong with either ends the start at once."""
         begun = time.monotonic()
-        devices.check_devices(self.settings.device, self.settings.image_device, 1)
+        device, image_device = self.settings.device, self.settings.image_device
+        devices.check_devices(device, image_device, 1)
         reporting = asyncio.create_task(child.report())
-        fetching = asyncio.create_task(self._fetch())
+        checking = asyncio.create_task(self._provide())
         try:
-            done, _ = await asyncio.wait({reporting, fetching}, return_when=asyncio.FIRST_EXCEPTION)
+            done, _ = await asyncio.wait({reporting, checking}, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
         finally:
-            fetching.cancel()
-        report = reporting.result()
-        devices.check_devices(self.settings.device, self.settings.image_device, report.devices)
-        files = await asyncio.to_thread(weights.check_weights, self.settings.model_dir, dummy=report.dummy)
-        if report.tokenizer == self.arguments.model:
-            await asyncio.to_thread(weights.check_tokenizer, self.settings.model_dir)
-        self.progress = LoadProgress([size for _, size in files])
-        self.state.bytes_loaded, self.state.bytes_total = 0, self.progress.total
+            reporting.cancel()
+            checking.cancel()
+        devices.check_devices(device, image_device, reporting.result().devices)
         fetched = self.state.timings.get("download", 0.0)
         self.state.timings["preflight"] = time.monotonic() - begun - fetched
 
+    async def _provide(self) -> None:
+        """Weights and tokenizer, fetched where they have to be, and looked at."""
+        if self.settings.remote:
+            await self._fetch()
+        directory, given = self.settings.model_dir, self.arguments
+        dummy = given.value("load-format") == "dummy"
+        files = await asyncio.to_thread(weights.check_weights, directory, dummy=dummy)
+        if given.value("tokenizer") is None and given.value("skip-tokenizer-init") is None:
+            await asyncio.to_thread(weights.check_tokenizer, directory)
+        self.progress = LoadProgress([size for _, size in files])
+        self.state.bytes_loaded, self.state.bytes_total = 0, self.progress.total
+
     async def _fetch(self) -> None:
-        """Brings remote weights into the weights volume; nothing to do for others."""
-        if not self.settings.remote:
-            return
+        """Brings remote weights into the weights volume."""
         begun = self._enter(Phase.DOWNLOADING)
 
         def progress(done: int, total: int) -> None:
