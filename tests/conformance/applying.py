@@ -20,7 +20,7 @@ from pointsman.api.names import (
     SERVICEACCOUNT,
     Resource,
 )
-from pointsman.kube import Conflict, NotFound
+from pointsman.kube import Conflict, Invalid, NotFound
 from tests.conformance.stage import Stage, containers_of, deployment_spec, obj, owner
 from tests.conformance.table import Table
 
@@ -138,6 +138,27 @@ async def _(s: Stage) -> None:
     after = await s.kube.apply(intent, manager="m", force=False)
     assert after["data"] == {"x": "1"}
     assert after["metadata"]["labels"] == {"l": "1"}
+
+
+@case("overwrite: a port that a hand renumbered makes every apply invalid until it's written over")
+async def _(s: Stage) -> None:
+    intent = obj(SERVICE, s.ns, "o", spec={"ports": [{"name": "http", "port": 80}]})
+    await s.kube.apply(intent, manager="m")
+    await s.edit(SERVICE, "o", {"spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP"}]}})
+    with pytest.raises(Invalid):
+        await s.kube.apply(intent, manager="m")
+    await s.kube.overwrite(intent)
+    mended = await s.kube.apply(intent, manager="m")
+    assert [port["port"] for port in mended["spec"]["ports"]] == [80]
+    assert not [
+        m for m in mended["metadata"].get("managedFields") or () if m["manager"] == "pointsman-repair"
+    ]
+
+
+@case("overwrite: of what isn't there is a NotFound")
+async def _(s: Stage) -> None:
+    with pytest.raises(NotFound):
+        await s.kube.overwrite(obj(CONFIGMAP, s.ns, "o", data={"k": "v"}))
 
 
 @case("apply: over somebody's object without force, only where nothing differs")

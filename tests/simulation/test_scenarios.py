@@ -288,6 +288,15 @@ async def test_a_child_edited_or_deleted_by_hand_is_restored(cluster: Cluster) -
     assert cluster.find("Deployment", old)["spec"]["template"] == template
 
 
+async def test_a_port_that_a_hand_renumbered_is_restored(cluster: Cluster) -> None:
+    await serving(cluster)
+    ports = [{"name": "http", "port": 81, "targetPort": "http", "protocol": "TCP"}]
+    await cluster.kube.edit(names.SERVICE, NAMESPACE, "default-router", {"spec": {"ports": ports}})
+    await cluster.settle()
+    assert [p["port"] for p in cluster.find("Service", "default-router")["spec"]["ports"]] == [80]
+    assert cluster.condition("default", "Ready", "LLMRouter")[0] == "True"
+
+
 async def test_deleting_a_service_leaves_nothing_and_takes_the_on_demand_router_along(
     cluster: Cluster,
 ) -> None:

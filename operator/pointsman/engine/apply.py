@@ -18,7 +18,7 @@ import orjson
 from pointsman.api.names import MANAGER, RESOURCES
 from pointsman.core.inventory import Deletion, Plan
 from pointsman.core.world import Manifest, ObjectKey, key_of
-from pointsman.kube.protocol import Conflict, Kube, KubeError, NotFound, Object, Retryable
+from pointsman.kube.protocol import Conflict, Invalid, Kube, KubeError, NotFound, Object, Retryable
 
 BINDINGS = frozenset({"RoleBinding"})
 """Applied after Roles: who isn't an administrator may only bind a Role that the server can look up."""
@@ -134,6 +134,13 @@ class Applier:
         try:
             # Not forced where we saw nothing: whoever made an object of that name meanwhile keeps it.
             result = await self._send(intent, force=there is not None)
+        except Invalid as error:
+            if there is None:
+                return self._failed(key, error)
+            repaired = await self._repair(intent)
+            if isinstance(repaired, KubeError):
+                return self._failed(key, repaired)
+            result = repaired
         except Conflict:
             if there is not None:
                 raise
@@ -152,6 +159,17 @@ class Applier:
             except NotFound:
                 await asyncio.sleep(pause)
         return await self._kube.apply(intent, manager=MANAGER, force=force)
+
+    async def _repair(self, intent: Manifest) -> Object | KubeError:
+        """A hand may have left a state that no apply can mend: a renamed port stays beside ours, and two
+        ports of one name are invalid. Written over as a whole, once, the object takes an apply again."""
+        try:
+            await self._kube.overwrite(intent)
+            return await self._send(intent, force=True)
+        except (Conflict, Retryable):
+            raise
+        except KubeError as error:
+            return error
 
     async def _delete(self, deletion: Deletion, namespace: str) -> str | Failure:
         key = (deletion.kind, deletion.name)

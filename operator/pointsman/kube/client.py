@@ -30,6 +30,8 @@ LONGEST_WAIT = 5.0
 JSON = "application/json"
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+REPAIR = "pointsman-repair"
+"""Field manager of `overwrite`, for the moment between its two requests."""
 
 Observer = Callable[[str, str, int, float], None]
 """Called after each request with verb, kind, HTTP code (0: no answer) and seconds."""
@@ -88,6 +90,16 @@ class AioKube:
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         path = path_of(resource, namespace, name)
         return await self._write("apply", resource, "PATCH", path, query, obj, APPLY)
+
+    async def overwrite(self, obj: Mapping[str, Any]) -> Object:
+        resource, namespace, name = self._identity(obj)
+        path, query = path_of(resource, namespace, name), {"fieldManager": REPAIR}
+        written = await self._write("overwrite", resource, "PATCH", path, query, obj, MERGE)
+        metadata = written["metadata"]
+        # Left in place, this entry would keep every field alive that we stop applying one day.
+        entries = [e for e in metadata.get("managedFields") or () if e.get("manager") != REPAIR]
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "managedFields": entries}}
+        return await self._write("overwrite", resource, "PATCH", path, query, body, MERGE)
 
     async def create(self, obj: Mapping[str, Any], *, manager: str = "pointsman") -> Object:
         resource, namespace, _ = self._identity(obj)

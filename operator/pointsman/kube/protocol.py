@@ -76,6 +76,13 @@ class Kube(Protocol):
         precondition, or with `force=False` a field of another manager) and Invalid (a wrong uid too).
         """
 
+    async def overwrite(self, obj: Mapping[str, Any]) -> Object:
+        """Writes the fields given over what is there, lists as a whole, and owns nothing by it.
+
+        For an object that a hand brought into a state in which no apply is valid any more: server-side apply
+        keeps a list item that somebody else renamed beside ours. Raises NotFound and Invalid.
+        """
+
     async def create(self, obj: Mapping[str, Any], *, manager: str = "pointsman") -> Object:
         """Creates the object. Raises AlreadyExists, Invalid, and NotFound when its namespace is missing."""
 

@@ -65,6 +65,10 @@ def check(obj: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
     for key, value in (metadata.get("labels") or {}).items():
         if not isinstance(value, str) or len(value) > 63 or not _LABEL_VALUE.match(value):
             raise Invalid(f"{kind} {metadata['name']!r} is invalid: metadata.labels: {key}: {value!r}")
+    ports = ((obj.get("spec") or {}).get("ports") or ()) if kind == "Service" else ()
+    twice = {p.get("name") for p in ports if sum(p.get("name") == q.get("name") for q in ports) > 1}
+    if twice:
+        raise Invalid(f"{kind} {metadata['name']!r} is invalid: spec.ports.name: Duplicate value: {twice}")
     for path in _IMMUTABLE.get(kind, ()) if old is not None else ():
         if _at(old, path) != _at(obj, path):
             raise Invalid(f"{kind} {metadata['name']!r} is invalid: {'.'.join(path)}: field is immutable")

@@ -106,6 +106,14 @@ class MemoryKube:
         self._leave(call, self.store.version != version)
         return _shown(resource, result)
 
+    async def overwrite(self, obj: Mapping[str, Any]) -> Object:
+        resource, address = self._identity(obj)
+        call = self._enter("overwrite", resource, address[2], address[3])
+        stored, version = self._existing(resource, address), self.store.version
+        result = self.store.replace(address, merge_patched(stored.obj, _intent(obj)), stored.managers)
+        self._leave(call, self.store.version != version)
+        return _shown(resource, result)
+
     async def create(self, obj: Mapping[str, Any], *, manager: str = "pointsman") -> Object:
         resource, address = self._identity(obj)
         call = self._enter("create", resource, address[2], address[3])
