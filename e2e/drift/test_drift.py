@@ -16,7 +16,7 @@ RESTORED_WITHIN_S = 120.0
 
 EDITED: Mapping[str, dict[str, Any]] = {
     "deployment/{revision}": {"spec": {"progressDeadlineSeconds": 17}},
-    "service/default-router": {"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 9}]}},
+    "service/default-router": {"spec": {"ports": [{"name": "http", "port": 81, "targetPort": "http"}]}},
     "networkpolicy/chat-engine": {"spec": {"ingress": [{}]}},
     "poddisruptionbudget/chat-engine": {"spec": {"maxUnavailable": 5}},
 }
