@@ -2,45 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from pointsman.api import names
-from pointsman.kube.protocol import Forbidden
-from pointsman.kube.twin import Call
-from tests.simulation.cluster import NAMESPACE, Cluster
-
-CHAT = {"model": {"source": {"uri": "file:///models/tiny"}}}
-
-
-def edited(**changes: Any) -> dict[str, Any]:
-    return {**CHAT, **changes}
-
-
-@pytest.fixture
-async def cluster() -> Cluster:
-    return Cluster()
-
-
-async def serving(cluster: Cluster, spec: dict[str, Any] = CHAT, name: str = "chat") -> str:
-    """Applies a service, waits until it is Ready, and returns its stable revision."""
-    await cluster.apply("LLMService", name, spec)
-    await cluster.settle()
-    assert cluster.condition(name, "Ready")[0] == "True", cluster.find("LLMService", name)["status"]
-    return str(rollout(cluster, name)["stable"])
-
-
-def rollout(cluster: Cluster, name: str = "chat") -> dict[str, Any]:
-    return dict(cluster.find("LLMService", name)["status"]["rollout"])
-
-
-def engines(cluster: Cluster) -> list[str]:
-    return [
-        d["metadata"]["name"]
-        for d in cluster.all("Deployment")
-        if d["metadata"]["labels"].get(names.LABEL_ROLE) == names.ROLE_ENGINE
-    ]
+from tests.simulation.cluster import Cluster
+from tests.simulation.stories import CHAT, edited, engines, rollout, serving
 
 
 async def test_ten_lines_become_a_service_that_is_ready_with_its_router_made_on_demand(
@@ -227,22 +191,6 @@ async def test_a_model_name_stays_with_the_older_service(cluster: Cluster) -> No
     assert cluster.condition("chat", "Ready")[0] == "True"
 
 
-async def test_a_foreign_object_in_the_way_is_refused_and_left_alone(cluster: Cluster) -> None:
-    foreign = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "chat-engine", "namespace": NAMESPACE, "labels": {"whose": "theirs"}},
-        "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]},
-    }
-    await cluster.kube.create(foreign, manager="them")
-    await cluster.apply("LLMService", "chat", CHAT)
-    for _ in range(10):
-        await cluster.round()
-    assert cluster.condition("chat", "Ready")[:2] == ("False", "ObjectNotOwned")
-    assert cluster.condition("chat", "Stalled")[0] == "True"
-    assert cluster.find("Service", "chat-engine")["metadata"]["labels"] == {"whose": "theirs"}
-
-
 async def test_paused_stops_effects_and_not_status(cluster: Cluster) -> None:
     old = await serving(cluster)
     await cluster.apply("LLMService", "chat", edited(paused=True, engine={"maxModelLen": 1024}))
@@ -273,30 +221,6 @@ async def test_scaling_restarts_nothing(cluster: Cluster) -> None:
     assert cluster.condition("chat", "Ready")[0] == "True"
 
 
-async def test_a_child_edited_or_deleted_by_hand_is_restored(cluster: Cluster) -> None:
-    old = await serving(cluster)
-    await cluster.kube.edit(names.DEPLOYMENT, NAMESPACE, old, {"spec": {"replicas": 7}})
-    service = cluster.find("Service", "chat-engine")
-    await cluster.kube.delete(names.SERVICE, NAMESPACE, "chat-engine", uid=service["metadata"]["uid"])
-    await cluster.settle()
-    assert cluster.find("Deployment", old)["spec"]["replicas"] == 1
-    assert cluster.find("Service", "chat-engine") is not None
-    template = cluster.find("Deployment", old)["spec"]["template"]
-    found = cluster.find("Deployment", old)
-    await cluster.kube.delete(names.DEPLOYMENT, NAMESPACE, old, uid=found["metadata"]["uid"])
-    await cluster.settle()
-    assert cluster.find("Deployment", old)["spec"]["template"] == template
-
-
-async def test_a_port_that_a_hand_renumbered_is_restored(cluster: Cluster) -> None:
-    await serving(cluster)
-    ports = [{"name": "http", "port": 81, "targetPort": "http", "protocol": "TCP"}]
-    await cluster.kube.edit(names.SERVICE, NAMESPACE, "default-router", {"spec": {"ports": ports}})
-    await cluster.settle()
-    assert [p["port"] for p in cluster.find("Service", "default-router")["spec"]["ports"]] == [80]
-    assert cluster.condition("default", "Ready", "LLMRouter")[0] == "True"
-
-
 async def test_deleting_a_service_leaves_nothing_and_takes_the_on_demand_router_along(
     cluster: Cluster,
 ) -> None:
@@ -317,50 +241,6 @@ async def test_a_declared_router_outlives_its_services(cluster: Cluster) -> None
         await cluster.round()
     assert cluster.find("LLMRouter", "front") is not None
     assert cluster.condition("front", "Ready", "LLMRouter")[:2] == ("True", "RouterReady")
-
-
-async def test_status_that_was_lost_is_found_again_without_moving_a_pod(cluster: Cluster) -> None:
-    old = await serving(cluster)
-    uid = cluster.find("Deployment", old)["metadata"]["uid"]
-    found = cluster.find("LLMService", "chat")
-    lost = dict.fromkeys(found["status"])
-    await cluster.kube.patch_status(names.LLMSERVICE, NAMESPACE, "chat", lost, resource_version=None)
-    await cluster.settle()
-    assert cluster.condition("chat", "Ready")[0] == "True"
-    assert cluster.find("Deployment", old)["metadata"]["uid"] == uid
-
-
-async def test_a_revision_that_was_lost_is_written_again_from_its_deployment(cluster: Cluster) -> None:
-    old = await serving(cluster)
-    template = cluster.find("Deployment", old)["spec"]["template"]
-    generation = cluster.find("Deployment", old)["metadata"]["generation"]
-    frozen = cluster.find("ControllerRevision", old)
-    await cluster.kube.delete(names.CONTROLLERREVISION, NAMESPACE, old, uid=frozen["metadata"]["uid"])
-    await cluster.settle()
-    assert cluster.find("ControllerRevision", old)["data"]["template"] == template
-    assert cluster.find("Deployment", old)["metadata"]["generation"] == generation
-
-
-async def test_an_operator_that_renders_pods_differently_changes_no_pod_template(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pointsman.core import pod_template
-
-    old = await serving(cluster)
-    before = cluster.find("Deployment", old)["spec"]["template"]
-    original = pod_template.render
-
-    def another(inputs: pod_template.Inputs) -> dict[str, Any]:
-        return {**original(inputs), "metadata": {**original(inputs)["metadata"], "annotations": {"v": "2"}}}
-
-    monkeypatch.setattr(pod_template, "render", another)
-    cluster.restart()
-    await cluster.settle()
-    assert cluster.find("Deployment", old)["spec"]["template"] == before
-    await cluster.apply("LLMService", "chat", edited(engine={"maxModelLen": 1024}))
-    await cluster.settle()
-    new = cluster.find("Deployment", rollout(cluster)["stable"])
-    assert new["spec"]["template"]["metadata"]["annotations"] == {"v": "2"}
 
 
 async def test_two_services_share_a_router_and_one_does_not_disturb_the_other(cluster: Cluster) -> None:
@@ -387,20 +267,3 @@ async def test_a_service_moves_to_another_router_and_leaves_the_old_one(cluster:
     assert cluster.condition("chat", "Ready")[0] == "True"
     assert rollout(cluster)["router"] == "front"
     assert cluster.find("LLMRouter", "default") is None
-
-
-async def test_an_object_that_the_server_refuses_is_named_in_the_status(cluster: Cluster) -> None:
-    def refuse(call: Call) -> None:
-        if (call.verb, call.kind) == ("apply", "PodDisruptionBudget"):
-            raise Forbidden("admission webhook denied the request: no budgets on Fridays")
-
-    cluster.kube.before = refuse
-    await cluster.apply("LLMService", "chat", CHAT)
-    for _ in range(3):
-        await cluster.round()
-    status, reason, message = cluster.condition("chat", "Ready")
-    assert (status, reason) == ("False", "ApplyRefused")
-    assert message.startswith("PodDisruptionBudget 'chat-engine' is refused: admission webhook denied")
-    cluster.kube.before = None
-    await cluster.settle()
-    assert cluster.condition("chat", "Ready")[0] == "True"
