@@ -162,7 +162,7 @@ def _summarise(answer: traffic.Answer) -> None:
 
 def explain(stage: str, error: BaseException) -> str:
     """What to print when a stage failed: what went wrong, what was there, what to do."""
-    parts = [f"\nThe demo ended in the stage {stage!r}."]
+    parts = [f"\nThe demo ended in the stage {stage!r}."] if stage else []
     if stage in ("chart", "service", "answer"):
         parts.append(_seen())
     parts += [f"What went wrong: {error}", HELP.get(stage, "")]
@@ -178,12 +178,14 @@ def _seen() -> str:
 
 def next_steps(cluster: Cluster) -> str:
     """What to try now."""
+    ours = cluster.record.provider != "context"
+    end = "make down" if ours else f"kubectl delete namespace {NAMESPACE}; helm uninstall, as README.md says"
     return (
         f"It stays up. Try:\n\n"
         f"  export KUBECONFIG={cluster.kubeconfig}\n"
         f"  {cluster.kubectl.program} describe llmservice --namespace={NAMESPACE}\n"
         f"  .venv/bin/python -m e2e.cluster forward service/default-router http --namespace={NAMESPACE}\n\n"
-        "End it with: make down"
+        f"End it with: {end}"
     )
 
 

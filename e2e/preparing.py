@@ -66,18 +66,15 @@ def prepare(stages: Stages, wish: Wish, registry: str) -> Release:
 
     `registry` is where a cluster that somebody named pulls from; one of our own gets images built here.
     """
+    if wish.context and not registry:
+        raise ClusterError(
+            "nodes of a cluster that you named can only pull: push the images first "
+            "(make images REGISTRY=registry.example.com/pointsman), then say REGISTRY=... here too"
+        )
     with stages.stage("cluster", "A cluster") as stage:
-        stage.note = "found" if _is_up() and not wish.context else "started"
+        stage.note = "yours" if wish.context else "found" if _is_up() else "started"
         cluster = clusters.up(wish)
-    loaded: list[str] = []
-    if cluster.record.provider == "context":
-        if not registry:
-            raise ClusterError(
-                "nodes of a cluster that you named can only pull: push the images first "
-                "(make images REGISTRY=registry.example.com/pointsman), then say REGISTRY=... here too"
-            )
-    elif not registry:
-        loaded = _provide_images(stages, cluster)
+    loaded = [] if registry else _provide_images(stages, cluster)
     release = Release(cluster, registry or LOCAL_REGISTRY, tuple(loaded))
     with stages.stage("chart", "Pointsman, by its chart"):
         release.install()
