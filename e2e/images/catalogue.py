@@ -58,7 +58,7 @@ IMAGES = {
         Image(
             "vllm-cpu",
             _CPU,
-            (_SCRIPTS, "serving-image/engine/build"),
+            (_SCRIPTS, "serving-image/engine/build", "serving-image/engine/prepare"),
             target="vllm",
             arguments=("TORCH_INDEX",),
             parents={"BASE": "base"},

@@ -17,6 +17,7 @@ from pointsman_engine.environment import (
     engine_environment,
     read_machine,
     read_oom_kills,
+    seed_cache,
 )
 from pointsman_engine.settings import model_dir, read_settings
 
@@ -185,6 +186,34 @@ def test_a_user_without_a_name_gets_one_and_others_keep_theirs() -> None:
 def test_threads_and_their_binding_are_for_cpus_only() -> None:
     found = engine_environment({}, complete([], "/m", ()), CPU, "cuda")
     assert not {"OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "cache"),
+    [
+        ({"VLLM_CACHE_ROOT": "a", "XDG_CACHE_HOME": "b"}, "a"),
+        ({"XDG_CACHE_HOME": "b", "HOME": "c"}, "b/vllm"),
+        ({"HOME": "c"}, "c/.cache/vllm"),
+    ],
+    ids=["vLLM's own variable", "the cache folder's", "the home's"],
+)
+def test_the_engines_cache_begins_with_what_the_image_knows(
+    tmp_path: Path, values: dict[str, str], cache: str
+) -> None:
+    seed = tmp_path / "seed"
+    (seed / "modelinfos").mkdir(parents=True)
+    (seed / "modelinfos/llama.json").write_text("{}")
+    absolute = {name: str(tmp_path / value) for name, value in values.items()}
+    assert seed_cache(seed, absolute) == 1
+    assert (tmp_path / cache / "modelinfos/llama.json").read_text() == "{}"
+    assert seed_cache(seed, absolute) == 0, "what is there stays"
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path) -> None:
+    (tmp_path / "seed").mkdir()
+    (tmp_path / "seed/x").write_text("x")
+    (tmp_path / "file").write_text("")
+    assert seed_cache(tmp_path / "seed", {"VLLM_CACHE_ROOT": str(tmp_path / "file")}) == 0
 
 
 GIB = 1024**3

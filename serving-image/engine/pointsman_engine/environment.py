@@ -83,6 +83,27 @@ def engine_environment(
     return values
 
 
+def seed_cache(seed: Path, values: Mapping[str, str]) -> int:
+    """Copies what the image knows already into the engine's cache; returns how many files were new.
+
+    The cache lies on a volume of the pod, since the engine writes to it, and is empty at first. What can't be
+    copied the engine finds out itself.
+    """
+    base = values.get("XDG_CACHE_HOME") or os.path.join(values.get("HOME", "/tmp"), ".cache")
+    cache = Path(values.get("VLLM_CACHE_ROOT") or os.path.join(base, "vllm"))
+    copied = 0
+    for source in sorted(seed.rglob("*")):
+        target = cache / source.relative_to(seed)
+        try:
+            if source.is_file() and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+                copied += 1
+        except OSError:
+            continue
+    return copied
+
+
 def cache_bytes(machine: Machine, weights_bytes: int) -> int:
     """A KV cache for a CPU engine that was told nothing: half of what weights and the runtime leave."""
     if machine.memory_bytes is None:

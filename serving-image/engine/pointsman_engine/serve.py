@@ -101,6 +101,8 @@ class Serving:
         values = environment.engine_environment(
             os.environ, self.arguments, self.machine, self.settings.image_device
         )
+        if self.settings.cache_seed:
+            environment.seed_cache(self.settings.cache_seed, values)
         launcher = self.settings.launcher or (sys.executable, "-m", "pointsman_engine.launch")
         return Child.start(launcher, self.arguments.command_line, values, self._on_line)
 

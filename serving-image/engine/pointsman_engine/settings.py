@@ -37,6 +37,8 @@ class Settings:
     """What this image's engine computes on."""
     default_args: tuple[str, ...]
     """Arguments that the image wants where the given ones say nothing."""
+    cache_seed: Path | None
+    """A folder of the image from which the engine's cache is filled."""
     termination_log: Path
     control_socket: Path
     launcher: tuple[str, ...]
@@ -63,6 +65,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         device=environment.get("POINTSMAN_DEVICE", ""),
         image_device=environment.get("POINTSMAN_IMAGE_DEVICE", ""),
         default_args=tuple(shlex.split(environment.get("POINTSMAN_DEFAULT_ARGS", ""))),
+        cache_seed=Path(seed) if (seed := environment.get("POINTSMAN_CACHE_SEED")) else None,
         termination_log=termination_log(environment),
         control_socket=control_socket(environment),
         launcher=tuple(shlex.split(environment.get("POINTSMAN_LAUNCHER", ""))),
