@@ -60,6 +60,11 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--purpose", choices=("node", "images"), default="node")
     check.set_defaults(run=run_preflight)
 
+    _add_node_commands(commands)
+    return top
+
+
+def _add_node_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     load = commands.add_parser("load", help="bring image archives into the node")
     load.add_argument("archives", nargs="+", type=Path, metavar="TAR")
     load.set_defaults(run=run_load)
@@ -80,7 +85,6 @@ def parser() -> argparse.ArgumentParser:
     inside = commands.add_parser("run", help="run a command on the node (absolute paths)")
     inside.add_argument("argv", nargs=argparse.REMAINDER)
     inside.set_defaults(run=run_inside)
-    return top
 
 
 def run_up(arguments: argparse.Namespace) -> int:

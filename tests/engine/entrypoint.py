@@ -146,7 +146,20 @@ class Entrypoint:
 
     def close(self) -> None:
         if self.process:
+            engines = _children(self.process.pid)
             if self.process.poll() is None:
                 self.process.kill()
             self.process.wait()
             self.output.close()
+            # In a pod they would go with process 1; here a killed parent leaves them behind.
+            for engine in engines:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(engine, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    """Processes that this one started; none once it has ended."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []

@@ -146,6 +146,8 @@ def prepare_environment(cache: Path) -> None:
     os.environ.update(HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="0")
     os.environ.setdefault("HF_HOME", str(cache))
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
+    # Each file is fetched once: a cache of its chunks would only fill the weights volume.
+    os.environ.setdefault("HF_XET_CHUNK_CACHE_SIZE_BYTES", "0")
 
 
 def underlying(error: Exception) -> Exception:
@@ -205,6 +207,12 @@ def explain(error: Exception, hub: Hub, name: str, revision: str) -> StartFailur
             Reason.WEIGHTS_DOWNLOAD_FAILED,
             f"the weights volume is full: {name} needs more; see model.storage.size",
         )
+    return _explain_answer(error, hub, name, revision)
+
+
+def _explain_answer(error: Exception, hub: Hub, name: str, revision: str) -> StartFailure:
+    """What the hub's own answer, or its absence, means."""
+    where = f"{name} at {hub.endpoint}"
     kinds = {base.__name__ for base in type(error).__mro__}
     code = status_code(error)
     if "RevisionNotFoundError" in kinds:
