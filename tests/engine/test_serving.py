@@ -7,12 +7,14 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pointsman_engine.drain import drain
 from tests.engine.entrypoint import Entrypoint, eventually
 from tests.engine.models import write_model
 
@@ -145,6 +147,33 @@ def test_sigterm_without_the_hook_drains_too(entrypoint: Start) -> None:
     assert pod.wait() == 0
     client.join(10)
     assert body[0].endswith("data: [DONE]\n\n")
+
+
+async def test_an_engine_that_hangs_is_not_waited_for() -> None:
+    async def silence() -> None:
+        return None
+
+    drained = await drain(silence, lambda: True, settle_s=0.1, limit_s=60, silent_s=0.2)
+    assert drained.seconds < 5
+    assert drained.cut is None
+
+
+def test_a_hanging_engine_fails_its_probes_but_not_at_once(entrypoint: Start, tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    pod = entrypoint(script={"hang": str(hang)})
+    pod.until("Ready")
+    hang.touch()
+    time.sleep(0.5)
+    assert (pod.code("/readyz"), pod.code("/livez")) == (200, 200), "a busy engine may be slow"
+    hang.unlink()
+
+
+def test_a_status_port_that_is_taken_is_said_plainly(entrypoint: Start) -> None:
+    first = entrypoint()
+    first.until("Ready")
+    failure = entrypoint(status_port=first.status_port).failure()
+    assert failure["reason"] == "EngineFailed"
+    assert "address already in use" in failure["message"]
 
 
 def test_sigterm_while_loading_ends_at_once(entrypoint: Start) -> None:

@@ -19,6 +19,9 @@ from pathlib import Path
 from pointsman_engine.log import say
 
 POLL_S = 0.5
+SILENT_S = 30.0
+"""An engine that says nothing for so long while draining hangs; there's nothing to wait for."""
+
 DRAIN = b"drain\n"
 DRAINED = b"drained\n"
 
@@ -37,19 +40,24 @@ async def drain(
     running: Callable[[], bool],
     settle_s: float,
     limit_s: float,
+    silent_s: float = SILENT_S,
 ) -> Drained:
     """Waits `settle_s` for routers to learn, then until nothing is in flight or `limit_s` are over.
+
+    An engine that doesn't answer any more isn't waited for.
 
     Both are counted from the start. Empty means empty twice in a row: a request may be just between a
     router's pick and the engine's queue.
     """
-    started = time.monotonic()
+    started = answered = time.monotonic()
     empty = 0
     count: int | None = None
     while running() and (passed := time.monotonic() - started) < max(limit_s, settle_s):
         count = await in_flight()
         empty = empty + 1 if count == 0 else 0
-        if empty >= 2 and passed >= settle_s:
+        answered = time.monotonic() if count is not None else answered
+        silent = time.monotonic() - answered > silent_s
+        if passed >= settle_s and (empty >= 2 or silent):
             break
         await asyncio.sleep(POLL_S)
     return Drained(time.monotonic() - started, count)

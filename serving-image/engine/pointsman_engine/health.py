@@ -6,6 +6,7 @@ A minimal HTTP client on asyncio; it knows the few paths it asks, and nothing of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pointsman_engine.arguments import Arguments
 
 _GAUGES = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? +([0-9.e+]+)$", re.MULTILINE)
+_NO_ANSWER = (OSError, TimeoutError, ValueError, EOFError)
 _HEALTH_TIMEOUT_S = 5.0
 _FIRST_TOKEN_TIMEOUT_S = 900.0
 
@@ -35,7 +37,7 @@ class Engine:
         try:
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
                 code, _ = await self._request("GET", "/health")
-        except (OSError, TimeoutError, ValueError, EOFError):
+        except _NO_ANSWER:
             return False
         return code == 200
 
@@ -51,20 +53,22 @@ class Engine:
         try:
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
                 code, body = await self._request("GET", "/metrics")
-        except (OSError, TimeoutError, ValueError, EOFError):
+        except _NO_ANSWER:
             return None
         return count_in_flight(body.decode("utf-8", "replace")) if code == 200 else None
 
     async def first_token(self) -> tuple[int, float]:
         """Asks for one token. Status code, and seconds until the answer.
 
-        A code of 400 to 499 means that this model completes no text (an embedding model, say).
-        Raises OSError or TimeoutError where there's no answer.
+        A code of 400 to 499 means that this model completes no text (an embedding model, say); 0, that there
+        was no answer.
         """
         body = {"model": self.model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         started = time.monotonic()
-        async with asyncio.timeout(_FIRST_TOKEN_TIMEOUT_S):
-            code, _ = await self._request("POST", "/v1/completions", json.dumps(body).encode())
+        code = 0
+        with contextlib.suppress(*_NO_ANSWER):
+            async with asyncio.timeout(_FIRST_TOKEN_TIMEOUT_S):
+                code, _ = await self._request("POST", "/v1/completions", json.dumps(body).encode())
         return code, time.monotonic() - started
 
     async def _request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:

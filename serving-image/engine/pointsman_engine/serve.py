@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -65,17 +66,23 @@ class Serving:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
-        status = await serve_status(self.state, self.settings.status_port)
-        control = await serve_control(self.settings.control_socket, self.drained)
+        servers: list[asyncio.Server] = []
         try:
+            servers.append(await serve_status(self.state, self.settings.status_port))
+            servers.append(await serve_control(self.settings.control_socket, self.drained))
             return await self._run()
         except StartFailure as failure:
             return await self._failed(failure)
+        except Exception as error:
+            # Whatever it is, the container must end with a message that says so.
+            traceback.print_exc()
+            message = f"the entrypoint itself failed: {type(error).__name__}: {error}"
+            return await self._failed(StartFailure(Reason.ENGINE_FAILED, message))
         finally:
             if self.child:
                 await self.child.end(0)
-            status.close()
-            control.close()
+            for server in servers:
+                server.close()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 loop.remove_signal_handler(number)  # a late signal finds no closed loop
             self.settings.control_socket.unlink(missing_ok=True)
