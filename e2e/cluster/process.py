@@ -25,6 +25,11 @@ def environment(mark: str, extra: Mapping[str, str] | None = None) -> dict[str, 
     return {"PATH": path, "HOME": os.environ.get("HOME", "/"), MARK: mark, **(extra or {})}
 
 
+_OUTLIVING: list[subprocess.Popen[bytes]] = []
+"""Processes that go on when this one ends. Python warns of a dropped Popen whose process still runs, and such
+a warning fails whichever test comes next."""
+
+
 @dataclass(slots=True)
 class Component:
     """A started process and where it logs."""
@@ -75,6 +80,8 @@ def start(
             env=environment(mark),
             start_new_session=True,
         )
+    if not tied:
+        _OUTLIVING.append(popen)
     return Component(name, log, popen)
 
 
