@@ -44,6 +44,8 @@ class _Face:
     """A service's rollout state, which its router's configuration is compiled from."""
     routers: frozenset[str]
     """The routers a service concerns: the one it asks for, and the one that has it."""
+    models: frozenset[str]
+    """The LLMModel that a service names, whose status counts its services."""
 
 
 class Triggers:
@@ -107,6 +109,8 @@ class Triggers:
     def _wake(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         self._add(key, priority)
         self._wake_routers(key, face, known, priority)
+        for name in sorted({name for f in (face, known) if f is not None for name in f.models}):
+            self._add(Key(LLMMODEL.kind, key.namespace, name), priority)
 
     def _wake_routers(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         """A service that moved concerns the router it left too."""
@@ -147,11 +151,13 @@ def _face(obj: Mapping[str, Any]) -> _Face:
         for name in ("uid", "generation", "deletionTimestamp", "labels", "annotations", "finalizers")
     }
     rollout = (obj.get("status") or {}).get("rollout")
-    routers = set()
+    routers, models = set(), set()
     if obj["kind"] == LLMSERVICE.kind:
-        reference = (obj.get("spec") or {}).get("routerRef") or {}
+        spec = obj.get("spec") or {}
+        reference = spec.get("routerRef") or {}
+        models = {str((spec.get("modelRef") or {}).get("name") or "")}
         routers = {str(reference.get("name") or DEFAULT_ROUTER), str((rollout or {}).get("router") or "")}
-    return _Face(_digest(meta), _digest(rollout), frozenset(routers - {""}))
+    return _Face(_digest(meta), _digest(rollout), frozenset(routers - {""}), frozenset(models - {""}))
 
 
 def _digest(value: object) -> bytes:

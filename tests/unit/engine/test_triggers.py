@@ -49,6 +49,18 @@ def test_a_service_that_moves_concerns_the_router_it_left() -> None:
     assert desk.taken() == {SERVICE, ROUTER, Key("LLMRouter", "ns", "own")}
 
 
+def test_a_service_concerns_the_model_it_names_and_the_one_it_left() -> None:
+    desk = Desk()
+    first, second = Key("LLMModel", "ns", "first"), Key("LLMModel", "ns", "second")
+    desk.triggers.own_event("ADDED", service() | {"spec": {"modelRef": {"name": "first"}}})
+    assert desk.taken() == {SERVICE, ROUTER, first}
+    changed = service(generation=2) | {"spec": {"modelRef": {"name": "second"}}}
+    desk.triggers.own_event("MODIFIED", changed)
+    assert desk.taken() == {SERVICE, ROUTER, first, second}
+    desk.triggers.own_event("DELETED", changed)
+    assert desk.taken() == {SERVICE, ROUTER, second}
+
+
 def test_our_own_status_calls_for_no_pass() -> None:
     desk = Desk()
     desk.triggers.own_event("ADDED", service())
