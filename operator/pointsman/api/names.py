@@ -135,9 +135,9 @@ def revision_name(service: str, hash8: str) -> str:
     return f"{service}-{hash8}"
 
 
-def resolve_name(service: str, hash8: str) -> str:
+def resolve_name(revision: str) -> str:
     """Name of the Job that looks a remote model up before its revision is born."""
-    return f"{service}-{hash8}-resolve"
+    return f"{revision}-resolve"
 
 
 def engine_name(service: str) -> str:

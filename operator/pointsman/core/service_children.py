@@ -124,7 +124,7 @@ def resolve_job(meta: ObjectMeta, revision: str, source: ModelSource, settings: 
 
     It answers in its termination message; the operator itself calls no hub and reads no Secret.
     """
-    name = f"{revision}-resolve"
+    name = names.resolve_name(revision)
     labels = {names.LABEL_REVISION: revision, names.LABEL_ROLE: names.ROLE_RESOLVE}
     command = ["pointsman-engine", "resolve", source.uri]
     if source.revision:

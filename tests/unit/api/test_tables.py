@@ -92,7 +92,7 @@ def test_specs_of_ours_are_never_written() -> None:
     "name",
     [
         revision_name("s" * NAME_LIMIT, "0" * 8),
-        resolve_name("s" * NAME_LIMIT, "0" * 8),
+        resolve_name(revision_name("s" * NAME_LIMIT, "0" * 8)),
         engine_name("s" * NAME_LIMIT),
         router_name("r" * NAME_LIMIT),
         router_admin_name("r" * NAME_LIMIT),
