@@ -116,6 +116,10 @@ class Facts:
             bool(self.world.signals) and all(n >= self.replicas for n in self._seen_ready(name))
         )
 
+    def settled(self, state: rollout.State) -> bool:
+        """Whether a state is at rest on the revision that the spec asks for."""
+        return state.step is Step.STEADY and bool(state.stable) and state.stable == self.target
+
     def serving(self) -> bool:
         """Whether a request sent now finds an engine of the routed revisions."""
         routed = [name for name, weight in self.state.traffic if weight > 0]

@@ -67,9 +67,9 @@ def wants_probe(world: ServiceWorld) -> bool:
     """Whether a request through the router would prove something that isn't proven yet."""
     facts = examine(world)
     state = facts.state
-    settled = state.step is Step.STEADY and state.stable == facts.target and bool(facts.granted)
     return (
-        settled
+        facts.settled(state)
+        and bool(facts.granted)
         and facts.replicas > 0
         and facts.routed_generation == world.service.metadata.generation
         and not service_status.proven(facts, state)
@@ -166,15 +166,13 @@ def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
         or facts.resolution is not None
     ):
         return None
-    if any(diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in _jobs(facts)):
+    if any(
+        diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in facts.world.owned_of("Job")
+    ):
         return None
     return service_children.resolve_job(
         facts.world.service.metadata, facts.target, facts.model.source, facts.world.settings
     )
-
-
-def _jobs(facts: Facts) -> list[Manifest]:
-    return facts.world.owned_of("Job")
 
 
 def _is_stale(job: Manifest, now: datetime) -> bool:

@@ -74,15 +74,11 @@ def proven(facts: Facts, state: rollout.State) -> bool:
     expected = config.service_hash(facts.route(state, service.metadata.generation))
     return (
         proof is not None
-        and _settled(facts, state)
+        and facts.settled(state)
         and proof["generation"] == service.metadata.generation
         and proof["hash"] == expected
         and proof["variant"] == state.stable
     )
-
-
-def _settled(facts: Facts, state: rollout.State) -> bool:
-    return state.step is Step.STEADY and bool(state.stable) and state.stable == facts.target
 
 
 def _verdicts(facts: Facts, after: rollout.State) -> Iterator[Verdict]:
@@ -205,7 +201,7 @@ def _router(facts: Facts, after: rollout.State) -> Verdict:
 
 def _rollout(facts: Facts, after: rollout.State) -> Verdict:
     kind = ConditionType.ROLLOUT_HEALTHY
-    if _settled(facts, after):
+    if facts.settled(after):
         return Verdict(kind, True, Reason.COMPLETE)
     if _in_gap(facts, after):
         message = "Recreate: the old revision has stopped and the new one isn't ready; nobody is served"
@@ -267,7 +263,7 @@ def _ready(facts: Facts, after: rollout.State, verdicts: tuple[Verdict, ...], av
     if unmet:
         return Verdict(kind, False, unmet.reason, unmet.message)
     if (
-        _settled(facts, after)
+        facts.settled(after)
         and facts.replicas == 0
         and facts.routed_generation == facts.world.service.metadata.generation
     ):
