@@ -185,8 +185,28 @@ class Stack:
         self.log_file.close()
 
 
-def configuration(*services: dict[str, Any], **limits: float) -> dict[str, Any]:
-    return {"name": "test", "format": 1, "services": list(services), "limits": limits}
+def configuration(*services: dict[str, Any], **settings: float) -> dict[str, Any]:
+    """A document; settings go where they belong by name: the router's limits, each service's routing."""
+    limits: dict[str, float] = {}
+    routing: dict[str, dict[str, float]] = {}
+    for name, value in settings.items():
+        section = SECTIONS.get(name)
+        (limits if section is None else routing.setdefault(section, {}))[name] = value
+    placed = [{**one, "routing": one.get("routing", {}) | routing} for one in services]
+    return {"name": "test", "format": 1, "services": placed, "limits": limits}
+
+
+SECTIONS = {
+    "connectSeconds": "timeouts",
+    "firstByteSeconds": "timeouts",
+    "idleStreamSeconds": "timeouts",
+    "requestSeconds": "timeouts",
+    "commentSeconds": "timeouts",
+    "maxAttempts": "retries",
+    "budgetPercent": "retries",
+    "idleSeconds": "engines",
+}
+"""Of a service's settings, those that tests often change: where they stand in its `routing`."""
 
 
 def service(

@@ -150,7 +150,7 @@ async def test_a_new_configuration_is_run_as_it_comes(server: FakeApiServer) -> 
     [
         ({**configuration(watched_service()), "format": 2}, "format: 2 is not known"),
         ({**configuration(watched_service()), "surprise": 1}, "surprise: unknown field"),
-        (configuration(watched_service(), maxAttempts=0), "limits.maxAttempts"),
+        (configuration(watched_service(), maxAttempts=0), "services[0].routing.retries.maxAttempts"),
         (configuration(watched_service("a"), watched_service("a")), "services[1].name: 'a' is there twice"),
         ("not a mapping", "expected a mapping"),
     ],

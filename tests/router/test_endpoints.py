@@ -7,9 +7,10 @@ import pytest
 
 from pointsman_router import config as contract
 from pointsman_router.endpoints import Endpoint, Slice, by_service, read_slice
+from pointsman_router.engine import Engine
 from pointsman_router.metrics import Stats
 from pointsman_router.pick import has_another, pick
-from pointsman_router.state import Engine, ServiceState, State
+from pointsman_router.state import ServiceState, State
 from pointsman_router.upstream import Connection
 from tests.router.stack import configuration, service
 
@@ -233,7 +234,7 @@ def test_counts_of_variants_that_left_are_forgotten_once_nothing_is_in_flight() 
 
 @pytest.mark.parametrize(("address", "shown"), [("10.0.0.1", "10.0.0.1:8000"), ("fd00::1", "[fd00::1]:8000")])
 def test_addresses_are_written_as_hosts(address: str, shown: str) -> None:
-    engine = Engine(Endpoint(address, "p", True), 8000, 8001, 1024)
+    engine = Engine(Endpoint(address, "p", True), 8000, 8001)
     assert engine.address == shown
     assert engine.host_line.endswith(f"host: {shown}\r\n".encode())
 
@@ -266,7 +267,7 @@ def _broken(**fields: Any) -> dict[str, Any]:
         (configuration(service("a"), service("b", names=["a"])), "'a' is already served by 'a'"),
         (_broken(generation=True), "services[0].generation: expected int, got bool"),
         (_broken(modelNames="chat"), "services[0].modelNames: expected a list"),
-        (_broken(colour="red"), "services[0].colour: unknown field; known are created, engineModel"),
+        (_broken(colour="red"), "services[0].colour: unknown field; known are adapters, created"),
         (_broken(variants=[{"name": "v", "upstream": {}, "weight": 50}]), "weights sum to 50"),
         (
             _broken(variants=[{"name": n, "upstream": {}, "weight": w} for n, w in (("a", 150), ("b", -50))]),
@@ -274,8 +275,23 @@ def _broken(**fields: Any) -> dict[str, Any]:
         ),
         (_broken(variants=[{"name": "v", "upstream": {"port": 0}}]), "0 is no port"),
         (_broken(variants=[{"name": "v", "upstream": {"addresses": ["a"]}}]), "'a' is not host:port"),
-        (configuration(idleStreamSeconds=-1), "limits.idleStreamSeconds: -1.0 is out of bounds"),
-        (configuration(idleStreamSeconds=float("nan")), "limits.idleStreamSeconds: nan is out of bounds"),
+        (configuration(headSeconds=-1), "limits.headSeconds: -1.0 is out of bounds; it must be 0.05 to 3600"),
+        (configuration(headSeconds=float("nan")), "limits.headSeconds: nan is out of bounds"),
+        (
+            configuration(service("a"), idleStreamSeconds=-1),
+            "services[0].routing.timeouts.idleStreamSeconds: -1.0 is out of bounds",
+        ),
+        (
+            _broken(routing={"picking": {"policy": "Best"}}),
+            "services[0].routing.picking.policy: 'Best' is not known; known are PrefixAffinity",
+        ),
+        ({"name": "a", "keys": [{"name": "k", "sha256": "x"}]}, "keys[0].sha256: must be 64 lower-case hex"),
+        ({"name": "a", "trustedProxies": ["10.0.0.1/8"]}, "trustedProxies[0]: not a range of addresses"),
+        ({"name": "a", "tls": {"certFile": "x"}}, "tls: give certFile and keyFile, or neither"),
+        (
+            {"name": "a", "cors": {"allowedOrigins": ["*"], "allowCredentials": True}},
+            "cors.allowCredentials: not together with the origin `*`",
+        ),
     ],
 )
 def test_a_wrong_document_names_the_field(document: Any, message: str) -> None:

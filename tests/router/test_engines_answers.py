@@ -134,7 +134,7 @@ async def test_an_answer_before_the_request_was_written_is_passed_and_its_connec
 
 async def test_idle_connections_are_closed_before_the_engine_would(stack: Stack) -> None:
     engine = await stack.engine()
-    await stack.start(upstreamIdleSeconds=0.1)
+    await stack.start(idleSeconds=0.1)
     await stack.ask(CHAT)
     assert engine.open == 1
     await eventually(lambda: engine.open == 0)

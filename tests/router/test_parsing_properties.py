@@ -151,7 +151,7 @@ class _Taker:
 
 
 def _answer(pieces: list[bytes]) -> tuple[Any, bytes, str, int]:
-    pool = Pool("a", 1, 65536)
+    pool = Pool("a", 1)
     connection, taker = Connection(pool), _Taker()
     connection.connection_made(_Transport())  # type: ignore[arg-type]
     connection.send(taker, b"", b"")

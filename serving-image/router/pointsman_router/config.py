@@ -3,6 +3,7 @@
 The operator compiles LLMServices to these values and the router obeys them; the same document in a
 YAML file runs the router alone. This module is the only thing both sides share, so it knows nothing
 of Kubernetes' API, of pydantic or of the router's inner parts: plain dataclasses and the standard library.
+The settings of the request path, with their bounds, stand in `settings`.
 
 `parse` is strict: an unknown or ill-typed field is refused with its path, because a field that is
 silently dropped is a policy that is silently not applied.
@@ -12,12 +13,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
+from ipaddress import ip_network
 from typing import Any, get_args, get_origin, get_type_hints
+
+from pointsman_router.settings import Cors, Limits, Routing, Tls, bounds_of
 
 FORMAT = 1
 """Version of the document. A router refuses a document of a format it doesn't know, and keeps its last."""
+
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class ConfigError(ValueError):
@@ -68,33 +77,22 @@ class Service:
     """Owner as `GET /v1/models` lists it (`owned_by`)."""
     created: int = 0
     """Creation time as `GET /v1/models` lists it, in seconds since the epoch."""
+    adapters: tuple[str, ...] = ()
+    """LoRA adapters its engines can load. A client names one as `model`; the name is passed on as it is, and
+    its requests keep to few engines."""
+    routing: Routing = field(default_factory=Routing)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one router process; sizes in bytes, times in seconds."""
+class Key:
+    """An API key. Where a router has any, only requests that bear one are answered."""
 
-    max_body_bytes: int = 64 * 1024 * 1024
-    """Largest request body; beyond it a client gets 413."""
-    max_head_bytes: int = 64 * 1024
-    """Largest head of a request or response, and the most framing without content; beyond it 431 or 400."""
-    head_seconds: float = 30.0
-    """How long a client may take to send a request's head, from its first byte; beyond it 408."""
-    body_idle_seconds: float = 60.0
-    """How long a client may pause within a request's body; beyond it 408."""
-    keep_alive_seconds: float = 180.0
-    """How long an idle client connection is kept; longer than load balancers in front keep theirs."""
-    connect_seconds: float = 2.0
-    """How long an engine may take to accept a connection, before another engine is tried."""
-    first_byte_seconds: float = 600.0
-    """How long an engine may take until its response's head (a long prompt in a full queue takes long)."""
-    idle_stream_seconds: float = 300.0
-    """How long an engine may pause within a response, or a client may not read any of it."""
-    upstream_idle_seconds: float = 4.0
-    """How long an idle engine connection is kept; shorter than vLLM keeps its own (5 s), or requests race
-    with its closing."""
-    max_attempts: int = 3
-    """Tries of one request, the first included; a retry happens only before the first byte."""
+    name: str
+    """Who it belongs to, for metrics and logs."""
+    sha256: str
+    """The key's SHA-256 in hex: the configuration holds no secrets."""
+    models: tuple[str, ...] = ()
+    """Model names it may use; empty: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +102,11 @@ class RouterConfig:
     name: str
     services: tuple[Service, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    cors: Cors = field(default_factory=Cors)
+    tls: Tls = field(default_factory=Tls)
+    trusted_proxies: tuple[str, ...] = ()
+    """Ranges of addresses (CIDR) whose X-Forwarded-* are believed; everyone else's are dropped."""
+    keys: tuple[Key, ...] = ()
     format: int = FORMAT
 
 
@@ -113,7 +116,9 @@ def parse(document: object) -> RouterConfig:
     if config.format != FORMAT:
         raise ConfigError(f"format: {config.format} is not known here; this router reads format {FORMAT}")
     _check_names(config)
-    _check_bounds(config)
+    _check_upstreams(config)
+    _check_access(config)
+    _check_bounds(config, "")
     return config
 
 
@@ -151,7 +156,7 @@ def _check_names(config: RouterConfig) -> None:
         if service.name in names:
             raise ConfigError(f"{where}.name: {service.name!r} is there twice")
         names.add(service.name)
-        for model in service.model_names:
+        for model in (*service.model_names, *service.adapters):
             if model in claimed:
                 raise ConfigError(f"{where}.modelNames: {model!r} is already served by {claimed[model]!r}")
             claimed[model] = service.name
@@ -162,11 +167,25 @@ def _check_names(config: RouterConfig) -> None:
             )
 
 
-def _check_bounds(config: RouterConfig) -> None:
-    for limit in fields(Limits):
-        value = getattr(config.limits, limit.name)
-        if not 0 < value < float("inf"):
-            raise ConfigError(f"limits.{_camel(limit.name)}: {value} is out of bounds; it must be above 0")
+def _check_bounds(value: Any, path: str) -> None:
+    """Every number of every settings class against its own bounds."""
+    for spec in fields(value):
+        where, setting = _join(path, _camel(spec.name)), getattr(value, spec.name)
+        bounds = bounds_of(spec)
+        if bounds is not None:
+            if not bounds.low <= setting <= bounds.high:
+                raise ConfigError(
+                    f"{where}: {setting} is out of bounds; it must be {bounds.low:g} to {bounds.high:g}"
+                )
+        elif is_dataclass(setting):
+            _check_bounds(setting, where)
+        elif isinstance(setting, tuple):
+            for index, item in enumerate(setting):
+                if is_dataclass(item):
+                    _check_bounds(item, f"{where}[{index}]")
+
+
+def _check_upstreams(config: RouterConfig) -> None:
     for s, service in enumerate(config.services):
         for v, variant in enumerate(service.variants):
             where = f"services[{s}].variants[{v}]"
@@ -181,6 +200,26 @@ def _check_bounds(config: RouterConfig) -> None:
                     raise ConfigError(f"{where}.upstream.addresses: {address!r} is not host:port")
 
 
+def _check_access(config: RouterConfig) -> None:
+    """Who may come in: origins, proxies, certificates, keys."""
+    if config.cors.allow_credentials and "*" in config.cors.allowed_origins:
+        raise ConfigError("cors.allowCredentials: not together with the origin `*`; list the origins")
+    if bool(config.tls.cert_file) != bool(config.tls.key_file):
+        raise ConfigError("tls: give certFile and keyFile, or neither")
+    for p, proxy in enumerate(config.trusted_proxies):
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            raise ConfigError(f"trustedProxies[{p}]: not a range of addresses: {error}") from None
+    seen: set[str] = set()
+    for k, key in enumerate(config.keys):
+        if _SHA256.fullmatch(key.sha256) is None:
+            raise ConfigError(f"keys[{k}].sha256: must be 64 lower-case hex digits")
+        if key.sha256 in seen:
+            raise ConfigError(f"keys[{k}].sha256: this key is there twice")
+        seen.add(key.sha256)
+
+
 def _read(kind: Any, value: object, path: str) -> Any:
     if get_origin(kind) is tuple:
         if not isinstance(value, (list, tuple)):
@@ -189,6 +228,11 @@ def _read(kind: Any, value: object, path: str) -> Any:
         return tuple(_read(item, element, f"{path}[{i}]") for i, element in enumerate(value))
     if is_dataclass(kind):
         return _read_dataclass(kind, value, path)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        known = [member.value for member in kind]
+        if value not in known:
+            raise ConfigError(f"{path}: {value!r} is not known; known are {', '.join(known)}")
+        return kind(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -213,6 +257,8 @@ def _read_dataclass(kind: Any, value: object, path: str) -> Any:
 
 
 def _write(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
     if is_dataclass(value):
         return {
             _camel(f.name): _write(getattr(value, f.name))

@@ -15,10 +15,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from pointsman_router import errors, routes
-from pointsman_router.config import Limits
 from pointsman_router.errors import Problem
 from pointsman_router.exchange import Exchange
 from pointsman_router.reader import Reader, Request
+from pointsman_router.settings import Limits
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router

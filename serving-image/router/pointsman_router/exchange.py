@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from pointsman_router import errors, stages
 from pointsman_router.accesslog import NO_LABEL, Entry
 from pointsman_router.caller import Caller
+from pointsman_router.engine import Engine
 from pointsman_router.errors import Problem, RefusedError, Shape
 from pointsman_router.events import EventBuffer
 from pointsman_router.pick import has_another, pick
 from pointsman_router.reader import Request
-from pointsman_router.state import Engine, ServiceState, VariantState
+from pointsman_router.state import ServiceState, VariantState
 from pointsman_router.upstream import Connection, Response
 
 if TYPE_CHECKING:
@@ -138,9 +139,9 @@ class Exchange:
 
     def tick(self, now: float) -> None:
         """Ends what takes longer than the limits allow. Called about once a second."""
-        if self._done or self._connection is None:
+        if self._done or self._connection is None or self.service is None:
             return
-        limits = self._router.state.table.limits
+        limits = self.service.routing.timeouts
         if not self._status:
             if now - self._sent_at > limits.first_byte_seconds:
                 self._fail(errors.engine_silent(limits.first_byte_seconds), "timeout")
@@ -174,7 +175,7 @@ class Exchange:
         engine.in_flight += 1
         connection = engine.pool.take()
         if connection is None:
-            engine.pool.connect(self, self._router.state.table.limits.connect_seconds)
+            engine.pool.connect(self, service.routing.timeouts.connect_seconds)
         else:
             self._send(connection, engine)
 
@@ -195,10 +196,10 @@ class Exchange:
 
     def _may_retry(self) -> bool:
         """Whether another attempt is allowed. It will go by the newest endpoints."""
-        table = self._router.state.table
-        if self.service is None or self._attempts >= table.limits.max_attempts:
+        service = self.service
+        if service is None or self._attempts >= service.routing.retries.max_attempts:
             return False
-        self.service = table.services.get(self.service.name, self.service)
+        self.service = self._router.state.table.services.get(service.name, service)
         return True
 
     def _retry(self, reason: str, wait: bool) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from pointsman_router.state import Engine, ServiceState, VariantState
+from pointsman_router.engine import Engine
+from pointsman_router.state import ServiceState, VariantState
 
 Random = Callable[[], float]
 """A number in [0, 1)."""

@@ -87,15 +87,7 @@ class Router:
                 connection.limit(limits)
             connection.tick(now)
         for engine in self.state.engines:
-            engine.pool.trim(now, limits.upstream_idle_seconds)
+            engine.pool.trim(now, engine.routing.engines.idle_seconds)
         self.log.flush()
-        shortest = min(
-            limits.head_seconds,
-            limits.body_idle_seconds,
-            limits.keep_alive_seconds,
-            limits.first_byte_seconds,
-            limits.idle_stream_seconds,
-            limits.upstream_idle_seconds,
-        )
-        period = min(_MAX_TICK_SECONDS, max(_MIN_TICK_SECONDS, shortest / 4))
+        period = min(_MAX_TICK_SECONDS, max(_MIN_TICK_SECONDS, self.state.table.shortest_seconds / 4))
         self._timer = asyncio.get_running_loop().call_later(period, self._tick)

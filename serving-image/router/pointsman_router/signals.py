@@ -14,9 +14,10 @@ from typing import Any
 import orjson
 
 from pointsman_router import fetch
+from pointsman_router.engine import Engine, Phase
 from pointsman_router.fetch import FetchError, Target
 from pointsman_router.router import Router
-from pointsman_router.state import Engine, Phase, ServiceState, VariantState
+from pointsman_router.state import ServiceState, VariantState
 
 READY = "Ready"
 _UNREADY_SECONDS = 2.0

@@ -14,67 +14,11 @@ import orjson
 
 from pointsman_router import config as contract
 from pointsman_router.accesslog import label_of
-from pointsman_router.config import ConfigError, Limits, RouterConfig
+from pointsman_router.config import ConfigError, RouterConfig
 from pointsman_router.endpoints import Endpoint, Slice, by_service
+from pointsman_router.engine import Engine
 from pointsman_router.metrics import Stats, VariantStats
-from pointsman_router.upstream import Pool
-
-
-@dataclass(slots=True)
-class Phase:
-    """What an engine's entrypoint last said on its status port; empty until it was asked."""
-
-    phase: str = ""
-    bytes_loaded: int = 0
-    bytes_total: int = 0
-    timings: dict[str, float] = field(default_factory=dict)
-    reason: str = ""
-    message: str = ""
-    asked_at: float = float("-inf")
-    """When (monotonic) it was asked last."""
-    asking: bool = False
-    missed: int = 0
-    """Questions in a row that got no answer."""
-
-
-class Engine:
-    """One endpoint of a variant: its connections and what is known of it."""
-
-    __slots__ = (
-        "address",
-        "aside_until",
-        "failures",
-        "host_line",
-        "in_flight",
-        "label",
-        "phase",
-        "pod",
-        "pool",
-        "ready",
-        "status_port",
-    )
-
-    def __init__(self, endpoint: Endpoint, port: int, status_port: int, max_head: int) -> None:
-        host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
-        self.address = f"{host}:{port}"
-        self.pod = endpoint.pod
-        self.label = orjson.dumps(self.name)
-        """Its name in the access log."""
-        self.ready = endpoint.ready
-        self.status_port = status_port
-        """0 when the engine has no entrypoint of ours."""
-        self.host_line = f" HTTP/1.1\r\nhost: {self.address}\r\n".encode()
-        self.pool = Pool(endpoint.address, port, max_head)
-        self.in_flight = 0
-        self.failures = 0
-        """Connections that failed in a row."""
-        self.aside_until = 0.0
-        """Until then (monotonic) it's taken only where there is nothing else."""
-        self.phase = Phase()
-
-    @property
-    def name(self) -> str:
-        return self.pod or self.address
+from pointsman_router.settings import Limits, Routing
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +46,7 @@ class ServiceState:
     variants: tuple[VariantState, ...]
     routed: tuple[VariantState, ...]
     """Those of `variants` that have weight; requests go to no others."""
+    routing: Routing
     stats: VariantStats
     """Of requests that ended before they had a variant."""
     label: bytes
@@ -124,6 +69,8 @@ class Table:
     """Body of GET /v1/models."""
     model_bodies: Mapping[str, bytes] = field(default_factory=dict)
     """Body of GET /v1/models/{id}, by id."""
+    shortest_seconds: float = float("inf")
+    """The shortest of all times that the router's tick looks after."""
 
 
 _EngineKey = tuple[str, int, int, str]
@@ -230,10 +177,13 @@ class State:
             models={name: services[s.name] for s in config.services for name in s.model_names},
             model_list=fixed.model_list,
             model_bodies=fixed.model_bodies,
+            shortest_seconds=_shortest(config),
         )
         for key, engine in self._engines.items():
             if key not in used:
                 engine.pool.close()
+        for engine in used.values():
+            engine.pool.max_head = config.limits.max_head_bytes
         self._engines = used
         known = {(s.name, v.name) for s in config.services for v in s.variants}
         self._stats.keep_only(known | {(s.name, "") for s in config.services})
@@ -247,7 +197,7 @@ class State:
     ) -> ServiceState:
         variants = []
         for variant in service.variants:
-            engines = tuple(self._engines_of(variant.upstream, fixed.config.limits, endpoints, used))
+            engines = tuple(self._engines_of(variant.upstream, service.routing, endpoints, used))
             ready = tuple(engine for engine in engines if engine.ready)
             stats = self._stats.of(service.name, variant.name)
             label = label_of(service.name, variant.name)
@@ -260,6 +210,7 @@ class State:
             engine_model=service.engine_model,
             variants=tuple(variants),
             routed=tuple(variant for variant in variants if variant.weight),
+            routing=service.routing,
             stats=self._stats.of(service.name, ""),
             label=label_of(service.name, ""),
         )
@@ -267,7 +218,7 @@ class State:
     def _engines_of(
         self,
         upstream: contract.Upstream,
-        limits: Limits,
+        routing: Routing,
         endpoints: _Endpoints,
         used: dict[_EngineKey, Engine],
     ) -> Iterable[Engine]:
@@ -275,12 +226,23 @@ class State:
             key = (endpoint.address, port, status_port, endpoint.pod)
             engine = used.get(key) or self._engines.get(key)
             if engine is None:
-                engine = Engine(endpoint, port, status_port, limits.max_head_bytes)
+                engine = Engine(endpoint, port, status_port)
             if engine.ready and not endpoint.ready:
                 engine.pool.purge()  # nothing new goes there, and idle connections would hold its stop up
             engine.ready = endpoint.ready
+            engine.routing = routing
             used[key] = engine
             yield engine
+
+
+def _shortest(config: RouterConfig) -> float:
+    limits = config.limits
+    times = [limits.head_seconds, limits.body_idle_seconds, limits.body_seconds, limits.keep_alive_seconds]
+    for service in config.services:
+        waits, engines = service.routing.timeouts, service.routing.engines
+        times += [waits.first_byte_seconds, waits.idle_stream_seconds, waits.request_seconds]
+        times += [waits.comment_seconds, engines.idle_seconds, engines.queue_seconds]
+    return min(times)
 
 
 def _endpoints_of(upstream: contract.Upstream, endpoints: _Endpoints) -> Iterable[tuple[Endpoint, int, int]]:

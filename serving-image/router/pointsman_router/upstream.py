@@ -25,6 +25,7 @@ from pointsman_router.headers import (
     classify_response,
     without_nominated,
 )
+from pointsman_router.settings import Limits
 
 _SPLIT_WRITE = 64 * 1024
 """Bodies above this are written apart from the head instead of being copied behind it."""
@@ -308,10 +309,10 @@ class Pool:
 
     __slots__ = ("_connecting", "closed", "host", "idle", "max_head", "open", "port")
 
-    def __init__(self, host: str, port: int, max_head: int) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
-        self.max_head = max_head
+        self.max_head = Limits().max_head_bytes
         self.open = 0
         """Connections there are, idle ones included."""
         self.idle: list[Connection] = []
