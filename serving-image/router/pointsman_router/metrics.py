@@ -79,7 +79,7 @@ class VariantStats:
 class Stats:
     """All counters of a router process."""
 
-    __slots__ = ("config_refusals", "refusals", "variants")
+    __slots__ = ("config_refusals", "limits_hit", "refusals", "variants")
 
     def __init__(self) -> None:
         self.variants: dict[tuple[str, str], VariantStats] = {}
@@ -87,6 +87,12 @@ class Stats:
         self.refusals: dict[int, int] = {}
         """Connections ended for malformed or excessive input, by the code they were told."""
         self.config_refusals = 0
+        self.limits_hit: dict[str, int] = {}
+        """By the name of the setting whose bound was passed."""
+
+    def hit(self, setting: str) -> None:
+        """Counts that a bound was passed. `setting`: the field's name in `settings`, so labels stay bounded."""
+        self.limits_hit[setting] = self.limits_hit.get(setting, 0) + 1
 
     def of(self, service: str, variant: str) -> VariantStats:
         key = (service, variant)
@@ -158,10 +164,25 @@ class _Families:
         for code, count in sorted(self._stats.refusals.items()):
             refused.add_metric((str(code),), count)
         yield refused
+        yield self._limits_hit()
         yield CounterMetricFamily(
             _PREFIX + "config_refusals", "Configurations refused", value=self._stats.config_refusals
         )
         yield from map(_gauge_family, self._gauges)
+
+    def _limits_hit(self) -> Metric:
+        family = CounterMetricFamily(
+            _PREFIX + "limits_hit", "Times that a setting's bound was passed", labels=("limit",)
+        )
+        for setting, count in sorted(self._stats.limits_hit.items()):
+            family.add_metric((_camel(setting),), count)
+        return family
+
+
+def _camel(name: str) -> str:
+    """A setting's name as it's written in configurations."""
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
 
 
 def _gauge_family(gauge: Gauge) -> Metric:
