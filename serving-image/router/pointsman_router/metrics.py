@@ -91,7 +91,7 @@ class Stats:
         """By the name of the setting whose bound was passed."""
 
     def hit(self, setting: str) -> None:
-        """Counts that a bound was passed. `setting`: the field's name in `settings`, so labels stay bounded."""
+        """Counts that a bound was passed. `setting`: its field in `settings`, so that labels stay bounded."""
         self.limits_hit[setting] = self.limits_hit.get(setting, 0) + 1
 
     def of(self, service: str, variant: str) -> VariantStats:
