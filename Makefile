@@ -11,7 +11,7 @@ CONTEXT ?=
 REGISTRY ?=
 ARGS ?=
 python := $(VENV)/bin/python
-packages := pointsman pointsman_router pointsman_engine e2e tests
+packages := pointsman pointsman_router pointsman_engine e2e bench tests
 scripts := $(wildcard charts/*.py locks/*.py serving-image/*.py)
 context := $(if $(CONTEXT),--context=$(CONTEXT))
 # Output comes as it happens also where it goes to a file, as in CI.
@@ -21,7 +21,7 @@ export VENV PYTHON CONTEXT REGISTRY
 .PHONY: help
 help: ## This list
 	@echo "Pointsman. Targets (pass further arguments of pytest with ARGS='-k name -x'):"
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' Makefile
 
 checks := style types imports generated locked
 .PHONY: check $(checks)
@@ -59,6 +59,11 @@ format: venv ## Mend style where a machine can
 test: venv ## All tests but e2e, with a real kube-apiserver: needs no kubelet, image or vLLM; at most ten minutes warm
 	@$(python) -m pytest tests $(ARGS)
 
+.PHONY: fuzz
+fuzz: venv ## Fuzz the router's parsers by coverage for five minutes (ARGS=--seconds=N); what is found fails it
+	@$(python) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement locks/fuzz.lock
+	@$(python) -m tests.router.fuzz $(ARGS)
+
 .PHONY: e2e
 e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT=, REGISTRY=: on that cluster, by those images)
 	@$(python) -m pytest e2e $(ARGS)
@@ -66,6 +71,14 @@ e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT
 .PHONY: e2e-all
 e2e-all: venv ## Every scenario, the long ones too
 	@$(python) -m pytest e2e --all $(ARGS)
+
+.PHONY: bench-router
+bench-router: venv ## The router's cost beside its peers' and none: CPU per request and chunk, latency, memory; 6 minutes
+	@$(python) -m bench.router $(ARGS)
+
+.PHONY: bench-streams
+bench-streams: venv ## 9,500 open streams on one router process, and on its peer: failures, gaps, memory; 3 minutes
+	@$(python) -m bench.streams $(ARGS)
 
 .PHONY: demo
 demo: venv ## A cluster, Pointsman by its chart, an LLMService, and a streamed answer from a real model

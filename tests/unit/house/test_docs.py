@@ -10,7 +10,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "charts/*/*.md", "examples/**/*.md", "e2e/**/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "charts/*/*.md",
+        "examples/**/*.md",
+        "e2e/**/*.md",
+        "bench/**/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 

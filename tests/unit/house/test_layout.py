@@ -54,7 +54,7 @@ LONGEST_MODULE = 400
 LONGEST_FUNCTION = 40
 
 SOURCES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
-CODE = [*SOURCES, *sorted((ROOT / "e2e").rglob("*.py"))]
+CODE = [*SOURCES, *(path for folder in ("e2e", "bench") for path in sorted((ROOT / folder).rglob("*.py")))]
 EVERYTHING = [*CODE, *sorted((ROOT / "tests").rglob("*.py"))]
 
 
