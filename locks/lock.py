@@ -21,6 +21,7 @@ PYTHON = "3.11"
 """The oldest Python we support; markers in the locks cover newer ones."""
 LOCKS = {
     "dev": ("dev",),
+    "fuzz": ("fuzz",),
     "operator": ("operator", "resolve"),
     "router": ("router",),
 }
