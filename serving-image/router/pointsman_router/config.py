@@ -15,10 +15,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pointsman_router.settings import Cors, Limits, Routing, Tls, bounds_of
 
@@ -27,6 +27,9 @@ FORMAT = 1
 
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+_LARGEST = 2**63
+"""Where a number is surely out of bounds, and before it's too large for a float."""
+_Config = TypeVar("_Config", bound="RouterConfig")
 
 
 class ConfigError(ValueError):
@@ -112,7 +115,12 @@ class RouterConfig:
 
 def parse(document: object) -> RouterConfig:
     """Reads a document as `dump` writes it. Raises ConfigError naming the field that is wrong."""
-    config: RouterConfig = _read(RouterConfig, document, "")
+    return parse_as(RouterConfig, document)
+
+
+def parse_as(kind: type[_Config], document: object) -> _Config:
+    """Reads a document of a kind that has more fields than the contract; as strict as `parse`."""
+    config: _Config = _read(kind, document, "")
     if config.format != FORMAT:
         raise ConfigError(f"format: {config.format} is not known here; this router reads format {FORMAT}")
     _check_names(config)
@@ -234,7 +242,7 @@ def _read(kind: Any, value: object, path: str) -> Any:
             raise ConfigError(f"{path}: {value!r} is not known; known are {', '.join(known)}")
         return kind(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < _LARGEST else float("inf")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{path}: expected {kind.__name__}, got {type(value).__name__}")
     return value
@@ -248,12 +256,12 @@ def _read_dataclass(kind: Any, value: object, path: str) -> Any:
     unknown = sorted(str(key) for key in value if key not in known)
     if unknown:
         raise ConfigError(f"{_join(path, unknown[0])}: unknown field; known are {', '.join(sorted(known))}")
+    missing = [key for key, spec in known.items() if key not in value and _is_required(spec)]
+    if missing:
+        raise ConfigError(f"{_join(path, missing[0])}: missing")
     names = {key: spec.name for key, spec in known.items()}
     arguments = {names[key]: _read(hints[names[key]], value[key], _join(path, key)) for key in value}
-    try:
-        return kind(**arguments)
-    except TypeError as error:
-        raise ConfigError(f"{path or 'document'}: {error}") from None
+    return kind(**arguments)
 
 
 def _write(value: Any) -> Any:
@@ -268,6 +276,10 @@ def _write(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_write(item) for item in value]
     return value
+
+
+def _is_required(spec: Any) -> bool:
+    return spec.default is MISSING and spec.default_factory is MISSING
 
 
 def _is_default(spec: Any, value: object) -> bool:
