@@ -47,6 +47,8 @@ class StandInRouters:
         """While set, routers keep the configuration they have."""
         self.broken: set[str] = set()
         """Services whose probe fails."""
+        self.certified = True
+        """Whether the Secrets that certificates are asked of are there."""
         self._running: dict[str, config.RouterConfig] = {}
 
     async def read(self, addresses: Sequence[str]) -> list[Any]:
@@ -68,10 +70,18 @@ class StandInRouters:
             }
         return {"address": address, "reachable": True, "body": body}
 
-    async def models(self, address: str) -> Any:
-        router = address.split("-router.")[0]
-        listed = [m for s in self._config(router).services for m in s.model_names]
+    async def models(self, address: str, *, tls: bool = False) -> Any:
+        name, _, port = address.partition(".team-a.svc:")
+        running = self._config(name.removesuffix("-router"))
+        ports = [p["port"] for p in self._cluster.find("Service", name)["spec"]["ports"]]
+        if tls != bool(running.tls.cert_file) or not self.fit(running.name) or ports != [int(port)]:
+            return {"address": address, "reachable": False, "body": {}}
+        listed = [m for s in running.services for m in s.model_names]
         return {"address": address, "reachable": True, "body": {"data": [{"id": m} for m in listed]}}
+
+    def fit(self, router: str) -> bool:
+        """Whether a router takes requests: one that is to speak TLS needs its certificate."""
+        return self.certified or not self._config(router).tls.cert_file
 
     def _config(self, router: str) -> config.RouterConfig:
         if not self.deaf or router not in self._running:
@@ -87,6 +97,7 @@ class StandInRouters:
         running = self._config(address.split(":")[0])
         return {
             "config": config.config_hash(running),
+            "tlsError": "" if self.fit(running.name) else f"{running.tls.cert_file}: no such file",
             "services": {
                 s.name: {
                     "hash": config.service_hash(s),
@@ -226,15 +237,18 @@ class Cluster:
         need, more = _accelerators(deployment), wanted - ready
         unschedulable = free is not None and need > 0 and more > 0 and free < need * more
         stuck = meta["name"] in self.failing
-        if not unschedulable and not stuck:
+        router = meta["labels"].get(names.LABEL_ROUTER, "")
+        if router and not self.routers.fit(router):
+            ready = 0
+        elif not unschedulable and not stuck:
             free = free - need * max(more, 0) if free is not None else None
             ready = wanted
         self._status(
             deployment, {"observedGeneration": meta["generation"], "replicas": wanted, "readyReplicas": ready}
         )
         self._pods(deployment, unschedulable)
-        if meta["labels"].get(names.LABEL_ROLE) == names.ROLE_ROUTER:
-            self._endpoints(meta["labels"][names.LABEL_ROUTER])
+        if router:
+            self._endpoints(router)
         return free
 
     def _pods(self, deployment: Any, unschedulable: bool) -> None:

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     PROBE_FAILED = "ProbeFailed"
     MODEL_NAME_CONFLICT = "ModelNameConflict"
     CONFIG_TOO_LARGE = "ConfigTooLarge"
+    CERTIFICATE_UNAVAILABLE = "CertificateUnavailable"
 
     # A change on its way.
     COMPLETE = "Complete"
@@ -187,6 +188,11 @@ REASONS: Final[dict[Reason, str]] = {
         "spec.modelNames."
     ),
     Reason.CONFIG_TOO_LARGE: "The router's configuration exceeds 900 KiB. Spread services over more routers.",
+    Reason.CERTIFICATE_UNAVAILABLE: (
+        "The Secret of spec.tls is missing, or holds no certificate (tls.crt) with its key (tls.key) that "
+        "can be served. The message names it and has the router's own words. Create or correct it: routers "
+        "take it up as soon as their nodes have it, within about a minute, and nothing restarts."
+    ),
     Reason.COMPLETE: "The declared revision has all the traffic.",
     Reason.ROLLOUT_IN_PROGRESS: "A new revision is on its way; status.rollout.step says how far.",
     Reason.RECREATE_GAP: (

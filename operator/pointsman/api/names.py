@@ -58,6 +58,11 @@ PORT_ROUTER: Final = 8080
 PORT_ROUTER_ADMIN: Final = 8081
 PORT_ROUTER_PUBLIC: Final = 80
 """Port of the router's Service, in front of PORT_ROUTER of its pods."""
+PORT_ROUTER_PUBLIC_TLS: Final = 443
+"""The same where the router speaks TLS."""
+
+TLS_FOLDER: Final = "/etc/pointsman/tls"
+"""Where router pods find the files of their certificate's Secret, when there is one."""
 
 
 class Key(NamedTuple):
@@ -153,3 +158,8 @@ def router_name(router: str) -> str:
 def router_admin_name(router: str) -> str:
     """Name of the headless Service whose EndpointSlices tell where each router's admin port is."""
     return f"{router}-router-admin"
+
+
+def router_tls_name(router: str) -> str:
+    """Name of the Secret with a router's certificate, where its spec names none."""
+    return f"{router_name(router)}-tls"

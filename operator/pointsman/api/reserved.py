@@ -149,6 +149,31 @@ RESERVED_METADATA: Final[dict[str, str]] = {
 }
 """Domains, with all below them, whose labels and annotations pods mustn't be given, and why."""
 
+RESERVED_HEADERS: Final[dict[str, str]] = {
+    "api-key": "holds a client's key",
+    "authorization": "holds a client's key",
+    "connection": "belongs to one connection",
+    "content-length": "frames a message",
+    "cookie": "holds a client's secrets",
+    "expect": "belongs to one connection",
+    "forwarded": "is for trusted proxies alone",
+    "host": "frames a message",
+    "keep-alive": "belongs to one connection",
+    "proxy-*": "belongs to one connection",
+    "set-cookie": "holds a client's secrets",
+    "te": "belongs to one connection",
+    "trailer": "frames a message",
+    "transfer-encoding": "frames a message",
+    "upgrade": "belongs to one connection",
+    "via": "is for trusted proxies alone",
+    "x-api-key": "holds a client's key",
+    "x-forwarded-*": "is for trusted proxies alone",
+    "x-pointsman-*": "is ours",
+    "x-real-ip": "is for trusted proxies alone",
+}
+"""Request headers that no setting may name, in any case (a star: any that begin so), and why."""
+
+HEADER_PATTERN: Final = f"(?i:{'|'.join(name.replace('*', '.*') for name in RESERVED_HEADERS)})"
 ENV_PATTERN: Final = "|".join(name.replace("*", ".*") for name in RESERVED_ENV)
 METADATA_PATTERN: Final = (
     rf"([a-z0-9.-]*[.])?({'|'.join(RESERVED_METADATA).replace('.', '[.]')})/.*"

@@ -40,6 +40,7 @@ REVISION_FIELDS: Final[dict[str, Part]] = {
     "restartedAt": Part.HASHED,
     "rollout": Part.LIVE,
     "routerRef": Part.LIVE,
+    "routing": Part.LIVE,
 }
 """By wire name below spec; a row holds for everything below its field."""
 

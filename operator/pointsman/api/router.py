@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from pointsman.api.clients import Cors, Limits, Tls
 from pointsman.api.common import (
     LABEL_KEY,
     LABEL_KEY_MESSAGE,
@@ -24,7 +25,7 @@ from pointsman.api.common import (
 )
 from pointsman.api.hardware import Resources
 from pointsman.api.names import API_VERSION
-from pointsman.api.schema import API_DEFAULT, ListAtomic, Rule, keys_avoid, keys_match
+from pointsman.api.schema import API_DEFAULT, ListAtomic, ListSet, Rule, keys_avoid, keys_match
 
 
 def _is_cidr(value: str) -> bool:
@@ -115,6 +116,12 @@ class RouterSpec(Base):
             ),
             field="allowed_peers",
         ),
+        Rule(
+            cel="!has(self.trustedProxies) || self.trustedProxies.all(range, isCIDR(range))",
+            holds=lambda spec: all(_is_cidr(range_) for range_ in spec.trusted_proxies or ()),
+            message="trustedProxies must hold ranges of addresses such as 10.0.0.0/8 or fd00::/8",
+            field="trusted_proxies",
+        ),
     )
 
     replicas: Annotated[Int, Field(ge=1, le=64)] | None = None
@@ -125,6 +132,24 @@ class RouterSpec(Base):
     """The Service in front of the pods. Unset: ClusterIP."""
     allowed_peers: Annotated[tuple[Peer, ...], Field(min_length=1, max_length=16), ListAtomic()] | None = None
     """Who may talk to the router. Unset: every pod of its namespace."""
+    limits: Limits | None = None
+    """How much and how slowly clients of one router process may send and take. Changing it restarts
+    nothing."""
+    cors: Cors | None = None
+    """Which web pages may call the router from a browser. Unset: none. Changing it restarts nothing."""
+    tls: Tls | None = None
+    """Serves the public port by TLS, and never in plain text: the Service's port is then 443. While the
+    certificate's Secret is missing, nobody is served. `{}` takes all defaults. Unset: plain text, port 80."""
+    trusted_proxies: (
+        Annotated[
+            tuple[Annotated[str, Field(min_length=3, max_length=64)], ...],
+            Field(min_length=1, max_length=64),
+            ListSet(),
+        ]
+        | None
+    ) = None
+    """Ranges of addresses, such as 10.0.0.0/8, whose X-Forwarded-* headers are believed and passed on. Unset:
+    none. Beyond: these headers are dropped."""
 
 
 class RouterStatus(Base):

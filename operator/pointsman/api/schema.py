@@ -63,6 +63,8 @@ class Matches:
 
     pattern: str
     message: str
+    avoid: bool = False
+    """The other way round: the string must not match."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -71,9 +73,8 @@ class Matches:
         self, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         schema = handler(core)
-        schema[VALIDATIONS] = [
-            {"rule": f"self.matches({cel_string(self.anchored)})", "message": self.message}
-        ]
+        rule = f"{'!' if self.avoid else ''}self.matches({cel_string(self.anchored)})"
+        schema[VALIDATIONS] = [*schema.get(VALIDATIONS, ()), {"rule": rule, "message": self.message}]
         return schema
 
     @property
@@ -82,7 +83,7 @@ class Matches:
         return f"^({self.pattern})$"
 
     def _check(self, value: str) -> str:
-        if not re.fullmatch(self.pattern, value):
+        if bool(re.fullmatch(self.pattern, value)) is self.avoid:
             raise ValueError(self.message)
         return value
 

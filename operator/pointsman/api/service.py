@@ -28,6 +28,7 @@ from pointsman.api.hardware import Hardware, Parallelism
 from pointsman.api.model import ModelSpec
 from pointsman.api.names import API_VERSION
 from pointsman.api.reserved import METADATA_PATTERN
+from pointsman.api.routing import Routing
 from pointsman.api.schema import API_DEFAULT, ListMap, ListSet, Matches, Rule, keys_avoid, keys_match
 from pointsman.api.service_status import ServiceStatus
 
@@ -136,6 +137,8 @@ class ServiceSpec(Base):
     """The program that runs the model, and how it is told to."""
     router_ref: LocalRef | None = None
     """LLMRouter that stands in front. Unset: the namespace's router `default`, made when it is missing."""
+    routing: Routing | None = None
+    """How requests reach the engines. Changing it restarts nothing."""
     rollout: Rollout | None = None
     """How a change is rolled out. Unset: Surge."""
     drain_seconds: Annotated[Int, Field(ge=0, le=86_400)] | None = None

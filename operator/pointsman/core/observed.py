@@ -63,6 +63,8 @@ class RouterSignals:
     """Hash of the whole configuration it runs; empty before its first."""
     config_error: str = ""
     """Why it refused the newest configuration; empty when it took it."""
+    tls_error: str = ""
+    """Why it can't serve the certificate it is told to; empty where it can, or needn't."""
     services: Mapping[str, ServiceSignals] = field(default_factory=dict)
 
 
@@ -95,6 +97,7 @@ def parse_signals(raw: Mapping[str, object]) -> RouterSignals:
         reachable=True,
         config=_text(body, "config"),
         config_error=_text(body, "configError"),
+        tls_error=_text(body, "tlsError"),
         services=services,
     )
 

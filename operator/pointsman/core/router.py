@@ -6,7 +6,7 @@ this pass is its only writer. A router that people declare is never deleted by u
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pointsman.api import names
@@ -93,7 +93,7 @@ def _released(world: RouterWorld) -> Manifest:
 
 
 def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -> Decision:
-    compiled = routing.compile_router(world.name, world.services, _previous(world))
+    compiled = routing.compile_router(world.name, router.spec, world.services, _previous(world))
     packed = routing.pack(compiled)
     fits = len(packed) <= routing.SIZE_LIMIT
     desired: list[Manifest] = [
@@ -106,13 +106,15 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
     elif _is_labelled(router):
         desired.append(_released(world))
     verdicts = list(_verdicts(world, router, compiled, fits))
-    ready = any(v.type is ConditionType.READY and v.holds for v in verdicts)
+    ready = next(v for v in verdicts if v.type is ConditionType.READY)
+    status = _status(world, router, compiled, verdicts)
+    awaiting = 1.0 if ready.reason is Reason.AWAITING_ROUTER else 5.0
     return Decision(
         desired=desired,
         retained=frozenset() if fits else frozenset({("ConfigMap", names.router_name(world.name))}),
-        status=_status(world, router, compiled, verdicts),
-        requeue_after=None if ready else 5.0,
-        wake=_wake(world, router, ready),
+        status=status,
+        requeue_after=None if ready.holds else awaiting,
+        wake=_wake(world, router, bool(ready.holds), status),
         because=f"{len(compiled.services)} services",
     )
 
@@ -123,10 +125,13 @@ def _previous(world: RouterWorld) -> dict[str, config.Service]:
     return {service.name: service for service in running.services} if running else {}
 
 
-def _wake(world: RouterWorld, router: LLMRouter, ready: bool) -> tuple[names.Key, ...]:
-    """The services behind a router that has just come or gone: their status depends on it."""
+def _wake(
+    world: RouterWorld, router: LLMRouter, ready: bool, status: Mapping[str, Any]
+) -> tuple[names.Key, ...]:
+    """The services behind a router that has just come, gone or moved: their status depends on it."""
     was = any(c.type == ConditionType.READY and c.status == "True" for c in router.status.conditions)
-    if was == ready:
+    moved = [address.url for address in router.status.addresses] != [a["url"] for a in status["addresses"]]
+    if was == ready and not moved:
         return ()
     services = routing.on_router(world.services, world.name)
     return tuple(names.Key("LLMService", world.namespace, s.metadata.name) for s in services)
@@ -140,7 +145,7 @@ def _verdicts(
     world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig, fits: bool
 ) -> Iterator[Verdict]:
     serving, complete = _deployed(world, router)
-    ready = _readiness(world, compiled, fits, complete)
+    ready = _readiness(world, router, compiled, fits, complete)
     yield ready
     yield Verdict(
         ConditionType.AVAILABLE,
@@ -153,7 +158,9 @@ def _verdicts(
     yield Verdict(ConditionType.RECONCILING, not ready.holds and not stalled, ready.reason, ready.message)
 
 
-def _readiness(world: RouterWorld, compiled: config.RouterConfig, fits: bool, complete: bool) -> Verdict:
+def _readiness(
+    world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig, fits: bool, complete: bool
+) -> Verdict:
     kind = ConditionType.READY
     if world.strangers:
         stranger = world.strangers[0]
@@ -164,15 +171,40 @@ def _readiness(world: RouterWorld, compiled: config.RouterConfig, fits: bool, co
     if not fits:
         message = "the configuration exceeds 900 KiB; spread the services over more routers"
         return Verdict(kind, False, Reason.CONFIG_TOO_LARGE, message)
-    refused = next((s.config_error for s in world.signals if s.config_error), "")
+    told = (*world.signals, *world.unready)
+    refused = next((s.config_error for s in told if s.config_error), "")
     if refused:
         return Verdict(kind, False, Reason.AWAITING_ROUTER, f"a router refuses its configuration: {refused}")
+    without = next((s.tls_error for s in told if s.tls_error), "")
+    if without and router.spec.tls:
+        secret = router_children.tls_secret(router.metadata.name, router.spec)
+        message = f"Secret {secret!r} must hold the certificate as tls.crt and its key as tls.key: {without}"
+        return Verdict(kind, False, Reason.CERTIFICATE_UNAVAILABLE, message)
     if not complete:
         return Verdict(kind, False, Reason.ROUTER_NOT_READY, "not every router pod is ready")
-    if world.router is not None and is_on_demand(world.router):
+    if not _acknowledged(world, router, compiled):
+        message = "routers haven't all taken this generation's configuration yet"
+        return Verdict(kind, False, Reason.AWAITING_ROUTER, message)
+    if is_on_demand(router):
         message = "made on demand: ClusterIP, open to its namespace, no identity; declare it to own it"
         return Verdict(kind, True, Reason.ON_DEMAND, message)
     return Verdict(kind, True, Reason.ROUTER_READY)
+
+
+def _acknowledged(world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig) -> bool:
+    """Whether every router runs what this generation declares. Once it did, what its services change later
+    doesn't count: that is their own condition to tell."""
+    generation = router.metadata.generation
+    if any(
+        c.type == ConditionType.READY and c.status == "True" and c.observed_generation == generation
+        for c in router.status.conditions
+    ):
+        return True
+    return _runs_everywhere(world, config.config_hash(compiled))
+
+
+def _runs_everywhere(world: RouterWorld, wanted: str) -> bool:
+    return bool(world.signals) and all(s.config == wanted for s in world.signals)
 
 
 def _deployed(world: RouterWorld, router: LLMRouter) -> tuple[bool, bool]:
@@ -211,13 +243,13 @@ def _status(
 def _running_hash(world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig) -> str | None:
     """The hash that every router acknowledges; what status holds, until they all do."""
     wanted = config.config_hash(compiled)
-    if world.signals and all(s.config == wanted for s in world.signals):
+    if _runs_everywhere(world, wanted):
         return wanted
     return router.status.config_hash
 
 
 def _addresses(world: RouterWorld, router: LLMRouter) -> list[dict[str, str]]:
-    found = [{"url": routing.cluster_url(world.name, world.namespace)}]
+    found = [{"url": routing.cluster_url(world.name, world.namespace, router.spec)}]
     service = next(
         (
             c
@@ -228,4 +260,5 @@ def _addresses(world: RouterWorld, router: LLMRouter) -> list[dict[str, str]]:
     )
     balancer = (((service or {}).get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
     hosts = [entry.get("hostname") or entry.get("ip") for entry in balancer]
-    return [*({"url": f"http://{host}"} for host in hosts if host), *found]
+    scheme = routing.scheme(router.spec)
+    return [*({"url": f"{scheme}://{host}"} for host in hosts if host), *found]

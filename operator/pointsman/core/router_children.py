@@ -33,6 +33,12 @@ def pod_labels(router: str) -> dict[str, str]:
     return {names.LABEL_ROUTER: router, names.LABEL_ROLE: names.ROLE_ROUTER}
 
 
+def tls_secret(router: str, spec: RouterSpec) -> str:
+    """Name of the Secret that would hold a router's certificate."""
+    named = spec.tls and spec.tls.secret_ref
+    return named.name if named else names.router_tls_name(router)
+
+
 def build(router: LLMRouter, packed: bytes, settings: Settings) -> list[dict[str, Any]]:
     """Every child of a router, around its packed configuration."""
     meta, spec = router.metadata, router.spec
@@ -98,7 +104,12 @@ def _service(meta: ObjectMeta, spec: RouterSpec) -> dict[str, Any]:
             "type": declared.type if declared else "ClusterIP",
             "selector": pod_labels(meta.name),
             "ports": [
-                {"name": "http", "port": names.PORT_ROUTER_PUBLIC, "targetPort": "http", "protocol": "TCP"}
+                {
+                    "name": routing.scheme(spec),
+                    "port": routing.public_port(spec),
+                    "targetPort": "http",
+                    "protocol": "TCP",
+                }
             ],
         }
     }
@@ -181,7 +192,7 @@ def _deployment(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[
         "securityContext": pod_template.pod_security(),
         "topologySpreadConstraints": [spread],
         "containers": [_container(meta, spec, settings)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, _tls_volume(meta, spec)],
     }
     body = {
         "spec": {
@@ -196,6 +207,12 @@ def _deployment(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[
     child = _child(names.DEPLOYMENT, meta, body)
     child["metadata"]["labels"][names.LABEL_ROLE] = names.ROLE_ROUTER
     return child
+
+
+def _tls_volume(meta: ObjectMeta, spec: RouterSpec) -> dict[str, Any]:
+    """There whether TLS is on or not, with the Secret or without: so that neither replaces a pod."""
+    secret = {"secretName": tls_secret(meta.name, spec), "optional": True, "defaultMode": 0o440}
+    return {"name": "tls", "secret": secret}
 
 
 def _container(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[str, Any]:
@@ -218,7 +235,10 @@ def _container(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[s
         "readinessProbe": _probe("/readyz", 2, 1),
         "livenessProbe": _probe("/healthz", 10, 3),
         "securityContext": pod_template.container_security(),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "tls", "mountPath": names.TLS_FOLDER, "readOnly": True},
+        ],
     }
 
 

@@ -12,9 +12,12 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_network
 
 from pointsman.api import names
+from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
+from pointsman.core import tuning
 from pointsman.core.world import Manifest
 from pointsman_router import config
 
@@ -67,7 +70,7 @@ def compile_service(
 ) -> config.Service:
     """One service's part of its router's configuration."""
     name = service.metadata.name
-    return config.Service(
+    compiled = config.Service(
         name=name,
         model_names=tuple(granted_names),
         engine_model=name,
@@ -76,6 +79,7 @@ def compile_service(
         owner=service.metadata.namespace,
         created=epoch(service.metadata.creation_timestamp),
     )
+    return replace(compiled, routing=tuning.tuned(compiled.routing, service.spec.routing))
 
 
 def _variant(service: str, revision: str, weight: int) -> config.Variant:
@@ -90,7 +94,10 @@ def _variant(service: str, revision: str, weight: int) -> config.Variant:
 
 
 def compile_router(
-    router: str, services: Sequence[LLMService], previous: Mapping[str, config.Service]
+    router: str,
+    spec: RouterSpec,
+    services: Sequence[LLMService],
+    previous: Mapping[str, config.Service],
 ) -> config.RouterConfig:
     """The whole configuration of one router.
 
@@ -109,7 +116,27 @@ def compile_router(
         compiled.append(
             compile_service(service, granted(service, services), traffic, rollout.generation or 0)
         )
-    return config.RouterConfig(name=router, services=tuple(sorted(compiled, key=lambda s: s.name)))
+    front = _front(router, spec)
+    return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
+
+
+def _front(router: str, spec: RouterSpec) -> config.RouterConfig:
+    """What concerns clients, before any service."""
+    bare = config.RouterConfig(name=router)
+    certificate = {
+        "cert_file": f"{names.TLS_FOLDER}/tls.crt",
+        "key_file": f"{names.TLS_FOLDER}/tls.key",
+    }
+    return replace(
+        bare,
+        limits=tuning.tuned(bare.limits, spec.limits),
+        cors=tuning.tuned(bare.cors, spec.cors),
+        tls=replace(bare.tls, **certificate) if spec.tls else bare.tls,
+        # The API takes a range with bits below its length, as NetworkPolicies do; the contract doesn't.
+        trusted_proxies=tuple(
+            dict.fromkeys(str(ip_network(proxy, strict=False)) for proxy in spec.trusted_proxies or ())
+        ),
+    )
 
 
 def _without_taken(kept: config.Service, claimed: Mapping[str, str]) -> config.Service:
@@ -144,6 +171,16 @@ def epoch(timestamp: str) -> int:
     return int(datetime.fromisoformat(timestamp).timestamp()) if timestamp else 0
 
 
-def cluster_url(router: str, namespace: str) -> str:
+def scheme(spec: RouterSpec) -> str:
+    """What the router's public port speaks."""
+    return "https" if spec.tls else "http"
+
+
+def public_port(spec: RouterSpec) -> int:
+    """The port of the router's Service: its scheme's own."""
+    return names.PORT_ROUTER_PUBLIC_TLS if spec.tls else names.PORT_ROUTER_PUBLIC
+
+
+def cluster_url(router: str, namespace: str, spec: RouterSpec) -> str:
     """Where clients inside the cluster reach a router; an OpenAI client appends /v1."""
-    return f"http://{names.router_name(router)}.{namespace}.svc"
+    return f"{scheme(spec)}://{names.router_name(router)}.{namespace}.svc"

@@ -11,7 +11,7 @@ from typing import Any
 
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
-from pointsman.api.router import LLMRouter
+from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import Strategy
 from pointsman.api.service_status import Step
 from pointsman.core import conditions, diagnosis, pod_template, rollout, routing
@@ -319,7 +319,8 @@ def _addresses(facts: Facts) -> list[dict[str, str]]:
     router = facts.world.router
     if isinstance(router, LLMRouter) and router.status.addresses:
         return [{"url": address.url} for address in router.status.addresses]
-    return [{"url": routing.cluster_url(facts.router, facts.world.service.metadata.namespace)}]
+    spec = router.spec if isinstance(router, LLMRouter) else RouterSpec()
+    return [{"url": routing.cluster_url(facts.router, facts.world.service.metadata.namespace, spec)}]
 
 
 def _total(facts: Facts, field: str) -> int:

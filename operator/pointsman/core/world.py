@@ -83,6 +83,9 @@ class RouterWorld:
     strangers: Sequence[Manifest] = ()
     pods: Sequence[Manifest] = ()
     signals: Sequence[RouterSignals] = ()
+    """What each pod of the router that takes requests told in this pass."""
+    unready: Sequence[RouterSignals] = ()
+    """What those told that run and take none: they may know why."""
 
 
 @dataclass(frozen=True, slots=True)

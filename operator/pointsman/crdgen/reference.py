@@ -17,6 +17,7 @@ from pointsman.api.reserved import (
     HARMLESS_ARGS,
     OWN_FIELDS,
     RESERVED_ENV,
+    RESERVED_HEADERS,
     RESERVED_METADATA,
 )
 from pointsman.api.revision_fields import REVISION_FIELDS
@@ -166,6 +167,10 @@ def _reserved() -> str:
             *_table(
                 ("Domain", "Refused since it"), ((f"`{n}`", why) for n, why in RESERVED_METADATA.items())
             ),
+            "",
+            "Request headers refused in `cors.allowedHeaders` and `routing.stickiness.header`, in any case "
+            "(a star: all that begin so); pages may send `Authorization` and the other usual ones anyway:\n",
+            *_table(("Header", "Refused since it"), ((f"`{n}`", why) for n, why in RESERVED_HEADERS.items())),
             "",
         ]
     )

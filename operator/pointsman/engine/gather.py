@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pointsman.api import names
 from pointsman.api.common import Base, ObjectMeta
 from pointsman.api.model import LLMModel
-from pointsman.api.router import LLMRouter
+from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
 from pointsman.core import diagnosis, inventory, observed, owned, routing
 from pointsman.core import service as service_core
@@ -44,6 +44,16 @@ class Unreadable(Exception):
         self.message = message
 
 
+@dataclass(frozen=True, slots=True)
+class AdminPorts:
+    """`ip:port` of the admin port of each of a router's pods."""
+
+    ready: Sequence[str]
+    """Of those that take requests."""
+    unready: Sequence[str]
+    """Of those that don't, and aren't on their way out."""
+
+
 @dataclass(slots=True)
 class Gatherer:
     """Reads Worlds. Holds no state but a cache of parsed objects, which may be dropped at any time."""
@@ -61,7 +71,7 @@ class Gatherer:
         service = self._parse(LLMService, raw)
         router = await self._router(service)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
-        model, peers, children, addresses = await asyncio.gather(
+        model, peers, children, endpoints = await asyncio.gather(
             self._model(service),
             self._services(key.namespace),
             self._children(
@@ -69,6 +79,7 @@ class Gatherer:
             ),
             self._router_addresses(key.namespace, router_name),
         )
+        addresses = endpoints.ready
         world = ServiceWorld(
             now=now,
             settings=self.settings,
@@ -90,11 +101,14 @@ class Gatherer:
         if raw is None:
             return world, None
         router = self._parse(LLMRouter, raw)
-        children, addresses = await asyncio.gather(
+        children, endpoints = await asyncio.gather(
             self._children(key, inventory.ROUTER_KINDS, f"{names.LABEL_ROUTER}={key.name}", router.metadata),
             self._router_addresses(key.namespace, key.name),
         )
-        return replace(world, router=router, owned=children, signals=await self._signals(addresses)), raw
+        signals, unready = await asyncio.gather(
+            self._signals(endpoints.ready), self._signals(endpoints.unready)
+        )
+        return replace(world, router=router, owned=children, signals=signals, unready=unready), raw
 
     async def model(self, key: names.Key, now: datetime) -> tuple[ModelWorld, Manifest] | None:
         """The World of one LLMModel and the raw object; None where it is gone. Raises Unreadable."""
@@ -147,14 +161,24 @@ class Gatherer:
         result = observed.parse_probe(await self.signals.probe(addresses[0], meta.name))
         if not result.ok:
             return result
-        host = f"{names.router_name(routing.router_of(world.service))}.{meta.namespace}.svc"
-        listed = observed.parse_models(await self.signals.models(f"{host}:{names.PORT_ROUTER_PUBLIC}"))
+        router = routing.router_of(world.service)
+        front = await self._front(world, router)
+        way_in = f"{names.router_name(router)}.{meta.namespace}.svc:{routing.public_port(front)}"
+        listed = observed.parse_models(await self.signals.models(way_in, tls=front.tls is not None))
         wanted = set(routing.granted(world.service, world.peers))
         if listed is not None and wanted <= listed:
             return result
         return replace(
             result, ok=False, reason="WayInClosed", message="the router's Service does not list the model"
         )
+
+    async def _front(self, world: ServiceWorld, router: str) -> RouterSpec:
+        """The spec of the router that has the service, which needn't be the one that it asks for."""
+        known = world.router
+        if isinstance(known, LLMRouter) and known.metadata.name == router:
+            return known.spec
+        raw = await self._get(names.LLMROUTER, world.service.metadata.namespace, router)
+        return self._parse(LLMRouter, raw).spec if raw else RouterSpec()
 
     async def _model(self, service: LLMService) -> LLMModel | Missing | None:
         if service.spec.model_ref is None:
@@ -190,21 +214,28 @@ class Gatherer:
         )
         return [child for children in lists for child in children if owned.is_owned(child, meta.uid)]
 
-    async def _router_addresses(self, namespace: str, router: str) -> list[str]:
-        """`ip:port` of the admin port of every router pod that takes requests."""
+    async def _router_addresses(self, namespace: str, router: str) -> AdminPorts:
+        """Where the admin ports of a router's pods are."""
         slices = await self.kube.list(
             names.ENDPOINTSLICE,
             namespace,
             labels=f"kubernetes.io/service-name={names.router_admin_name(router)}",
         )
-        return sorted(
-            f"{address}:{port['port']}"
+        found = [
+            (f"{address}:{port['port']}", endpoint.get("conditions") or {})
             for part in slices
             for port in part.get("ports") or ()
             for endpoint in part.get("endpoints") or ()
-            # An absent condition means ready, by the API's own definition.
-            if (endpoint.get("conditions") or {}).get("ready", True)
             for address in endpoint.get("addresses") or ()
+        ]
+        # An absent condition means ready, and not terminating, by the API's own definition.
+        return AdminPorts(
+            ready=sorted(address for address, is_ in found if is_.get("ready", True)),
+            unready=sorted(
+                address
+                for address, is_ in found
+                if not is_.get("ready", True) and not is_.get("terminating", False)
+            ),
         )
 
     async def _signals(self, addresses: Sequence[str]) -> list[RouterSignals]:

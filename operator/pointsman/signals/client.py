@@ -37,15 +37,17 @@ class HttpSignals:
         query = f"?variant={quote(variant, safe='')}" if variant else ""
         return await self._ask("POST", address, f"/probe/{quote(service, safe='')}{query}", self._probe)
 
-    async def models(self, address: str) -> RawAnswer:
-        return await self._ask("GET", address, "/v1/models", self._read)
+    async def models(self, address: str, *, tls: bool = False) -> RawAnswer:
+        return await self._ask("GET", address, "/v1/models", self._read, "https" if tls else "http")
 
-    async def _ask(self, method: str, address: str, path: str, timeout: aiohttp.ClientTimeout) -> RawAnswer:
+    async def _ask(
+        self, method: str, address: str, path: str, timeout: aiohttp.ClientTimeout, scheme: str = "http"
+    ) -> RawAnswer:
         try:
             async with (
                 self._gate,
                 self._connected().request(
-                    method, f"http://{address}{path}", timeout=timeout, allow_redirects=False
+                    method, f"{scheme}://{address}{path}", timeout=timeout, allow_redirects=False, ssl=False
                 ) as response,
             ):
                 body = _parsed(await _content(response))

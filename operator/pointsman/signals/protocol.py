@@ -30,5 +30,6 @@ class Signals(Protocol):
     async def probe(self, address: str, service: str, variant: str | None = None) -> RawAnswer:
         """`POST /probe/<service>`: one token through the router's own stages, as an internal tenant."""
 
-    async def models(self, address: str) -> RawAnswer:
-        """`GET /v1/models` of a router's public address (`host:port`): is the way in open?"""
+    async def models(self, address: str, *, tls: bool = False) -> RawAnswer:
+        """`GET /v1/models` of a router's public address (`host:port`): is the way in open? With `tls` no
+        certificate is verified: it's the way that is proven, and its names are for clients to judge."""

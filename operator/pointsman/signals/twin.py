@@ -17,7 +17,7 @@ class ScriptedSignals:
         self.probes: dict[tuple[str, str], dict[str, Any]] = {}
         """Probe's answer by admin address and service."""
         self.listed: dict[str, list[str]] = {}
-        """Model names by public address."""
+        """Model names by public address, with `https://` in front where it speaks TLS."""
         self.asked: list[tuple[str, ...]] = []
         """Every request, in order."""
 
@@ -29,9 +29,9 @@ class ScriptedSignals:
         self.asked.append(("probe", address, service, variant or ""))
         return _answer(address, self.probes.get((address, service)))
 
-    async def models(self, address: str) -> RawAnswer:
+    async def models(self, address: str, *, tls: bool = False) -> RawAnswer:
         self.asked.append(("models", address))
-        names = self.listed.get(address)
+        names = self.listed.get(f"https://{address}" if tls else address)
         return _answer(address, None if names is None else {"data": [{"id": name} for name in names]})
 
 
