@@ -38,7 +38,9 @@ class Engine:
         "address",
         "aside_until",
         "failures",
+        "full_at",
         "host_line",
+        "identity",
         "in_flight",
         "label",
         "phase",
@@ -65,6 +67,10 @@ class Engine:
         """Connections that failed in a row."""
         self.aside_until = 0.0
         """Until then (monotonic) it's taken only where there is nothing else."""
+        self.full_at = 0.0
+        """From then on (monotonic) it takes its full share of requests; before, a growing part of it."""
+        self.identity = f"{self.pod} {self.address}".encode()
+        """What every router calls it, so that all of them choose alike."""
         self.phase = Phase()
         self.routing = Routing()
         """Settings of the service it answers for."""

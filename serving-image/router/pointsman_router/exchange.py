@@ -21,6 +21,7 @@ from pointsman_router.pick import has_another, pick
 from pointsman_router.reader import Request
 from pointsman_router.state import ServiceState, VariantState
 from pointsman_router.upstream import Connection, Response
+from pointsman_router.wishes import Wish
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
@@ -60,6 +61,7 @@ class Exchange:
         "_timer",
         "_touched",
         "_tried",
+        "_wish",
         "internal",
         "only",
         "service",
@@ -85,6 +87,7 @@ class Exchange:
         self._events: EventBuffer | None = None
         self._head = b""
         self._tried: tuple[Engine, ...] = ()
+        self._wish: Wish | None = None
         self._attempts = 0
         self._status = 0
         """What the caller was told; 0 as long as everything is open."""
@@ -103,16 +106,18 @@ class Exchange:
         """Answers the request, at once or later."""
         request = self._request
         try:
-            service, body = stages.prepare(request, self._router.state.table)
+            prepared = stages.prepare(request, self._router.state.table)
         except RefusedError as refusal:
             self.refuse(refusal.problem)
             return
+        service, body = prepared.service, prepared.body
         if service is None:
             self._status = 200
             self._write(200, [_JSON_LINE], body)
             self._settle(200, "ok")
             return
         self.service = service
+        self._wish = prepared.wish
         request.body = body
         request.lines.append(b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (request.id, len(body)))
         self._head = b"\r\n".join(request.lines)
@@ -162,12 +167,12 @@ class Exchange:
         service = self.service
         assert service is not None
         now = self._sent_at = monotonic()
-        picked = pick(service, self._tried, now, self._router.random, self.only)
-        if picked is None:
+        picked = pick(service, self._tried, now, self._router.random, self.only, self._wish)
+        variant, engine = picked or (None, None)
+        if variant is None or engine is None:
             self.refuse(errors.no_ready_endpoint(service.name))
             return
         self._attempts += 1
-        variant, engine = picked
         if variant is not self.variant:
             self._move_to(variant)
         self._engine = engine

@@ -11,15 +11,22 @@ from collections.abc import Callable, Collection, Sequence
 
 from pointsman_router.engine import Engine
 from pointsman_router.state import ServiceState, VariantState
+from pointsman_router.wishes import Wish
 
 Random = Callable[[], float]
 """A number in [0, 1)."""
 
 
 def pick(
-    service: ServiceState, tried: Collection[Engine], now: float, random: Random, only: str = ""
-) -> tuple[VariantState, Engine] | None:
-    """The variant and engine to try next, or None when none is ready.
+    service: ServiceState,
+    tried: Collection[Engine],
+    now: float,
+    random: Random,
+    only: str = "",
+    wish: Wish | None = None,
+) -> tuple[VariantState, Engine | None] | None:
+    """The variant and engine to try next; None when none is ready, and a variant without engine when each
+    of its ready ones has as many requests as it may have.
 
     `tried`: engines that failed this request already; one of them is given again only where no other is
     ready. `only`: the variant to stay in, whatever its weight.

@@ -6,6 +6,7 @@ limits, prompts, screening) take their place here, in their order.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from pointsman_router import errors, modelname
@@ -13,13 +14,25 @@ from pointsman_router.errors import RefusedError
 from pointsman_router.reader import Request
 from pointsman_router.routes import MODEL_PREFIX, ModelIn, Route
 from pointsman_router.state import ServiceState, Table
+from pointsman_router.wishes import Wish
 
 
-def prepare(request: Request, table: Table) -> tuple[ServiceState | None, bytes]:
-    """The service that is to answer and the body it gets; or None and the answer itself.
+@dataclass(slots=True)
+class Prepared:
+    """What the stages made of a request."""
 
-    Raises RefusedError.
-    """
+    service: ServiceState | None
+    """Whose engines are to answer; None where `body` is the answer itself."""
+    body: bytes
+    """What the engine gets."""
+    stream: bool = False
+    """Whether the client asked for a stream of events."""
+    wish: Wish | None = None
+    """By what its engine is chosen; None where the choice is free."""
+
+
+def prepare(request: Request, table: Table) -> Prepared:
+    """Takes a whole request through the stages. Raises RefusedError."""
     route = request.route
     if request.problem is not None or route is None:
         raise RefusedError(request.problem or errors.internal_error())
@@ -27,16 +40,17 @@ def prepare(request: Request, table: Table) -> tuple[ServiceState | None, bytes]
         raise RefusedError(errors.encoded_body(request.encoding.decode("latin-1")))
     match route.model_in:
         case ModelIn.JSON:
-            return _from_json(route, request.body, table)
+            return _from_json(request, route, table)
         case ModelIn.FORM:
             return _from_form(request, table)
         case ModelIn.LIST:
-            return None, table.model_list
+            return Prepared(None, table.model_list)
         case ModelIn.PATH:
-            return None, _model(request.path, table)
+            return Prepared(None, _model(request.path, table))
 
 
-def _from_json(route: Route, body: bytes, table: Table) -> tuple[ServiceState, bytes]:
+def _from_json(request: Request, route: Route, table: Table) -> Prepared:
+    body = request.body
     document = modelname.read_json(body)
     if route.stored and document.get("previous_response_id") is not None:
         raise RefusedError(errors.stored_response())
@@ -44,16 +58,16 @@ def _from_json(route: Route, body: bytes, table: Table) -> tuple[ServiceState, b
     service = _service(model, table)
     if model != service.engine_model:
         body = modelname.replace_in_json(body, service.engine_model)
-    return service, body
+    return Prepared(service, body, document.get("stream") is True)
 
 
-def _from_form(request: Request, table: Table) -> tuple[ServiceState, bytes]:
+def _from_form(request: Request, table: Table) -> Prepared:
     body = request.body
     model, (start, end) = modelname.in_form(body, request.content_type)
     service = _service(model, table)
     if model != service.engine_model:
         body = body[:start] + service.engine_model.encode() + body[end:]
-    return service, body
+    return Prepared(service, body)
 
 
 def _service(model: str, table: Table) -> ServiceState:
