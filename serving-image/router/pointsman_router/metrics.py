@@ -79,7 +79,7 @@ class VariantStats:
 class Stats:
     """All counters of a router process."""
 
-    __slots__ = ("config_refusals", "limits_hit", "refusals", "variants")
+    __slots__ = ("config_refusals", "key_requests", "limits_hit", "refusals", "variants")
 
     def __init__(self) -> None:
         self.variants: dict[tuple[str, str], VariantStats] = {}
@@ -89,10 +89,16 @@ class Stats:
         self.config_refusals = 0
         self.limits_hit: dict[str, int] = {}
         """By the name of the setting whose bound was passed."""
+        self.key_requests: dict[str, int] = {}
+        """Requests that bore a key, by the key's name; exactly the names that are configured."""
 
     def hit(self, setting: str) -> None:
         """Counts that a bound was passed. `setting`: its field in `settings`, so that labels stay bounded."""
         self.limits_hit[setting] = self.limits_hit.get(setting, 0) + 1
+
+    def keep_keys(self, names: Iterable[str]) -> None:
+        """Counts for these keys from here on, and forgets others."""
+        self.key_requests = {name: self.key_requests.get(name, 0) for name in names}
 
     def of(self, service: str, variant: str) -> VariantStats:
         key = (service, variant)
@@ -168,6 +174,7 @@ class _Families:
         yield CounterMetricFamily(
             _PREFIX + "config_refusals", "Configurations refused", value=self._stats.config_refusals
         )
+        yield self._key_requests()
         yield from map(_gauge_family, self._gauges)
 
     def _limits_hit(self) -> Metric:
@@ -176,6 +183,12 @@ class _Families:
         )
         for setting, count in sorted(self._stats.limits_hit.items()):
             family.add_metric((_camel(setting),), count)
+        return family
+
+    def _key_requests(self) -> Metric:
+        family = CounterMetricFamily(_PREFIX + "key_requests", "Requests that bore a key", labels=("key",))
+        for name, count in sorted(self._stats.key_requests.items()):
+            family.add_metric((name,), count)
         return family
 
 

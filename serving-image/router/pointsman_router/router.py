@@ -25,12 +25,15 @@ class Router:
     __slots__ = (
         "_limits",
         "_timer",
+        "buffered_bytes",
+        "closed_because",
         "connections",
         "draining",
         "log",
         "random",
         "state",
         "stats",
+        "tls_error",
         "unrouted",
     )
 
@@ -44,13 +47,20 @@ class Router:
         self.connections: set[Downstream] = set()
         self.draining = False
         """Whether answers tell clients to connect anew, elsewhere."""
+        self.buffered_bytes = 0
+        """Of request bodies held in memory, over all connections."""
+        self.closed_because = ""
+        """Why the public port isn't served; empty when it is."""
+        self.tls_error = ""
+        """Why the newest certificate isn't the one in use; empty when it is, or when there needn't be one."""
         self._limits = self.state.table.limits
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def ready(self) -> bool:
         """Whether it should be sent clients."""
-        return self.state.configured and self.state.endpoints_known and not self.draining
+        state = self.state
+        return state.configured and state.endpoints_known and not self.draining and not self.closed_because
 
     @property
     def in_flight(self) -> int:

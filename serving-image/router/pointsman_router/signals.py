@@ -105,6 +105,7 @@ def describe(router: Router) -> dict[str, Any]:
     return {
         "config": state.table.hash,
         "configError": state.error,
+        "tlsError": router.tls_error,
         "services": {name: _describe_service(service) for name, service in state.table.services.items()},
     }
 

@@ -17,8 +17,9 @@ from pointsman_router.accesslog import label_of
 from pointsman_router.config import ConfigError, RouterConfig
 from pointsman_router.endpoints import Endpoint, Slice, by_service
 from pointsman_router.engine import Engine
+from pointsman_router.keys import KeyState, compile_keys
 from pointsman_router.metrics import Stats, VariantStats
-from pointsman_router.settings import Limits, Routing
+from pointsman_router.settings import Limits, Routing, Tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class Table:
     hash: str = ""
     """Hash of the configuration; empty before there is one."""
     limits: Limits = field(default_factory=Limits)
+    tls: Tls = field(default_factory=Tls)
+    keys: Mapping[bytes, KeyState] = field(default_factory=dict)
+    """By the digest of what a client sends. Empty: nobody needs one."""
     services: Mapping[str, ServiceState] = field(default_factory=dict)
     models: Mapping[str, ServiceState] = field(default_factory=dict)
     """By the names clients use."""
@@ -86,6 +90,7 @@ class _Fixed:
     service_hashes: Mapping[str, str]
     model_list: bytes
     model_bodies: Mapping[str, bytes]
+    keys: Mapping[bytes, KeyState]
 
     @classmethod
     def of(cls, config: RouterConfig) -> _Fixed:
@@ -96,6 +101,7 @@ class _Fixed:
             service_hashes={service.name: contract.service_hash(service) for service in config.services},
             model_list=orjson.dumps({"object": "list", "data": list(models.values())}),
             model_bodies={name: orjson.dumps(model) for name, model in models.items()},
+            keys=compile_keys(config.keys, models),
         )
 
 
@@ -129,10 +135,15 @@ class State:
         except ConfigError as error:
             self.refuse_config(str(error))
             return False
+        self.run(config)
+        return True
+
+    def run(self, config: RouterConfig) -> None:
+        """Takes a configuration that was read already."""
         self.error = ""
         self._fixed = _Fixed.of(config)
+        self._stats.keep_keys(key.name for key in config.keys)
         self._compile()
-        return True
 
     def refuse_config(self, reason: str) -> None:
         """Notes that a configuration came which can't be run."""
@@ -173,6 +184,8 @@ class State:
         self.table = Table(
             hash=fixed.hash,
             limits=config.limits,
+            tls=config.tls,
+            keys=fixed.keys,
             services=services,
             models={name: services[s.name] for s in config.services for name in s.model_names},
             model_list=fixed.model_list,
