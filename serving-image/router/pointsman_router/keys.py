@@ -19,7 +19,7 @@ from pointsman_router.config import Key
 from pointsman_router.errors import Problem
 
 if TYPE_CHECKING:
-    from pointsman_router.metrics import Stats
+    from pointsman_router.metrics import KeyStats
     from pointsman_router.reader import Request
     from pointsman_router.state import Table
 
@@ -47,13 +47,16 @@ class KeyState:
     """Names it may use; empty: all."""
     model_list: bytes
     """Body of GET /v1/models for its bearer."""
+    stats: KeyStats
 
     def may_use(self, model: str) -> bool:
         """Whether its bearer may name this model. One it may not is, to him, one that doesn't exist."""
         return not self.models or model in self.models
 
 
-def compile_keys(keys: Iterable[Key], models: Mapping[str, object]) -> dict[bytes, KeyState]:
+def compile_keys(
+    keys: Iterable[Key], models: Mapping[str, object], stats: Mapping[str, KeyStats]
+) -> dict[bytes, KeyState]:
     """The keys by their digest. `models`: entries of GET /v1/models, by their names."""
     compiled: dict[bytes, KeyState] = {}
     for key in keys:
@@ -63,19 +66,22 @@ def compile_keys(keys: Iterable[Key], models: Mapping[str, object]) -> dict[byte
             label=orjson.dumps(key.name),
             models=frozenset(key.models),
             model_list=orjson.dumps({"object": "list", "data": own}),
+            stats=stats[key.name],
         )
     return compiled
 
 
-def check(request: Request, table: Table, stats: Stats) -> Problem | None:
-    """Notes whose key a request bears, or says why it isn't answered. Only asked where there are keys."""
+def check(request: Request, table: Table) -> Problem | None:
+    """Notes whose key a request bears, or says why it isn't answered. Only asked where there are keys.
+
+    Depends on nothing but head and keys, since a connection's repeated heads are not asked about again.
+    """
     if not request.credential:
         return MISSING
     key = table.keys.get(sha256(request.credential).digest())
     if key is None:
         return UNKNOWN
     request.key = key
-    stats.key_requests[key.name] += 1
     return None
 
 

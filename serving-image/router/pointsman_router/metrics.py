@@ -76,10 +76,19 @@ class VariantStats:
         self.retries[reason] = self.retries.get(reason, 0) + 1
 
 
+class KeyStats:
+    """What was asked with the keys of one name since the process started."""
+
+    __slots__ = ("requests",)
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+
 class Stats:
     """All counters of a router process."""
 
-    __slots__ = ("config_refusals", "key_requests", "limits_hit", "refusals", "variants")
+    __slots__ = ("config_refusals", "keys", "limits_hit", "refusals", "variants")
 
     def __init__(self) -> None:
         self.variants: dict[tuple[str, str], VariantStats] = {}
@@ -89,8 +98,8 @@ class Stats:
         self.config_refusals = 0
         self.limits_hit: dict[str, int] = {}
         """By the name of the setting whose bound was passed."""
-        self.key_requests: dict[str, int] = {}
-        """Requests that bore a key, by the key's name; exactly the names that are configured."""
+        self.keys: dict[str, KeyStats] = {}
+        """By the keys' names; exactly those that are configured."""
 
     def hit(self, setting: str) -> None:
         """Counts that a bound was passed. `setting`: its field in `settings`, so that labels stay bounded."""
@@ -98,7 +107,7 @@ class Stats:
 
     def keep_keys(self, names: Iterable[str]) -> None:
         """Counts for these keys from here on, and forgets others."""
-        self.key_requests = {name: self.key_requests.get(name, 0) for name in names}
+        self.keys = {name: self.keys.get(name) or KeyStats() for name in names}
 
     def of(self, service: str, variant: str) -> VariantStats:
         key = (service, variant)
@@ -187,8 +196,8 @@ class _Families:
 
     def _key_requests(self) -> Metric:
         family = CounterMetricFamily(_PREFIX + "key_requests", "Requests that bore a key", labels=("key",))
-        for name, count in sorted(self._stats.key_requests.items()):
-            family.add_metric((name,), count)
+        for name, one in sorted(self._stats.keys.items()):
+            family.add_metric((name,), one.requests)
         return family
 
 

@@ -93,7 +93,7 @@ class _Fixed:
     keys: Mapping[bytes, KeyState]
 
     @classmethod
-    def of(cls, config: RouterConfig) -> _Fixed:
+    def of(cls, config: RouterConfig, stats: Stats) -> _Fixed:
         models = {name: _model(name, service) for service in config.services for name in service.model_names}
         return cls(
             config=config,
@@ -101,7 +101,7 @@ class _Fixed:
             service_hashes={service.name: contract.service_hash(service) for service in config.services},
             model_list=orjson.dumps({"object": "list", "data": list(models.values())}),
             model_bodies={name: orjson.dumps(model) for name, model in models.items()},
-            keys=compile_keys(config.keys, models),
+            keys=compile_keys(config.keys, models, stats.keys),
         )
 
 
@@ -141,8 +141,8 @@ class State:
     def run(self, config: RouterConfig) -> None:
         """Takes a configuration that was read already."""
         self.error = ""
-        self._fixed = _Fixed.of(config)
         self._stats.keep_keys(key.name for key in config.keys)
+        self._fixed = _Fixed.of(config, self._stats)
         self._compile()
 
     def refuse_config(self, reason: str) -> None:
