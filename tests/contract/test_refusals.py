@@ -5,35 +5,17 @@ The same table goes through the operator's own models, so that neither accepts w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 from pydantic import ValidationError
 
 from pointsman.api.kinds import KINDS
-from pointsman.api.names import LLMMODEL, LLMROUTER, LLMSERVICE, Resource
-from tests.contract.manifests import MINIMAL, Json, changed, manifest
+from pointsman.api.names import LLMMODEL, LLMROUTER
+from tests.contract.cases import Case
 from tests.contract.server import Server
+from tests.contract.setting_cases import SETTINGS
 
 MODELS = {row.resource: row.model for row in KINDS}
 GPU = {"resource": "nvidia.com/gpu", "count": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One change to a minimal object, and what the server must say."""
-
-    where: str
-    value: object
-    says: str
-    """The server's message, from the field's path on."""
-    resource: Resource = LLMSERVICE
-    name: str = "chat"
-    schema_alone: bool = False
-    """Refused by what only the server looks at: unknown fields."""
-
-    def manifest(self) -> Json:
-        return manifest(self.resource, changed(MINIMAL[self.resource], self.where, self.value), self.name)
 
 
 CASES: dict[str, Case] = {
@@ -304,6 +286,7 @@ CASES: dict[str, Case] = {
         "service.annotations must not use keys of pointsman.dev",
         LLMROUTER,
     ),
+    **SETTINGS,
 }
 
 

@@ -15,7 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from pointsman.api import common, engine, hardware, model, router, service, service_status
+from pointsman.api import (
+    clients,
+    common,
+    engine,
+    hardware,
+    model,
+    router,
+    routing,
+    service,
+    service_status,
+)
 from pointsman.api.common import Base
 from pointsman.api.kinds import KINDS, KindRow
 from pointsman.api.schema import VALIDATIONS, Rule
@@ -24,7 +34,7 @@ from tests.contract.manifests import FULL, Json, manifest
 from tests.contract.server import Server
 from tests.contract.test_refusals import CASES
 
-MODULES = (common, engine, hardware, model, router, service, service_status)
+MODULES = (clients, common, engine, hardware, model, router, routing, service, service_status)
 TYPES = [
     it
     for module in MODULES
@@ -90,7 +100,9 @@ WORDS = [
     "pvc://a//b", "file:///a", "file://a", "file:///a/../b", "file:///..a", "10.0.0.0/8", "10.0.0.1/8",
     "10.0.0.0/33", "10.0.0.0/08", "::/0", "fe80::1%a/64", "1.2.3.4", "::ffff:1.2.3.4/100",
     "2026-11-22T17:30:00Z", "2026-11-22", "0.32.0", "v1", "x" * 41, "x" * 64, "x" * 600, "vLLM", "Surge",
-    "Exists", "Equal", "NoExecute", "LoadBalancer", "auto", "True",
+    "Exists", "Equal", "NoExecute", "LoadBalancer", "auto", "True", "*", "https://a.b", "https://a.b/",
+    "https://a.b:80", "https://A.b", "https://a b", "https://", "http://[::1]:3", "null", "X-Session",
+    "AUTHORIZATION", "x-forwarded-for", "xx-forwarded-for", "Proxy-X", "Tenant", "te", "tea", "LeastLoaded",
 ]  # fmt: skip
 KEYS = [
     "a", "A", "", "a b", "-a", "a/b", "/a", "a/", "A/b", "pointsman.dev/x", "x.pointsman.dev/y",
@@ -98,7 +110,7 @@ KEYS = [
     "max_num_seqs", "dtype", "dt", "dtypes", "config-format", "config-formats", "ssl-x", "no-x", "--a",
     "LD_X", "XLD_X", "HF_TOKEN", "HOME", "HOMER", "1A", "x" * 64,
 ]  # fmt: skip
-NUMBERS = [0, 1, 2, 4, 64, 65, 100, 101, 1001, -1, 2**31]
+NUMBERS = [0, 1, 2, 4, 64, 65, 100, 101, 1001, 3600, 86_400, 86_401, -1, 2**31, 2**36, 2**36 + 1]
 ANYTHING = st.one_of(
     st.sampled_from([*WORDS, *NUMBERS, True, False]),
     st.lists(st.sampled_from([*WORDS, *NUMBERS]), max_size=3),
