@@ -1,0 +1,3 @@
+module pointsman.dev/bench/traffic
+
+go 1.26
