@@ -77,6 +77,8 @@ def ours(
     port, admin_port = (free_port(), free_port())
     config = {
         "name": name,
+        "listen": {"host": "127.0.0.1", "port": port},
+        "admin": {"host": "127.0.0.1", "port": admin_port},
         "services": [
             {
                 "name": "bench",
@@ -91,9 +93,8 @@ def ours(
     }
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config, indent=1))
-    command = (sys.executable, "-m", "pointsman_router", "file", "--config", path)
-    ports = ("--host", "127.0.0.1", "--port", str(port), "--admin-port", str(admin_port))
-    return Candidate(name, (*command, *ports), port, folder / f"{name}.log")
+    command = (sys.executable, "-m", "pointsman_router", "--config", path)
+    return Candidate(name, command, port, folder / f"{name}.log")
 
 
 def _keys() -> list[dict[str, str]]:

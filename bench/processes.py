@@ -96,6 +96,15 @@ def rss_mib(pid: int) -> float:
     return total / 1024
 
 
+def open_files(pid: int) -> int:
+    """File descriptors that a process's tree has open."""
+    total = 0
+    for one in tree(pid):
+        with contextlib.suppress(OSError):
+            total += len(os.listdir(PROC / str(one) / "fd"))
+    return total
+
+
 def entry(run: Callable[[], int]) -> None:
     """Runs a bench as a command: what it can't do is said in a sentence, and being ended clears up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
