@@ -15,10 +15,12 @@ import pytest
 from e2e import diagnosis
 from e2e.cluster import Cluster, Kubectl, Wish
 from e2e.namespace import LABEL, Namespace
-from e2e.preparing import Stages, prepare
+from e2e.preparing import IMAGES, Stages, prepare
 from e2e.release import Release
 
 SCENARIO_TIMEOUT_S = 900
+SCRIPTED = "scripted-engine"
+"""What scenarios with many requests run instead of vLLM."""
 OWN_NAMESPACE = pytest.StashKey[Namespace]()
 
 
@@ -51,7 +53,7 @@ def release(pytestconfig: pytest.Config) -> Release:
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():  # it may take long: people see how far it is
-        prepared = prepare(stages, wish, pytestconfig.getoption("--registry"))
+        prepared = prepare(stages, wish, pytestconfig.getoption("--registry"), (*IMAGES, SCRIPTED))
         print(f"\n{stages.table()}\n")
     _clear(prepared.cluster.kubectl)
     return prepared

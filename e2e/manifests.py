@@ -37,6 +37,17 @@ def service(name: str, **over: Any) -> Manifest:
     }
 
 
+def scripted(name: str, image: str, **over: Any) -> Manifest:
+    """An LLMService whose engines are scripted ones behind our real entrypoint: `image`, and no vLLM."""
+    spec = {
+        "model": {"source": {"uri": "file:///models/scripted"}},
+        "hardware": {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}}},
+        "engine": {"image": image, "args": {"load-format": "dummy"}},
+        "drainSeconds": DRAIN_SECONDS,
+    }
+    return {**service(name), "spec": merged(spec, over)}
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `over` laid upon it, map by map, as a merge patch would."""
     result = dict(base)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,10 +61,10 @@ class Stages:
         return "\n".join(f"  {row.name:8} {spoken(row.seconds):>8}  {row.note}".rstrip() for row in rows)
 
 
-def prepare(stages: Stages, wish: Wish, registry: str) -> Release:
+def prepare(stages: Stages, wish: Wish, registry: str, images: Sequence[str] = IMAGES) -> Release:
     """A cluster with the operator ready on it. Raises ClusterError and Helm's errors.
 
-    `registry` is where a cluster that somebody named pulls from; one of our own gets images built here.
+    `registry` is where a cluster that somebody named pulls from; one of our own gets `images` built here.
     """
     if wish.context and not registry:
         raise ClusterError(
@@ -74,18 +74,18 @@ def prepare(stages: Stages, wish: Wish, registry: str) -> Release:
     with stages.stage("cluster", "A cluster") as stage:
         stage.note = "yours" if wish.context else "found" if _is_up() else "started"
         cluster = clusters.up(wish)
-    loaded = [] if registry else _provide_images(stages, cluster)
+    loaded = [] if registry else _provide_images(stages, cluster, images)
     release = Release(cluster, registry or LOCAL_REGISTRY, tuple(loaded))
     with stages.stage("chart", "Pointsman, by its chart"):
         release.install()
     return release
 
 
-def _provide_images(stages: Stages, cluster: Cluster) -> list[str]:
+def _provide_images(stages: Stages, cluster: Cluster, images: Sequence[str]) -> list[str]:
     """Builds what isn't built and loads what the node hasn't got; returns the latter's names."""
     with stages.stage("images", "Images") as stage:
         began = time.time()
-        paths = archives(IMAGES)
+        paths = archives(images)
         built = _newer(paths, began)
         stage.note = f"built {', '.join(built)}" if built else "all built"
     with stages.stage("load", "Images into the node") as stage:

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from e2e.cluster import cgroups, gobuild, kubeconfig, loopback, preflight, process
-from e2e.cluster.api import Api
+from e2e.cluster import cgroups, components, gobuild, kubeconfig, loopback, preflight, process
+from e2e.cluster.api import Api, wait
 from e2e.cluster.cluster import Cluster
 from e2e.cluster.components import LOOPBACK
 from e2e.cluster.images import ImageStore
 from e2e.cluster.instance import ClusterError, Instance, Record, Size, write_record
-from e2e.cluster.node import RELAY, Node, nsenter, socket_of
+from e2e.cluster.node import RELAY, WITHIN_S, Node, nsenter, socket_of
 from e2e.cluster.parts import control_plane_parts, kubernetes_version, node_parts
 from e2e.cluster.progress import say, step
+
+API_SERVER = "kube-apiserver"
 
 
 class BareCluster(Cluster):
@@ -71,6 +73,23 @@ class BareCluster(Cluster):
                 yield f"{LOOPBACK}:{told[1]}"
             finally:
                 relay.kill()
+
+    def stop_api_server(self) -> None:
+        self._init_pid()  # a control plane alone is its test run's, which has a way of its own
+        if not process.end_marked_command(self.instance.name, API_SERVER):
+            raise ClusterError("the API server isn't running")
+
+    def start_api_server(self) -> None:
+        init_pid = self._init_pid()
+        programs = _programs(self.instance, self.record.kubernetes, "node")
+        arguments = components.api_server(Node(self.instance, programs).place)
+        server = process.start(
+            API_SERVER,
+            nsenter(init_pid, [programs[API_SERVER], *arguments]),
+            mark=self.instance.name,
+            log=self.instance.logs / f"{API_SERVER}-again.log",
+        )
+        wait(f"the API server becoming ready (log: {server.log})", self.alive, WITHIN_S)
 
     def _address(self, target: str, port: int | str, namespace: str) -> tuple[str, int]:
         """Where `port` of a Service or a pod is reached inside the cluster."""

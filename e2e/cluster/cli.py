@@ -82,6 +82,10 @@ def _add_node_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     forward.add_argument("--namespace", "-n", default="default")
     forward.set_defaults(run=run_forward)
 
+    server = commands.add_parser("api-server", help="take a bare cluster's API server away, or bring it back")
+    server.add_argument("what", choices=("stop", "start"))
+    server.set_defaults(run=run_api_server)
+
     inside = commands.add_parser("run", help="run a command on the node (absolute paths)")
     inside.add_argument("argv", nargs=argparse.REMAINDER)
     inside.set_defaults(run=run_inside)
@@ -180,6 +184,16 @@ def run_forward(arguments: argparse.Namespace) -> int:
         print(f"http://{address}", flush=True)
         while True:
             time.sleep(3600)
+
+
+def run_api_server(arguments: argparse.Namespace) -> int:
+    cluster = bringup.current()
+    if arguments.what == "stop":
+        cluster.stop_api_server()
+    else:
+        cluster.start_api_server()
+    print(f"The API server {'is gone' if arguments.what == 'stop' else 'answers'}.")
+    return 0
 
 
 def run_inside(arguments: argparse.Namespace) -> int:

@@ -12,8 +12,10 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from e2e.cluster.instance import Instance, Record
+from e2e.cluster.instance import ClusterError, Instance, Record
 from e2e.cluster.kubectl import Kubectl
+
+NOT_OURS = "only the API server of a bare cluster can be taken away: this one isn't a process of ours"
 
 
 class Cluster(abc.ABC):
@@ -50,6 +52,14 @@ class Cluster(abc.ABC):
         self, argv: Sequence[str], *, timeout_s: float | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command on the node, in its network, and returns what came of it. Paths must be absolute."""
+
+    def stop_api_server(self) -> None:
+        """Takes the API server away from everyone, at once; what runs on the node goes on."""
+        raise ClusterError(NOT_OURS)
+
+    def start_api_server(self) -> None:
+        """Brings it back, and returns when it's ready."""
+        raise ClusterError(NOT_OURS)
 
     @contextlib.contextmanager
     def forward(self, target: str, port: int | str, namespace: str = "default") -> Iterator[str]:

@@ -122,6 +122,28 @@ def end_marked(mark: str, within_s: float = 20.0) -> list[int]:
     return []
 
 
+def end_marked_command(mark: str, command: str, within_s: float = 20.0) -> bool:
+    """Kills the processes with `mark` that run `command`; whether there were any, and all are gone."""
+    pids = [pid for pid in marked(mark) if command_of(pid) == command]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + within_s
+    while any(command_of(pid) == command for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return bool(pids)
+
+
+def command_of(pid: int, proc: Path = PROC) -> str:
+    """The program's name that a living process runs; empty where there is none, or only its corpse."""
+    try:
+        state = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+        return "" if state == "Z" else (proc / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)

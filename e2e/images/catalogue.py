@@ -114,6 +114,14 @@ IMAGES = {
             gib=0,
         ),
         Image(
+            "scripted-engine",
+            "e2e/scripted/Dockerfile",
+            (*_ENGINE, "e2e/scripted"),
+            parents={"PARENT": "router-libraries"},
+            seconds=5,
+            gib=0,
+        ),
+        Image(
             "operator-libraries",
             _OPERATOR,
             (_SCRIPTS, "locks/operator.lock"),

@@ -39,7 +39,7 @@ def test_an_image_comes_with_what_it_is_built_upon(names: list[str], expected: l
 
 def test_without_names_everything_that_clusters_run_is_meant() -> None:
     published = {image.name for image in catalogue.wanted([]) if image.published}
-    assert published == {"engine-cpu", "demo-engine", "router", "operator"}
+    assert published == {"engine-cpu", "demo-engine", "scripted-engine", "router", "operator"}
 
 
 def test_an_unknown_image_is_refused_with_the_known_ones() -> None:

@@ -1,0 +1,152 @@
+"""Stands for vLLM behind our real entrypoint, where a scenario sends hundreds of requests a second.
+
+    python engine.py REPORT_FD GO_FD MODEL [OPTION...]
+
+It speaks what the entrypoint and routers expect, and dies as vLLM does: from SIGTERM on new requests get 500
+while /health stays 200, what is in flight is cut short, and a second later it's gone. An answer has
+`max_tokens` tokens, `token_seconds` (a field of the request) apart. Runs by itself: it imports nothing of
+this project.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+TOKEN_SECONDS = 0.02
+LAST_WORDS_SECONDS = 1.0
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Engine:
+    """The whole state of the engine."""
+
+    model: str
+    in_flight: int = 0
+    ending: bool = False
+
+
+async def serve(engine: Engine, port: int) -> None:
+    """Serves until SIGTERM, and then until the last words are said."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            stays = True
+            while stays:
+                line, fields = await read_head(reader)
+                body = await reader.readexactly(int(fields.get("content-length") or 0))
+                await answer(engine, line, body, writer)
+                stays = fields.get("connection", "").lower() != "close"
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has left, which is how every connection ends
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(accept, "0.0.0.0", port, backlog=1024):
+        await stop.wait()
+        engine.ending = True
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+
+
+async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
+    """The request line, and the header fields by their names in lower case."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    line, *fields = head.split("\r\n")
+    return line, {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in fields)}
+
+
+async def answer(engine: Engine, line: str, body: bytes, writer: asyncio.StreamWriter) -> None:
+    """Answers one request."""
+    method, path, _ = line.split(" ")
+    if path == "/metrics":
+        gauges = (("running", engine.in_flight), ("waiting", 0))
+        text = "".join(f'vllm:num_requests_{name}{{engine="0"}} {float(value)}\n' for name, value in gauges)
+        writer.write(whole(200, text.encode(), b"text/plain"))
+    elif method == "GET":
+        writer.write(whole(200, b"{}"))
+    elif engine.ending:
+        writer.write(whole(500, b'{"error":{"message":"the engine is dead","type":"server_error"}}'))
+    else:
+        engine.in_flight += 1
+        try:
+            await complete(engine, json.loads(body), writer)
+        finally:
+            engine.in_flight -= 1
+    await writer.drain()
+
+
+async def complete(engine: Engine, asked: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    """Answers a completion, streamed or whole, token by token."""
+    count, pause = int(asked.get("max_tokens") or 16), float(asked.get("token_seconds") or TOKEN_SECONDS)
+    streamed = bool(asked.get("stream"))
+    if streamed:
+        writer.write(SSE)
+    done = 0
+    while done < count and not engine.ending:
+        await asyncio.sleep(pause)
+        done += 1
+        if streamed:
+            writer.write(event({"index": 0, "delta": {"content": "la "}, "finish_reason": None}))
+            await writer.drain()
+    finish = "length" if done == count else "abort"
+    usage = {"prompt_tokens": 1, "completion_tokens": done, "total_tokens": done + 1}
+    if streamed:
+        writer.write(b"".join(last_events(finish, usage)))
+        return
+    message = {"role": "assistant", "content": "la " * done}
+    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
+    document = {**about("chat.completion"), "model": engine.model, "choices": [choice], "usage": usage}
+    writer.write(whole(200, json.dumps(document).encode()))
+
+
+def last_events(finish: str, usage: dict[str, int]) -> Iterator[bytes]:
+    """What a stream ends with."""
+    yield event({"index": 0, "delta": {}, "finish_reason": finish})
+    yield event(None, usage=usage)
+    yield chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+
+
+def about(kind: str) -> dict[str, Any]:
+    """The fields that say what a document is, and which pod wrote it."""
+    return {"id": "c-1", "object": kind, "created": 1, "system_fingerprint": os.environ.get("HOSTNAME", "")}
+
+
+def event(choice: dict[str, Any] | None, **fields: Any) -> bytes:
+    """One chunk of a chunked body with one event in it."""
+    choices = [choice] if choice else []
+    document = {**about("chat.completion.chunk"), "choices": choices, **fields}
+    return chunk(b"data: " + json.dumps(document).encode() + b"\n\n")
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def whole(status: int, body: bytes, kind: bytes = b"application/json") -> bytes:
+    """A response that announces its length."""
+    head = b"HTTP/1.1 %d Word\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n"
+    return head % (status, kind, len(body)) + body
+
+
+def main(arguments: list[str]) -> None:
+    report_fd, go_fd, model, *options = arguments
+    with os.fdopen(int(report_fd), "w") as report:
+        report.write('{"ok": true, "devices": 1}\n')
+    with os.fdopen(int(go_fd)) as go:
+        if go.readline().strip() != "go":
+            return
+    port = next(int(option.partition("=")[2]) for option in options if option.startswith("--port="))
+    asyncio.run(serve(Engine(model), port))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
