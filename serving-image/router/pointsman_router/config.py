@@ -85,6 +85,11 @@ class Service:
     its requests keep to few engines."""
     routing: Routing = field(default_factory=Routing)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that clients may send as `model`."""
+        return (*self.model_names, *self.adapters)
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -164,7 +169,7 @@ def _check_names(config: RouterConfig) -> None:
         if service.name in names:
             raise ConfigError(f"{where}.name: {service.name!r} is there twice")
         names.add(service.name)
-        for model in (*service.model_names, *service.adapters):
+        for model in service.names:
             if model in claimed:
                 raise ConfigError(f"{where}.modelNames: {model!r} is already served by {claimed[model]!r}")
             claimed[model] = service.name

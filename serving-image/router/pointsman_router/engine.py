@@ -6,12 +6,15 @@ It outlives tables and configurations, since requests in flight hold it. Knows n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 
 import orjson
 
 from pointsman_router.endpoints import Endpoint
 from pointsman_router.settings import Routing
 from pointsman_router.upstream import Pool
+
+_numbers = count(1)
 
 
 @dataclass(slots=True)
@@ -43,6 +46,8 @@ class Engine:
         "identity",
         "in_flight",
         "label",
+        "max_requests",
+        "number",
         "phase",
         "pod",
         "pool",
@@ -71,9 +76,13 @@ class Engine:
         """From then on (monotonic) it takes its full share of requests; before, a growing part of it."""
         self.identity = f"{self.pod} {self.address}".encode()
         """What every router calls it, so that all of them choose alike."""
+        self.number = next(_numbers)
+        """Its own in this process, never given again."""
         self.phase = Phase()
         self.routing = Routing()
         """Settings of the service it answers for."""
+        self.max_requests = self.routing.engines.max_requests
+        """In flight at once; of `routing`, where every choice reads it."""
 
     @property
     def name(self) -> str:

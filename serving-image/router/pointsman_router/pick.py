@@ -1,14 +1,16 @@
-"""Chooses the engine for a request: a variant by its weight, in it the less busy of two.
+"""Chooses the engine for a request: a variant by its weight, then in it by the service's policy.
 
-Two random candidates compared by what they have in flight come close to the best choice without routers
-having to agree on anything. Engines whose connections just failed are taken only where there is nothing
-else. Pure but for the randomness that is passed in.
+A request goes where its beginning, session or adapter is known (`affinity`). Others go to the less busy of
+two random engines, which comes close to the best choice without routers having to agree on anything, or to one
+engine after the other. Engines that are set aside are taken only where there is nothing else. Pure but for
+the randomness that is passed in and for what placements remember.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from pointsman_router.affinity import choose, load, share
 from pointsman_router.engine import Engine
 from pointsman_router.state import ServiceState, VariantState
 from pointsman_router.wishes import Wish
@@ -26,7 +28,7 @@ def pick(
     wish: Wish | None = None,
 ) -> tuple[VariantState, Engine | None] | None:
     """The variant and engine to try next; None when none is ready, and a variant without engine when each
-    of its ready ones has as many requests as it may have.
+    that may be taken has as many requests as it may have.
 
     `tried`: engines that failed this request already; one of them is given again only where no other is
     ready. `only`: the variant to stay in, whatever its weight.
@@ -40,9 +42,15 @@ def pick(
         return None
     ready = first.ready
     if ready:
-        engine = _less_busy(ready, random)
-        if engine.aside_until <= now and engine not in tried:
-            return first, engine
+        engine: Engine | None
+        if wish is not None and len(ready) > 1:
+            engine = choose(first.placement, wish, tried, now)
+            if engine is not None:
+                return first, engine
+        else:
+            engine = _in_turn(first, now, random) if first.turns else _less_busy(ready, now, random)
+            if engine.aside_until <= now and engine.in_flight < engine.max_requests and engine not in tried:
+                return first, engine
     return _careful(first, variants, tried, now, random)
 
 
@@ -66,7 +74,7 @@ def _by_weight(variants: Sequence[VariantState], random: Random) -> VariantState
     return variants[-1]
 
 
-def _less_busy(engines: Sequence[Engine], random: Random) -> Engine:
+def _less_busy(engines: Sequence[Engine], now: float, random: Random) -> Engine:
     count = len(engines)
     if count == 1:
         return engines[0]
@@ -75,7 +83,17 @@ def _less_busy(engines: Sequence[Engine], random: Random) -> Engine:
     # The fraction left over is a second, independent draw.
     other = (index + 1 + int((draw - index) * (count - 1))) % count
     one, two = engines[index], engines[other]
-    return one if one.in_flight <= two.in_flight else two
+    return one if load(one, now) <= load(two, now) else two
+
+
+def _in_turn(variant: VariantState, now: float, random: Random) -> Engine:
+    """The next one; an engine that is warming up lets a turn go by as often as its share is missing."""
+    ready, turns = variant.ready, variant.turns
+    assert turns is not None
+    engine = ready[next(turns) % len(ready)]
+    if engine.full_at > now and random() >= share(engine, now):
+        engine = ready[next(turns) % len(ready)]
+    return engine
 
 
 def _careful(
@@ -84,9 +102,10 @@ def _careful(
     tried: Collection[Engine],
     now: float,
     random: Random,
-) -> tuple[VariantState, Engine] | None:
+) -> tuple[VariantState, Engine | None] | None:
     """The first choice fell through. Better another variant than an engine that just failed; better that
-    engine than no answer. A variant without weight isn't among them: it may have been rejected."""
+    engine than no answer; but better wait for one that's full. A variant without weight isn't among them: it
+    may have been rejected."""
     order = [first, *_shuffled([v for v in variants if v is not first], random)]
     for aside, again in ((False, False), (True, False), (True, True)):
         for variant in order:
@@ -96,7 +115,8 @@ def _careful(
                 if (again or engine not in tried) and (aside or engine.aside_until <= now)
             ]
             if engines:
-                return variant, _less_busy(engines, random)
+                free = [engine for engine in engines if engine.in_flight < engine.max_requests]
+                return variant, _less_busy(free, now, random) if free else None
     return None
 
 

@@ -34,6 +34,8 @@ class Route:
     method: bytes = b"POST"
     model_in: ModelIn = ModelIn.JSON
     shape: Shape = Shape.OPENAI
+    prompt: bool = False
+    """Whether engines keep what they compute of its prompt, and are chosen by it."""
     stored: bool = False
     """Whether the API can refer to earlier responses (`previous_response_id`), which is refused."""
 
@@ -48,11 +50,11 @@ MODEL = Route(MODEL_PREFIX + b"{id}", b"GET", ModelIn.PATH)
 
 ROUTES: tuple[Route, ...] = (
     Route(b"/v1/models", b"GET", ModelIn.LIST),
-    Route(b"/v1/chat/completions"),
-    Route(b"/v1/completions"),
-    Route(b"/v1/embeddings"),
-    Route(b"/v1/responses", shape=Shape.RESPONSES, stored=True),
-    Route(b"/v1/messages", shape=Shape.ANTHROPIC),
+    Route(b"/v1/chat/completions", prompt=True),
+    Route(b"/v1/completions", prompt=True),
+    Route(b"/v1/embeddings", prompt=True),
+    Route(b"/v1/responses", shape=Shape.RESPONSES, prompt=True, stored=True),
+    Route(b"/v1/messages", shape=Shape.ANTHROPIC, prompt=True),
     Route(b"/v1/messages/count_tokens", shape=Shape.ANTHROPIC),
     Route(b"/v1/rerank"),
     Route(b"/rerank"),

@@ -56,16 +56,18 @@ def _from_json(request: Request, route: Route, table: Table) -> Prepared:
         raise RefusedError(errors.stored_response())
     model = modelname.in_json(document)
     service = _service(model, table)
-    if model != service.engine_model:
+    if model != service.engine_model and model not in service.adapters:
         body = modelname.replace_in_json(body, service.engine_model)
-    return Prepared(service, body, document.get("stream") is True)
+    wishes = service.wishes
+    wish = None if wishes is None else wishes.read(request, document, model, route.prompt)
+    return Prepared(service, body, document.get("stream") is True, wish)
 
 
 def _from_form(request: Request, table: Table) -> Prepared:
     body = request.body
     model, (start, end) = modelname.in_form(body, request.content_type)
     service = _service(model, table)
-    if model != service.engine_model:
+    if model != service.engine_model and model not in service.adapters:
         body = body[:start] + service.engine_model.encode() + body[end:]
     return Prepared(service, body)
 

@@ -7,19 +7,22 @@ outlive tables, since they hold connections and counts. Knows nothing of HTTP or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 import orjson
 
 from pointsman_router import config as contract
 from pointsman_router.accesslog import label_of
+from pointsman_router.affinity import Memory, Placement
 from pointsman_router.config import ConfigError, RouterConfig
 from pointsman_router.endpoints import Endpoint, Slice, by_service
 from pointsman_router.engine import Engine
 from pointsman_router.keys import KeyState, compile_keys
 from pointsman_router.metrics import Stats, VariantStats
-from pointsman_router.settings import Limits, Routing, Tls
+from pointsman_router.settings import Limits, Policy, Routing, Tls
+from pointsman_router.wishes import Wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class VariantState:
     stats: VariantStats
     label: bytes
     """Service and variant in the access log."""
+    placement: Placement
+    """How engines are found that know a request."""
+    turns: Iterator[int] | None
+    """Counts on where engines are taken one after the other; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +51,14 @@ class ServiceState:
     generation: int
     model_names: tuple[str, ...]
     engine_model: str
+    adapters: frozenset[str]
+    """Names clients use that engines know by themselves: passed on as they are."""
     variants: tuple[VariantState, ...]
     routed: tuple[VariantState, ...]
     """Those of `variants` that have weight; requests go to no others."""
     routing: Routing
+    wishes: Wishes | None
+    """What to choose an engine by; None where there is no choice."""
     stats: VariantStats
     """Of requests that ended before they had a variant."""
     label: bytes
@@ -94,7 +105,7 @@ class _Fixed:
 
     @classmethod
     def of(cls, config: RouterConfig, stats: Stats) -> _Fixed:
-        models = {name: _model(name, service) for service in config.services for name in service.model_names}
+        models = {name: _model(name, service) for service in config.services for name in service.names}
         return cls(
             config=config,
             hash=contract.config_hash(config),
@@ -118,6 +129,7 @@ class State:
         self._fixed: _Fixed | None = None
         self._slices: dict[str, Slice] = {}
         self._engines: dict[_EngineKey, Engine] = {}
+        self._memory = Memory()
 
     @property
     def configured(self) -> bool:
@@ -187,7 +199,7 @@ class State:
             tls=config.tls,
             keys=fixed.keys,
             services=services,
-            models={name: services[s.name] for s in config.services for name in s.model_names},
+            models={name: services[s.name] for s in config.services for name in s.names},
             model_list=fixed.model_list,
             model_bodies=fixed.model_bodies,
             shortest_seconds=_shortest(config),
@@ -209,21 +221,30 @@ class State:
         used: dict[_EngineKey, Engine],
     ) -> ServiceState:
         variants = []
+        picking = service.routing.picking
         for variant in service.variants:
             engines = tuple(self._engines_of(variant.upstream, service.routing, endpoints, used))
             ready = tuple(engine for engine in engines if engine.ready)
             stats = self._stats.of(service.name, variant.name)
             label = label_of(service.name, variant.name)
-            variants.append(VariantState(variant.name, variant.weight, engines, ready, stats, label))
+            placement = Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking)
+            turns = count() if picking.policy is Policy.ROUND_ROBIN else None
+            variants.append(
+                VariantState(variant.name, variant.weight, engines, ready, stats, label, placement, turns)
+            )
+        routed = tuple(variant for variant in variants if variant.weight)
+        choice = any(len(variant.ready) > 1 for variant in routed)
         return ServiceState(
             name=service.name,
             hash=fixed.service_hashes[service.name],
             generation=service.generation,
             model_names=service.model_names,
             engine_model=service.engine_model,
+            adapters=frozenset(service.adapters),
             variants=tuple(variants),
-            routed=tuple(variant for variant in variants if variant.weight),
+            routed=routed,
             routing=service.routing,
+            wishes=Wishes.of(service.routing, service.adapters) if choice else None,
             stats=self._stats.of(service.name, ""),
             label=label_of(service.name, ""),
         )
@@ -244,6 +265,7 @@ class State:
                 engine.pool.purge()  # nothing new goes there, and idle connections would hold its stop up
             engine.ready = endpoint.ready
             engine.routing = routing
+            engine.max_requests = routing.engines.max_requests
             used[key] = engine
             yield engine
 
@@ -268,9 +290,12 @@ def _endpoints_of(upstream: contract.Upstream, endpoints: _Endpoints) -> Iterabl
 
 
 def _model(name: str, service: contract.Service) -> dict[str, object]:
-    return {
+    model: dict[str, object] = {
         "id": name,
         "object": "model",
         "created": service.created,
         "owned_by": service.owner or "pointsman",
     }
+    if name in service.adapters:
+        model["parent"] = next(iter(service.model_names), service.engine_model)
+    return model

@@ -1,0 +1,244 @@
+"""Where the beginnings of prompts are cached: which engine is to get a request that begins like earlier ones.
+
+An engine keeps what it computed for a prompt and skips the longest beginning it still has, so a request costs
+least where most of it is known. Three kinds of traffic decide how this is done; each breaks a simpler rule:
+
+- *Few long beginnings, many short ends* (documents, few-shot prompts). Hashing whole prompts would scatter
+  them, so prompts are compared block by block: a chain of hashes, each over its block and all before it. The
+  longest one that was seen before tells who has it.
+- *Conversations.* Each turn repeats the last one and adds to it, so the longest known beginning is the whole
+  earlier request (its chain's `tip`), and its engine is right however little of the new prompt that is.
+- *One system prompt, many users.* Everything begins alike; "the longest known beginning" alone would send all
+  of it to the engine that saw it first and leave others empty. So a beginning that others went on from
+  differently counts only where it's at least half of the prompt. Else the request goes where its own
+  part says, and its engine learns the system prompt too, at the price of computing it once. And where
+  load spreads a beginning over several engines, all of them are remembered, and what follows it is divided.
+
+What nobody has seen goes by rendezvous hashing (the engine with the highest hash of key and engine): routers
+that share nothing agree on it, a restart forgets nothing of it, and an engine that comes or goes moves only
+what it must. The key is the chain's hash at the largest power of two of blocks within the first half: deep
+enough to tell documents apart behind a common preamble, shallow enough to leave different ends out, and,
+since powers of two are far apart, hardly ever another one when a conversation grows. Where the known part
+reaches deeper than that, the key moves on until it's past it.
+
+All of it yields to load: an engine whose requests exceed a share of the variant's mean, plus one, is passed
+over. The counts are this router's own; routers needn't agree on load.
+
+Memory: at most CAPACITY hashes in a router process, about 200 bytes each (13 MiB when full), the least
+recently useful going first. It holds numbers for engines, not engines: one that's gone is dropped when met.
+Knows nothing of requests, JSON or HTTP.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from xxhash import xxh3_64_intdigest as digest
+
+from pointsman_router.engine import Engine
+from pointsman_router.settings import Picking
+from pointsman_router.wishes import Wish
+
+CAPACITY: Final = 65_536
+_MOST_ENGINES: Final = 8
+"""How many engines are remembered for one beginning."""
+_LEAST_SHARE: Final = 0.1
+
+
+class Known(NamedTuple):
+    """Who was given prompts with one beginning."""
+
+    engines: tuple[int, ...]
+    """Their numbers, the latest last."""
+    tip: bool
+    """Whether no prompt went on from here yet."""
+
+
+class Memory:
+    """What a router process remembers of all its services, bounded."""
+
+    __slots__ = ("_capacity", "_known", "get")
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._known: OrderedDict[int, Known] = OrderedDict()
+        self.get: Callable[[int], Known | None] = self._known.get
+        """What is known under a key."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def put(self, key: int, known: Known) -> None:
+        """Remembers, as the most recent."""
+        entries = self._known
+        entries[key] = known
+        entries.move_to_end(key)
+        if len(entries) > self._capacity:
+            entries.popitem(last=False)
+
+    def drop(self, key: int) -> None:
+        self._known.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What choosing among one variant's engines goes by."""
+
+    salt: int
+    """Keeps the memories of variants apart."""
+    engines: Mapping[int, Engine]
+    """All of the variant's, by their numbers."""
+    ready: Sequence[Engine]
+    memory: Memory
+    picking: Picking = field(default_factory=Picking)
+
+    @classmethod
+    def of(cls, name: str, engines: Iterable[Engine], memory: Memory, picking: Picking) -> Placement:
+        """`name`: of service and variant."""
+        every = {engine.number: engine for engine in engines}
+        ready = tuple(engine for engine in every.values() if engine.ready)
+        return cls(digest(name.encode()), every, ready, memory, picking)
+
+
+def load(engine: Engine, now: float) -> float:
+    """Its requests in flight, as many as they are for an engine that is still warming up."""
+    return engine.in_flight if engine.full_at <= now else engine.in_flight / share(engine, now)
+
+
+def share(engine: Engine, now: float) -> float:
+    """What part of its full share of requests an engine takes: it grows from when it became ready."""
+    seconds = engine.routing.engines.slow_start_seconds
+    return min(max(1 - (engine.full_at - now) / seconds, _LEAST_SHARE), 1.0) if seconds else 1.0
+
+
+def choose(place: Placement, wish: Wish, tried: Collection[Engine], now: float) -> Engine | None:
+    """The engine that suits the wish best among those that may be taken; None when there is none."""
+    if wish.session:
+        return _of_session(place, wish.session, tried, now)
+    return _of_beginning(place, wish, tried, now)
+
+
+def _usable(engine: Engine, tried: Collection[Engine], now: float) -> bool:
+    return (
+        engine.ready
+        and engine.aside_until <= now
+        and engine.in_flight < engine.max_requests
+        and engine not in tried
+    )
+
+
+def _of_session(place: Placement, session: int, tried: Collection[Engine], now: float) -> Engine | None:
+    """Where the session was last. Only what keeps that engine from taking it makes it move: the bound on
+    load is no reason, since whoever asks for sessions has state to lose."""
+    key = session ^ place.salt
+    known = place.memory.get(key)
+    engine = None if known is None else place.engines.get(known.engines[-1])
+    if engine is None or not _usable(engine, tried, now):
+        usable = [engine for engine in place.ready if _usable(engine, tried, now)]
+        if not usable:
+            return None
+        engine = highest(usable, session)
+    place.memory.put(key, Known((engine.number,), True))
+    return engine
+
+
+def _of_beginning(place: Placement, wish: Wish, tried: Collection[Engine], now: float) -> Engine | None:
+    chain = wish.chain
+    depth, known, holders = _longest_known(place, chain)
+    engine, passed = None, depth
+    if known is not None and (known.tip or 2 * depth >= len(chain)):
+        passed = 0
+        usable = [one for one in holders if _usable(one, tried, now)]
+        if usable:
+            # Past the end there is nothing to tell holders apart by, nor any need to.
+            engine = _within_bound(place, usable, chain[min(depth, len(chain) - 1)], now)
+    if engine is None:
+        usable = [one for one in place.ready if _usable(one, tried, now)]
+        if not usable:
+            return None
+        key = wish.adapter or chain[_key_depth(len(chain), passed) - 1]
+        engine = _within_bound(place, usable, key, now)
+        if engine is None:
+            engine = min(usable, key=lambda one: load(one, now))
+    _remember(place, chain, depth, known, engine)
+    return engine
+
+
+def _longest_known(place: Placement, chain: Sequence[int]) -> tuple[int, Known | None, Sequence[Engine]]:
+    """How many blocks of a prompt are known, and to which of the variant's engines."""
+    get, salt = place.memory.get, place.salt
+    for depth in range(len(chain), 0, -1):
+        known = get(chain[depth - 1] ^ salt)
+        if known is None:
+            continue
+        engines = place.engines
+        holders = [engines[number] for number in known.engines if number in engines]
+        if holders:
+            return depth, known, holders
+        place.memory.drop(chain[depth - 1] ^ salt)
+    return 0, None, ()
+
+
+def _key_depth(length: int, passed: int) -> int:
+    """How many of a prompt's blocks decide where it goes. `passed`: so many say nothing of it."""
+    depth = 1 << max(length.bit_length() - 2, 0)
+    while depth <= passed and 2 * depth <= length:
+        depth *= 2
+    return depth
+
+
+def _within_bound(place: Placement, engines: Sequence[Engine], key: int, now: float) -> Engine | None:
+    """The first in the key's order that isn't busier than it may be."""
+    engine = engines[0] if len(engines) == 1 else highest(engines, key)
+    if engine.in_flight == 0 or load(engine, now) <= (bound := load_bound(place)):
+        return engine
+    for other in sorted(engines, key=lambda one: digest(one.identity, key), reverse=True):
+        if load(other, now) <= bound:
+            return other
+    return None
+
+
+def load_bound(place: Placement) -> float:
+    """How many requests in flight an engine may have and still get another one for its cache's sake."""
+    ready = place.ready
+    total = 0
+    for engine in ready:
+        total += engine.in_flight
+    return place.picking.load_percent * total / (100 * len(ready)) + 1
+
+
+def highest(engines: Sequence[Engine], key: int) -> Engine:
+    """The first of the engines in the order that every router gives them for this key."""
+    best, found = -1, engines[0]
+    for engine in engines:
+        score = digest(engine.identity, key)
+        if score > best:
+            best, found = score, engine
+    return found
+
+
+def _remember(
+    place: Placement, chain: Sequence[int], depth: int, known: Known | None, engine: Engine
+) -> None:
+    """Notes that the engine has this prompt now. Of what was known only the deepest block is touched:
+    that's where the next prompt parts from it, and what nobody looks up may be forgotten."""
+    if not chain:
+        return
+    put, salt, number = place.memory.put, place.salt, engine.number
+    length = len(chain)
+    if known is not None:
+        tip = known.tip and depth == length
+        if known.engines[-1] != number:
+            others = [one for one in known.engines if one != number and one in place.engines]
+            known = Known((*others[1 - _MOST_ENGINES :], number), tip)
+        elif tip != known.tip:
+            known = Known(known.engines, tip)
+        put(chain[depth - 1] ^ salt, known)
+    if depth < length:
+        inner = Known((number,), False)
+        for at in range(depth, length - 1):
+            put(chain[at] ^ salt, inner)
+        put(chain[-1] ^ salt, Known((number,), True))

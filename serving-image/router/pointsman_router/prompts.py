@@ -1,0 +1,103 @@
+"""The beginning of a prompt, in the order in which an engine computes it.
+
+What's compared needn't be what an engine's template makes of a request; it only has to be equal where that is
+equal, and different as early as that is different. So tools and system prompt come first, then roles and
+contents in their order, with marks between them that no text contains by accident. Only the first bytes are
+ever looked at, so that a prompt of megabytes costs what a short one does. Malformed members are the engine's
+to refuse: whatever can't be read ends the beginning. Knows documents of the APIs; nothing of engines.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+_ROLE: Final = "\x1e"
+_CONTENT: Final = "\x1f"
+_DEEPEST: Final = 5
+"""Content parts hold their text or address at most this deep."""
+_SILENT: Final = frozenset({"type", "cache_control"})
+"""Members that engines don't compute, and that come and go between the turns of a conversation."""
+
+
+def beginning(document: dict[str, Any], limit: int) -> bytes:
+    """The first `limit` bytes of a request's prompt, or fewer where it's shorter; empty where it has none."""
+    writer = _Writer(limit)
+    tools = document.get("tools")
+    if tools:
+        writer.json(tools)
+    messages = document.get("messages")
+    if messages is not None:
+        writer.value(document.get("system"))
+        writer.messages(messages)
+    elif "prompt" in document:
+        writer.value(document["prompt"])
+    else:
+        writer.value(document.get("instructions"))
+        writer.messages(document.get("input"))
+    return writer.data()
+
+
+class _Writer:
+    """Gathers text until there is enough of it."""
+
+    __slots__ = ("_left", "_limit", "_parts")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._left = limit
+        self._parts: list[str] = []
+
+    def data(self) -> bytes:
+        return "".join(self._parts).encode("utf-8", "surrogatepass")[: self._limit]
+
+    def messages(self, messages: Any) -> None:
+        """A list of messages (or of items of the Responses API), or anything else that stands for one."""
+        if type(messages) is not list or not messages or type(messages[0]) is not dict:
+            self.value(messages)
+            return
+        parts = self._parts
+        for message in messages:
+            if self._left <= 0 or type(message) is not dict:
+                return
+            role, content = message.get("role"), message.get("content")
+            if type(role) is str and type(content) is str and len(message) == 2:
+                # What nearly every message is.
+                parts += (_ROLE, role, _CONTENT, content)
+                self._left -= len(content) + len(role) + 2
+                if self._left < 0:
+                    parts[-1] = content[: self._limit]
+            else:
+                parts += (_ROLE, role if type(role) is str else "")
+                self.value({name: value for name, value in message.items() if name != "role"})
+
+    def value(self, value: Any, depth: int = 0) -> None:
+        """Every text within a value."""
+        if self._left <= 0:
+            return
+        kind = type(value)
+        if kind is str:
+            text = value[: self._left]
+            self._parts += (_CONTENT, text)
+            self._left -= len(text) + 1
+        elif kind is list:
+            self._list(value, depth)
+        elif kind is dict and depth < _DEEPEST:
+            for name, member in value.items():
+                if name not in _SILENT:
+                    self.value(member, depth + 1)
+
+    def json(self, value: Any) -> None:
+        """A value as a whole, structure included."""
+        self.value(orjson.dumps(value).decode())
+
+    def _list(self, values: list[Any], depth: int) -> None:
+        if values and type(values[0]) is int:
+            self.json(values[: self._left])  # a prompt in token ids
+            return
+        if depth < _DEEPEST:
+            for value in values:
+                if self._left <= 0:
+                    return
+                self.value(value, depth + 1)
