@@ -60,27 +60,41 @@ class Known(NamedTuple):
 class Memory:
     """What a router process remembers of all its services, bounded."""
 
-    __slots__ = ("_capacity", "_known", "get")
+    __slots__ = ("_capacity", "_known", "get", "touch")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._known: OrderedDict[int, Known] = OrderedDict()
         self.get: Callable[[int], Known | None] = self._known.get
         """What is known under a key."""
+        self.touch: Callable[[int], None] = self._known.move_to_end
+        """Makes a key that's there the most recent."""
 
     def __len__(self) -> int:
         return len(self._known)
 
     def put(self, key: int, known: Known) -> None:
         """Remembers, as the most recent."""
+        self._known[key] = known
+        self.touch(key)
+        self._bound()
+
+    def learn(self, chain: Sequence[int], salt: int, engine: int) -> None:
+        """Remembers blocks that nothing was known of, up to a prompt's end."""
         entries = self._known
-        entries[key] = known
-        entries.move_to_end(key)
-        if len(entries) > self._capacity:
-            entries.popitem(last=False)
+        known = Known((engine,), False)
+        for block in chain:
+            entries[block ^ salt] = known
+        entries[chain[-1] ^ salt] = Known(known.engines, True)
+        self._bound()
 
     def drop(self, key: int) -> None:
         self._known.pop(key, None)
+
+    def _bound(self) -> None:
+        entries = self._known
+        while len(entries) > self._capacity:
+            entries.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,29 @@ def choose(place: Placement, wish: Wish, tried: Collection[Engine], now: float) 
     """The engine that suits the wish best among those that may be taken; None when there is none."""
     if wish.session:
         return _of_session(place, wish.session, tried, now)
-    return _of_beginning(place, wish, tried, now)
+    chain = wish.chain
+    depth, known = _longest_known(place, chain, len(chain))
+    engine, passed = None, depth
+    if known is not None and (known.tip or 2 * depth >= len(chain)):
+        engine, passed = _of_holders(place, chain, depth, known, tried, now), 0
+    if engine is None:
+        engine = _of_all(place, wish, passed, tried, now)
+    if engine is not None and chain:
+        _remember(place, chain, depth, known, engine)
+    return engine
+
+
+def _longest_known(place: Placement, chain: Sequence[int], most: int) -> tuple[int, Known | None]:
+    """How many blocks of a prompt, up to so many, are known on engines that are still there, and on which."""
+    memory, salt, engines = place.memory, place.salt, place.engines
+    get = memory.get
+    for depth in range(most, 0, -1):
+        known = get(chain[depth - 1] ^ salt)
+        if known is not None:
+            if known.engines[-1] in engines or not engines.keys().isdisjoint(known.engines):
+                return depth, known
+            memory.drop(chain[depth - 1] ^ salt)
+    return 0, None
 
 
 def _usable(engine: Engine, tried: Collection[Engine], now: float) -> bool:
@@ -145,41 +181,35 @@ def _of_session(place: Placement, session: int, tried: Collection[Engine], now: 
     return engine
 
 
-def _of_beginning(place: Placement, wish: Wish, tried: Collection[Engine], now: float) -> Engine | None:
-    chain = wish.chain
-    depth, known, holders = _longest_known(place, chain)
-    engine, passed = None, depth
-    if known is not None and (known.tip or 2 * depth >= len(chain)):
-        passed = 0
-        usable = [one for one in holders if _usable(one, tried, now)]
-        if usable:
-            # Past the end there is nothing to tell holders apart by, nor any need to.
-            engine = _within_bound(place, usable, chain[min(depth, len(chain) - 1)], now)
-    if engine is None:
-        usable = [one for one in place.ready if _usable(one, tried, now)]
-        if not usable:
-            return None
-        key = wish.adapter or chain[_key_depth(len(chain), passed) - 1]
-        engine = _within_bound(place, usable, key, now)
-        if engine is None:
-            engine = min(usable, key=lambda one: load(one, now))
-    _remember(place, chain, depth, known, engine)
-    return engine
+def _of_holders(
+    place: Placement, chain: Sequence[int], depth: int, known: Known, tried: Collection[Engine], now: float
+) -> Engine | None:
+    """One of those that have the longest beginning and may be taken, while that is half of the prompt."""
+    find = place.engines.get
+    while True:
+        found = map(find, known.engines)
+        holders = [engine for engine in found if engine is not None and _usable(engine, tried, now)]
+        # Past the end there is nothing to tell holders apart by, nor any need to.
+        engine = _first(place, holders, chain[min(depth, len(chain) - 1)], now)
+        if engine is not None:
+            return engine
+        same = known.engines
+        while same == known.engines:
+            depth, shorter = _longest_known(place, chain, depth - 1)
+            if shorter is None or 2 * depth < len(chain):
+                return None
+            known = shorter
 
 
-def _longest_known(place: Placement, chain: Sequence[int]) -> tuple[int, Known | None, Sequence[Engine]]:
-    """How many blocks of a prompt are known, and to which of the variant's engines."""
-    get, salt = place.memory.get, place.salt
-    for depth in range(len(chain), 0, -1):
-        known = get(chain[depth - 1] ^ salt)
-        if known is None:
-            continue
-        engines = place.engines
-        holders = [engines[number] for number in known.engines if number in engines]
-        if holders:
-            return depth, known, holders
-        place.memory.drop(chain[depth - 1] ^ salt)
-    return 0, None, ()
+def _of_all(
+    place: Placement, wish: Wish, passed: int, tried: Collection[Engine], now: float
+) -> Engine | None:
+    """The engine that every router would choose; a less busy one where that has too much to do."""
+    usable = [engine for engine in place.ready if _usable(engine, tried, now)]
+    if len(usable) < 2:
+        return usable[0] if usable else None
+    key = wish.adapter or wish.chain[_key_depth(len(wish.chain), passed) - 1]
+    return _first(place, usable, key, now) or min(usable, key=lambda engine: load(engine, now))
 
 
 def _key_depth(length: int, passed: int) -> int:
@@ -190,15 +220,20 @@ def _key_depth(length: int, passed: int) -> int:
     return depth
 
 
-def _within_bound(place: Placement, engines: Sequence[Engine], key: int, now: float) -> Engine | None:
+def _first(place: Placement, engines: Sequence[Engine], key: int, now: float) -> Engine | None:
     """The first in the key's order that isn't busier than it may be."""
+    if not engines:
+        return None
     engine = engines[0] if len(engines) == 1 else highest(engines, key)
-    if engine.in_flight == 0 or load(engine, now) <= (bound := load_bound(place)):
+    if _within_bound(place, engine, now):
         return engine
-    for other in sorted(engines, key=lambda one: digest(one.identity, key), reverse=True):
-        if load(other, now) <= bound:
-            return other
-    return None
+    order = sorted(engines, key=lambda one: digest(one.identity, key), reverse=True)
+    return next((one for one in order if _within_bound(place, one, now)), None)
+
+
+def _within_bound(place: Placement, engine: Engine, now: float) -> bool:
+    weight = engine.in_flight if engine.full_at <= now else load(engine, now)
+    return weight <= 1 or weight <= load_bound(place)
 
 
 def load_bound(place: Placement) -> float:
@@ -225,20 +260,14 @@ def _remember(
 ) -> None:
     """Notes that the engine has this prompt now. Of what was known only the deepest block is touched:
     that's where the next prompt parts from it, and what nobody looks up may be forgotten."""
-    if not chain:
-        return
-    put, salt, number = place.memory.put, place.salt, engine.number
-    length = len(chain)
+    memory, number = place.memory, engine.number
     if known is not None:
-        tip = known.tip and depth == length
-        if known.engines[-1] != number:
+        tip = known.tip and depth == len(chain)
+        key = chain[depth - 1] ^ place.salt
+        if tip == known.tip and number == known.engines[-1]:
+            memory.touch(key)
+        else:
             others = [one for one in known.engines if one != number and one in place.engines]
-            known = Known((*others[1 - _MOST_ENGINES :], number), tip)
-        elif tip != known.tip:
-            known = Known(known.engines, tip)
-        put(chain[depth - 1] ^ salt, known)
-    if depth < length:
-        inner = Known((number,), False)
-        for at in range(depth, length - 1):
-            put(chain[at] ^ salt, inner)
-        put(chain[-1] ^ salt, Known((number,), True))
+            memory.put(key, Known((*others[1 - _MOST_ENGINES :], number), tip))
+    if depth < len(chain):
+        memory.learn(chain[depth:], place.salt, number)

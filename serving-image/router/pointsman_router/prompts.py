@@ -24,13 +24,12 @@ _SILENT: Final = frozenset({"type", "cache_control"})
 def beginning(document: dict[str, Any], limit: int) -> bytes:
     """The first `limit` bytes of a request's prompt, or fewer where it's shorter; empty where it has none."""
     writer = _Writer(limit)
-    tools = document.get("tools")
-    if tools:
-        writer.json(tools)
-    messages = document.get("messages")
-    if messages is not None:
-        writer.value(document.get("system"))
-        writer.messages(messages)
+    if "tools" in document:
+        writer.json(document["tools"])
+    if "messages" in document:
+        if "system" in document:
+            writer.value(document["system"])
+        writer.messages(document["messages"])
     elif "prompt" in document:
         writer.value(document["prompt"])
     else:
@@ -57,20 +56,21 @@ class _Writer:
         if type(messages) is not list or not messages or type(messages[0]) is not dict:
             self.value(messages)
             return
-        parts = self._parts
+        parts, left = self._parts, self._left
         for message in messages:
-            if self._left <= 0 or type(message) is not dict:
-                return
+            if left <= 0 or type(message) is not dict:
+                break
             role, content = message.get("role"), message.get("content")
             if type(role) is str and type(content) is str and len(message) == 2:
                 # What nearly every message is.
-                parts += (_ROLE, role, _CONTENT, content)
-                self._left -= len(content) + len(role) + 2
-                if self._left < 0:
-                    parts[-1] = content[: self._limit]
+                parts += (_ROLE, role, _CONTENT, content if len(content) <= left else content[:left])
+                left -= len(content)
             else:
+                self._left = left
                 parts += (_ROLE, role if type(role) is str else "")
                 self.value({name: value for name, value in message.items() if name != "role"})
+                left = self._left
+        self._left = left
 
     def value(self, value: Any, depth: int = 0) -> None:
         """Every text within a value."""
