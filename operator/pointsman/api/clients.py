@@ -142,6 +142,7 @@ class Tls(Base):
     """The certificate that the router's public port is served with."""
 
     secret_ref: LocalRef | None = None
-    """Secret with the certificate as `tls.crt` and its key as `tls.key`, as cert-manager writes them. Unset:
-    `<name>-router-tls`. What the Secret holds may change at any time; naming another one is the one change
-    that replaces the router's pods, each new one before an old one goes."""
+    """Secret with the certificate as `tls.crt` and its key as `tls.key`, as cert-manager writes them.
+    Unset: `<name>-router-tls`, which may be written out too. What the Secret holds may change at any time;
+    naming another one is the one change that replaces the router's pods, each new one before an old one
+    goes."""

@@ -44,6 +44,18 @@ REVISION_FIELDS: Final[dict[str, Part]] = {
 }
 """By wire name below spec; a row holds for everything below its field."""
 
+ROUTER_FIELDS: Final[dict[str, str]] = {
+    "allowedPeers": "takes effect at once",
+    "cors": "takes effect at once",
+    "limits": "takes effect at once",
+    "replicas": "takes effect at once",
+    "resources": "replaces the router's pods, each new one before an old one goes",
+    "service": "takes effect at once",
+    "tls": "takes effect at once; a Secret of another name replaces the router's pods as resources do",
+    "trustedProxies": "takes effect at once",
+}
+"""The same of an LLMRouter, in words: its pods aren't revisions."""
+
 
 def declared(spec: ServiceSpec, model: ModelSpec) -> dict[str, Any]:
     """What a revision's name is a hash of: every hashed field that was given, as the wire has it.

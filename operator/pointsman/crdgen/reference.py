@@ -20,7 +20,7 @@ from pointsman.api.reserved import (
     RESERVED_HEADERS,
     RESERVED_METADATA,
 )
-from pointsman.api.revision_fields import REVISION_FIELDS
+from pointsman.api.revision_fields import REVISION_FIELDS, ROUTER_FIELDS
 from pointsman.api.schema import INT_OR_STRING, VALIDATIONS
 from pointsman.crdgen.crd import schema_of
 
@@ -143,8 +143,15 @@ def _default(schema: Mapping[str, Any]) -> str:
 
 def _revisions() -> str:
     rows = ((f"`spec.{field}`", part.value) for field, part in sorted(REVISION_FIELDS.items()))
+    router = ((f"`spec.{field}`", effect) for field, effect in sorted(ROUTER_FIELDS.items()))
     return "\n".join(
-        ["## What a change does\n", *_table(("Field of an LLMService", "A change of it"), rows), ""]
+        [
+            "## What a change does\n",
+            *_table(("Field of an LLMService", "A change of it"), rows),
+            "",
+            *_table(("Field of an LLMRouter", "A change of it"), router),
+            "",
+        ]
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from pointsman.api.model import ModelSpec
 from pointsman.api.names import LLMSERVICE
-from pointsman.api.revision_fields import REVISION_FIELDS, Part, declared
+from pointsman.api.revision_fields import REVISION_FIELDS, ROUTER_FIELDS, Part, declared
+from pointsman.api.router import RouterSpec
 from pointsman.api.service import ServiceSpec
 from tests.contract.manifests import FULL
 
@@ -24,6 +25,10 @@ def of(**changes: Any) -> dict[str, Any]:
 
 def test_the_table_knows_every_field() -> None:
     assert {field.alias for field in ServiceSpec.model_fields.values()} == set(REVISION_FIELDS)
+
+
+def test_the_routers_table_knows_every_field() -> None:
+    assert {field.alias for field in RouterSpec.model_fields.values()} == set(ROUTER_FIELDS)
 
 
 def test_everything_hashed_that_is_given_is_declared() -> None:
@@ -55,6 +60,7 @@ SAME_REVISION: dict[str, dict[str, Any]] = {
     "other names for clients": {"modelNames": ["other"]},
     "more replicas": {"replicas": 5},
     "another router": {"routerRef": {"name": "public"}},
+    "another way to the engines": {"routing": {"picking": {"policy": "RoundRobin"}}},
     "another strategy": {"rollout": {"strategy": "Surge"}},
     "a pause": {"paused": True},
     "the model moved into an LLMModel": {"model": None, "modelRef": {"name": "qwen"}},

@@ -126,6 +126,10 @@ def test_trusted_proxies_are_ranges_that_the_router_takes(given: list[str], mean
 TLS: dict[str, tuple[dict[str, Any], str]] = {
     "on, with the Secret of the usual name": ({"tls": {}}, "default-router-tls"),
     "off": ({}, "default-router-tls"),
+    "on, with the usual name written out": (
+        {"tls": {"secretRef": {"name": "default-router-tls"}}},
+        "default-router-tls",
+    ),
     "on, with a Secret of another name": ({"tls": {"secretRef": {"name": "wildcard"}}}, "wildcard"),
 }
 
@@ -142,8 +146,8 @@ def test_the_certificates_volume_is_mounted_whether_or_not_it_is_used(
 
 
 def test_only_another_secrets_name_replaces_the_routers_pods() -> None:
-    on, off, other = (router_pods(spec) for spec, _ in TLS.values())
-    assert on == off
+    on, off, written_out, other = (router_pods(spec) for spec, _ in TLS.values())
+    assert on == off == written_out
     assert other != off
 
 

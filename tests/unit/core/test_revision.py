@@ -48,6 +48,7 @@ def test_a_declared_input_makes_another_revision(change: dict[str, Any]) -> None
         {"modelNames": ["a", "b"]},
         {"replicas": 7},
         {"routerRef": {"name": "front"}},
+        {"routing": {"timeouts": {"connectSeconds": 5}}},
         {"rollout": {"strategy": "Recreate"}},
         {"paused": True},
     ],

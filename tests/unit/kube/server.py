@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -52,15 +53,15 @@ def status(code: int, reason: str = "", message: str = "no", **details: Any) -> 
 
 
 @asynccontextmanager
-async def serving(scripted: Scripted) -> AsyncIterator[str]:
-    """The server's URL, while it runs."""
+async def serving(scripted: Scripted, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The server's URL, while it runs; by TLS with a context."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", scripted.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

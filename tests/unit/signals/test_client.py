@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 import pytest
 
+from e2e.cluster.certificates import Leaf, make_all
 from pointsman.core.observed import parse_models, parse_probe, parse_signals
 from pointsman.signals.client import HttpSignals
 from pointsman.signals.twin import ScriptedSignals
@@ -12,6 +16,7 @@ from tests.unit.kube.server import Scripted, serving
 DOCUMENT = {
     "config": "abc",
     "configError": "",
+    "tlsError": "no such file",
     "services": {
         "chat": {
             "hash": "def",
@@ -49,6 +54,7 @@ async def test_signals_of_two_routers_one_of_them_gone() -> None:
         here, gone = [parse_signals(raw) for raw in await signals.read([address, "127.0.0.1:1"])]
     await signals.close()
     assert (here.address, here.reachable, here.config) == (address, True, "abc")
+    assert (here.config_error, here.tls_error) == ("", "no such file")
     variant = here.services["chat"].variants["chat-1"]
     assert (variant.endpoints, variant.ready, variant.in_flight) == (2, 1, 3)
     assert (variant.engines[0].phase, variant.engines[0].bytes_loaded) == ("Loading", 5)
@@ -80,6 +86,20 @@ async def test_the_way_in_lists_models() -> None:
             {"chat", "support"}
         )
     assert parse_models(await signals.models("127.0.0.1:1")) is None
+    await signals.close()
+
+
+async def test_the_way_in_by_tls_is_proven_whatever_the_certificate_says(tmp_path: Path) -> None:
+    make_all(tmp_path, [Leaf("server", "elsewhere.example.com", names=("elsewhere.example.com",))])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    signals = HttpSignals()
+    async with serving(Scripted([(200, {"data": [{"id": "chat"}]}, {})]), context) as url:
+        address = url.removeprefix("https://")
+        assert parse_models(await signals.models(address, tls=True)) == frozenset({"chat"})
+        assert parse_models(await signals.models(address)) is None, "plain text isn't the way in"
+    async with serving(Scripted([(200, {"data": []}, {})])) as url:
+        assert parse_models(await signals.models(url.removeprefix("http://"), tls=True)) is None
     await signals.close()
 
 
@@ -120,4 +140,5 @@ async def test_the_twin_answers_what_is_scripted_and_nothing_else() -> None:
     assert parse_probe(await twin.probe("a", "chat")).variant == "chat-1"
     assert not parse_probe(await twin.probe("a", "other")).ok
     assert parse_models(await twin.models("svc")) == frozenset({"chat"})
+    assert parse_models(await twin.models("svc", tls=True)) is None
     assert ("probe", "a", "other", "") in twin.asked
