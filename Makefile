@@ -73,11 +73,11 @@ e2e-all: venv ## Every scenario, the long ones too
 	@$(python) -m pytest e2e --all $(ARGS)
 
 .PHONY: bench-router
-bench-router: venv ## The router's cost beside its peers' and none: CPU per request and chunk, latency, memory; 6 minutes
+bench-router: venv ## The router's cost beside its peers' and none: CPU per request and chunk, latency, memory; 5 minutes
 	@$(python) -m bench.router $(ARGS)
 
 .PHONY: bench-streams
-bench-streams: venv ## 9,500 open streams on one router process, and on its peer: failures, gaps, memory; 3 minutes
+bench-streams: venv ## 9,500 open streams on one router process, and on its peer: failures, gaps, memory; 2 minutes
 	@$(python) -m bench.streams $(ARGS)
 
 .PHONY: demo
