@@ -91,6 +91,33 @@ async def test_a_rollout_of_a_service_does_not_make_its_router_unready(served: C
         assert served.condition("front", "Ready", "LLMRouter")[0] == "True"
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [{"routing": {"retries": {"maxAttempts": 1}}}, {"modelNames": ["other"]}],
+    ids=["its way to the engines", "its names"],
+)
+async def test_what_is_live_waits_too_while_a_service_is_paused(
+    served: Cluster, edit: dict[str, Any]
+) -> None:
+    ran = document(served)
+    await served.apply("LLMService", "chat", {**BEHIND, **edit, "paused": True})
+    await served.settle()
+    assert document(served) == ran
+    assert served.condition("chat", "Ready")[:2] == ("False", "Paused")
+    await served.apply("LLMService", "chat", {**BEHIND, **edit})
+    await served.settle()
+    assert document(served) != ran
+    assert served.condition("chat", "Ready")[0] == "True"
+
+
+async def test_a_pause_changes_nothing_of_what_is_in_force(served: Cluster) -> None:
+    ran = document(served)
+    await served.apply("LLMService", "chat", {**BEHIND, "paused": True})
+    await served.settle()
+    assert document(served) == ran
+    assert served.condition("chat", "Available")[0] == "True"
+
+
 # TLS
 
 

@@ -101,15 +101,15 @@ def compile_router(
 ) -> config.RouterConfig:
     """The whole configuration of one router.
 
-    A service whose status says nothing of its traffic (not looked at yet, or status was lost) keeps what
-    `previous` holds of it: forgetting is no reason to stop serving.
+    A service that is paused, or whose status says nothing of its traffic (not looked at yet, or status was
+    lost), keeps what `previous` holds of it: forgetting is no reason to stop serving.
     """
     compiled = []
     claimed = claims(services, router)
     for service in on_router(services, router):
         rollout = service.status.rollout
-        if rollout is None:
-            kept = previous.get(service.metadata.name)
+        kept = previous.get(service.metadata.name)
+        if rollout is None or (service.spec.paused and kept):
             compiled += [_without_taken(kept, claimed)] if kept else []
             continue
         traffic = [(share.revision, share.weight) for share in rollout.traffic or ()]
