@@ -44,7 +44,6 @@ async def test_a_field_that_is_not_the_engines_business_stays_here(stack: Stack,
     "line",
     [
         "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        "tracestate: a=b",
         "User-Agent: OpenAI/Python 2.0",
         "x-stainless-retry-count: 0",
         "anthropic-version: 2023-06-01",

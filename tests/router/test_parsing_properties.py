@@ -7,7 +7,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pointsman_router.errors import Problem
-from pointsman_router.reader import Reader, Request
+from pointsman_router.reader import Reader
+from pointsman_router.request import Budget, Request
+from pointsman_router.settings import Limits
 from pointsman_router.upstream import Connection, Pool, Response
 
 BODY = b'{"model":"chat"}'
@@ -59,8 +61,8 @@ class _Owner:
     def __init__(self) -> None:
         self.said: list[Any] = []
 
-    def admit(self, request: Request, length: int | None) -> Problem | None:
-        self.said.append(("admit", request.method, request.path, length))
+    def admit(self, request: Request) -> Problem | None:
+        self.said.append(("admit", request.method, request.path))
         return None
 
     def proceed(self) -> None:
@@ -69,6 +71,9 @@ class _Owner:
     def received(self, request: Request) -> None:
         self.said.append((request.method, request.path, request.lines, request.body, request.keep_alive))
 
+    def surplus(self) -> None:
+        raise AssertionError("nobody has the reader wait")
+
     def refused(self, problem: Problem, request: Request) -> None:
         assert 400 <= problem.status < 600
         self.said.append(problem.status)
@@ -76,7 +81,7 @@ class _Owner:
 
 def _read(pieces: list[bytes]) -> list[Any]:
     owner = _Owner()
-    reader = Reader(owner, 65536, 1000)
+    reader = Reader(owner, Limits(max_body_bytes=1000), Budget())
     for piece in pieces:
         reader.feed(piece)
     return owner.said

@@ -43,9 +43,9 @@ MODELS = b"GET /v1/models HTTP/1.1\r\n"
         ("TE on HTTP/1.0", HEAD.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked" + LAST, 400),
         ("HTTP/0.9", MODELS.replace(b"1.1", b"0.9") + b"Host: a\r\n\r\n", 505),
         ("HTTP/2.0", MODELS.replace(b"1.1", b"2.0") + b"Host: a\r\n\r\n", 505),
-        ("HTTP/1.2", MODELS.replace(b"1.1", b"1.2") + b"Host: a\r\n\r\n", 400),
+        ("HTTP/1.2", MODELS.replace(b"1.1", b"1.2") + b"Host: a\r\n\r\n", 505),
         ("no version", b"GET /v1/models\r\n\r\n", 505),
-        ("the HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        ("the HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         ("absolute form", b"GET http://evil/v1/models HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("authority form", b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("asterisk form", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
@@ -307,7 +307,6 @@ async def test_413_reaches_a_client_that_goes_on_sending(stack: Stack) -> None:
     ("name", "head"),
     [
         ("one endless field", b"X: " + b"a" * 100_000),
-        ("an endless target", b""),
         ("many fields", b"X: a\r\n" * 250 + b"\r\n"),
         ("many dropped fields", b"Cookie: aaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 3000 + b"\r\n"),
     ],
@@ -316,8 +315,7 @@ async def test_413_reaches_a_client_that_goes_on_sending(stack: Stack) -> None:
 async def test_an_excessive_head_is_431(stack: Stack, name: str, head: bytes) -> None:
     await stack.start({"name": "t", "format": 1})
     client = await stack.client()
-    target = b"/" + b"a" * 100_000 if not head else b"/v1/models"
-    await client.send(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n" + head)
+    await client.send(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n" + head)
     answer = await client.answer()
     assert (answer.status, answer.error["code"]) == (431, "head_too_large")
     assert await client.closed()

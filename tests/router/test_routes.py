@@ -35,11 +35,7 @@ async def test_every_allowed_route_reaches_the_engine_as_it_was_asked(
         ("POST", "/v1/unload_lora_adapter"),
         ("POST", "/pause"),
         ("POST", "/v1/chat/completions/render"),
-        ("POST", "/v1//chat/completions"),
         ("POST", "/v1/chat/completions/"),
-        ("POST", "/v1/./chat/completions"),
-        ("POST", "/v1/chat/../chat/completions"),
-        ("POST", "/v1/chat%2Fcompletions"),
         ("POST", "/V1/chat/completions"),
         ("POST", "/inference/v1/generate"),
         ("GET", "/metrics"),
@@ -117,7 +113,7 @@ async def test_one_model_is_found_however_its_name_is_escaped(stack: Stack, path
 
 async def test_an_unknown_model_is_404_by_path(stack: Stack) -> None:
     await stack.start(configuration(service("chat")))
-    answer = await stack.ask(get("/v1/models/%FF%00gpt"))
+    answer = await stack.ask(get("/v1/models/%FFgpt"))
     assert (answer.status, answer.error["code"]) == (404, "model_not_found")
 
 

@@ -19,11 +19,12 @@ from pointsman_router import metrics, signals, version
 from pointsman_router.errors import Problem, Shape, render
 from pointsman_router.metrics import Gauge
 from pointsman_router.probe import Prober
-from pointsman_router.reader import Reader, Request
+from pointsman_router.reader import Reader
+from pointsman_router.request import Budget, Request
 from pointsman_router.router import Router, logger
+from pointsman_router.settings import Limits
 
-_MAX_HEAD_BYTES = 16 * 1024
-_MAX_BODY_BYTES = 64 * 1024
+_LIMITS = Limits(max_head_bytes=16 * 1024, max_body_bytes=64 * 1024)
 _PROBE_PREFIX = "/probe/"
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -71,7 +72,7 @@ class Admin:
             return "draining"
         if not state.configured:
             return f"no configuration yet {state.error}".rstrip()
-        return "endpoints not listed yet"
+        return self._router.closed_because or "endpoints not listed yet"
 
     def _gauges(self) -> list[Gauge]:
         router, now = self._router, monotonic()
@@ -120,7 +121,7 @@ class AdminConnection(asyncio.Protocol):
 
     def __init__(self, admin: Admin) -> None:
         self._admin = admin
-        self._reader = Reader(self, _MAX_HEAD_BYTES, _MAX_BODY_BYTES)
+        self._reader = Reader(self, _LIMITS, Budget())
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -136,7 +137,7 @@ class AdminConnection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()  # nobody waits for the probe any more
 
-    def admit(self, request: Request, length: int | None) -> Problem | None:
+    def admit(self, request: Request) -> Problem | None:
         return None
 
     def proceed(self) -> None:
@@ -146,6 +147,9 @@ class AdminConnection(asyncio.Protocol):
     def received(self, request: Request) -> None:
         self._reader.close()
         self._task = asyncio.get_running_loop().create_task(self._respond(request))
+
+    def surplus(self) -> None:
+        pass  # it never has the reader wait
 
     def refused(self, problem: Problem, request: Request) -> None:
         self._write((problem.status, _JSON, render(problem, Shape.OPENAI, request.id.decode())))

@@ -14,18 +14,21 @@ from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from pointsman_router import errors, routes
-from pointsman_router.errors import Problem
+from pointsman_router import errors, keys, refusals, routes
+from pointsman_router.errors import Problem, RefusedError, Shape
 from pointsman_router.exchange import Exchange
-from pointsman_router.reader import Reader, Request
-from pointsman_router.settings import Limits
+from pointsman_router.meanings import new_id
+from pointsman_router.reader import Reader
+from pointsman_router.request import Request
+from pointsman_router.state import Table
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
 
-_PAUSE_QUEUE: Final = 16
-_MAX_QUEUE: Final = 256
 _LINGER_SECONDS: Final = 2.0
+"""How long a client may go on sending after an answer that ended its connection early."""
+_MAX_TURNED_AWAY: Final = 256
+"""Connections above the limit that are told so at a time; others are just closed."""
 _SPLIT_WRITE: Final = 64 * 1024
 _STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 _LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -37,32 +40,37 @@ class Downstream(asyncio.Protocol):
     __slots__ = (
         "_chunked",
         "_close",
+        "_ending_since",
         "_exchange",
+        "_full",
         "_head",
         "_head_only",
         "_heard",
-        "_lingering_since",
         "_lost",
-        "_message_since",
-        "_next_message",
         "_owes_continue",
+        "_paused_since",
+        "_peer",
+        "_phase",
+        "_phase_since",
         "_queue",
         "_quiet_since",
         "_reader",
         "_request",
         "_router",
         "_running",
+        "_table",
         "_transport",
+        "_turned_away",
         "address",
         "paused",
     )
 
     def __init__(self, router: Router) -> None:
-        limits = router.state.table.limits
         self.paused = False
         self.address = b""
         self._router = router
-        self._reader = Reader(self, limits.max_head_bytes, limits.max_body_bytes)
+        self._table = table = router.state.table
+        self._reader = Reader(self, table.limits, router.bodies)
         self._transport: asyncio.Transport | None = None
         self._queue: deque[Request] = deque()
         self._exchange: Exchange | None = None
@@ -75,24 +83,38 @@ class Downstream(asyncio.Protocol):
         self._lost = False
         self._running = False
         self._owes_continue = False
+        self._full = False
+        """Whether as many requests wait as a client may send ahead."""
+        self._turned_away = False
         self._heard = True
+        self._peer = b""
         self._quiet_since = 0.0
-        self._next_message = -1
-        self._message_since = 0.0
-        self._lingering_since = 0.0
+        self._paused_since = 0.0
+        self._ending_since = 0.0
+        self._phase = (-1, False)
+        """Which message the client is sending, and whether it's at its body."""
+        self._phase_since = 0.0
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but ancestry
         peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]).removeprefix("::ffff:").encode() if peer else b""
-        self._router.connections.add(self)
+        self._peer = self.address = str(peer[0]).removeprefix("::ffff:").encode() if peer else b""
+        router = self._router
+        if len(router.connections) >= self._table.limits.max_connections:
+            self._turn_away()
+            return
+        router.connections.add(self)
+        if self._table.proxies is not None:
+            self._follow(self._table)
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        if not self._lingering_since:
-            self._reader.feed(data)
+        table = self._router.state.table
+        if table is not self._table:
+            self._follow(table)
+        self._reader.feed(data)
 
     def eof_received(self) -> None:
         # A client that closes its sending half is taken to have left, as most servers do: only so does a
@@ -102,10 +124,13 @@ class Downstream(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._router.connections.discard(self)
+        if self._turned_away:
+            self._router.turned_away -= 1
         self._gone()
 
     def pause_writing(self) -> None:
         self.paused = True
+        self._paused_since = monotonic()
         if self._exchange is not None:
             self._exchange.pause()
 
@@ -118,15 +143,24 @@ class Downstream(asyncio.Protocol):
 
     # reader.Owner
 
-    def admit(self, request: Request, length: int | None) -> Problem | None:
-        route = routes.find(request.path)
+    def admit(self, request: Request) -> Problem | None:
+        try:
+            route, request.path = routes.find(request.path)
+        except RefusedError as refusal:
+            return refusal.problem
+        method = request.method
         if route is None:
-            return errors.unknown_route(request.method.decode(), request.path.decode("latin-1"))
-        if request.method != route.method:
-            path = request.path.decode("latin-1")
-            return errors.wrong_method(request.method.decode(), path, route.method.decode())
+            return errors.unknown_route(method.decode(), request.path.decode("latin-1"))
+        table = self._table
+        if method != route.method:
+            if not (request.preflight and table.cors is not None):
+                path = request.path.decode("latin-1")
+                return errors.wrong_method(method.decode(), path, route.method.decode())
+            request.route = route
+            return None if table.cors.allows(request.origin) else refusals.unknown_origin()
         request.route = route
-        return None
+        request.preflight = b""
+        return keys.check(request, table) if table.keys else None
 
     def proceed(self) -> None:
         if self._exchange is None and not self._queue:
@@ -136,22 +170,29 @@ class Downstream(asyncio.Protocol):
 
     def received(self, request: Request) -> None:
         self._owes_continue = False
-        self._queue.append(request)
-        if self._exchange is None:
-            self._work()
-        if len(self._queue) >= _PAUSE_QUEUE:
-            if len(self._queue) >= _MAX_QUEUE:
-                request.keep_alive = False
-                self._reader.close()
-            if self._transport is not None:
-                self._transport.pause_reading()
+        queue = self._queue
+        if queue or self._exchange is not None or self._running or self.paused or self._close:
+            queue.append(request)
+            if self._exchange is None:
+                self._work()
+        else:
+            self._running = True
+            self._run(request)
+            self._running = False
+        if self._exchange is not None and len(queue) + 1 >= self._table.limits.max_pipelined:
+            self._full = True
+            self._reader.pause()
+
+    def surplus(self) -> None:
+        if self._transport is not None:
+            self._router.stats.hit("max_pipelined")
+            self._transport.pause_reading()
 
     def refused(self, problem: Problem, request: Request) -> None:
         stats = self._router.stats
         stats.refusals[problem.status] = stats.refusals.get(problem.status, 0) + 1
         request.problem = problem
         request.keep_alive = False
-        request.body = b""
         self._queue.append(request)
         if self._exchange is None:
             self._work()
@@ -161,6 +202,9 @@ class Downstream(asyncio.Protocol):
     def start(self, status: int, lines: list[bytes], length: int | None) -> None:
         request = self._request
         assert request is not None
+        policy = self._table.cors
+        if policy is not None:
+            lines = lines + policy.lines(request.origin)
         self._chunked = False
         self._head_only = request.method == b"HEAD"
         if length is not None:
@@ -199,6 +243,7 @@ class Downstream(asyncio.Protocol):
 
     def cut(self) -> None:
         self._close = True
+        self._ending_since = monotonic()
         transport = self._transport
         if transport is None:
             return
@@ -209,7 +254,10 @@ class Downstream(asyncio.Protocol):
 
     def finished(self) -> None:
         self._exchange = None
-        self._request = None
+        request, self._request = self._request, None
+        if request is not None:
+            request.release()
+        self._heard = True  # from now on it's the client's turn
         if self._close:
             self._end()
         else:
@@ -221,10 +269,6 @@ class Downstream(asyncio.Protocol):
     def busy(self) -> bool:
         """Whether a request is being answered, or waits to be."""
         return self._exchange is not None or bool(self._queue)
-
-    def limit(self, limits: Limits) -> None:
-        """From the next request on, these limits hold."""
-        self._reader.limit(limits.max_head_bytes, limits.max_body_bytes)
 
     def drain(self) -> None:
         """The router stops: an idle connection is closed, a busy one after its answer."""
@@ -243,30 +287,77 @@ class Downstream(asyncio.Protocol):
         if self._heard:
             self._heard = False
             self._quiet_since = now
-        if self._lingering_since:
-            if now - self._lingering_since > _LINGER_SECONDS and self._transport is not None:
-                self._transport.abort()
-        elif self._exchange is not None:
-            self._exchange.tick(now)
-        elif not self._queue:
-            self._check_client(now)
-
-    def _check_client(self, now: float) -> None:
-        """It's the client's turn: to begin a request, or to go on with one."""
-        limits = self._router.state.table.limits
-        reader = self._reader
-        if not reader.in_message:
-            if now - self._quiet_since > limits.keep_alive_seconds and self._transport is not None:
-                self._transport.close()
+        transport = self._transport
+        if transport is None:
             return
-        if reader.messages != self._next_message:
-            self._next_message = reader.messages
-            self._message_since = now
-        if reader.in_body:
-            if now - self._quiet_since > limits.body_idle_seconds:
-                reader.give_up(errors.client_slow("the rest of the request's body"))
-        elif now - self._message_since > limits.head_seconds:
-            reader.give_up(errors.client_slow("the rest of the request's head"))
+        patience = self._router.state.table.limits.keep_alive_seconds
+        if self._ending_since:
+            # What was answered last may still have to go out to a client that reads slowly.
+            if now - self._ending_since > (
+                patience if transport.get_write_buffer_size() else _LINGER_SECONDS
+            ):
+                transport.abort()
+            return
+        if self._exchange is not None:
+            self._exchange.tick(now)
+        elif self.paused and now - self._paused_since > patience:
+            self._router.stats.hit("keep_alive_seconds")
+            transport.abort()  # it takes no answers, of which there may be many
+            return
+        if self._reader.in_message:
+            self._check_message(now)
+        elif not self.busy and now - self._quiet_since > patience:
+            self._router.stats.hit("keep_alive_seconds")
+            transport.close()
+
+    def _check_message(self, now: float) -> None:
+        """The client is in the middle of a request, if we let it."""
+        if self._full:
+            return
+        limits, reader = self._router.state.table.limits, self._reader
+        phase = (reader.messages, reader.in_body)
+        if phase != self._phase:
+            self._phase = phase
+            self._phase_since = now
+        since = now - self._phase_since
+        if not reader.in_body:
+            if since > limits.head_seconds:
+                reader.give_up(refusals.slow("the rest of the request's head", "head_seconds"))
+        elif since > limits.body_seconds:
+            reader.give_up(refusals.slow("the rest of the request's body", "body_seconds"))
+        elif now - self._quiet_since > limits.body_idle_seconds:
+            reader.give_up(refusals.slow("the rest of the request's body", "body_idle_seconds"))
+
+    def _follow(self, table: Table) -> None:
+        """Another configuration, or other endpoints, hold from here on."""
+        known, self._table = self._table, table
+        if table.limits is not known.limits or table is known:
+            proxies = table.proxies
+            trusted = proxies is not None and proxies.trusts(self._peer.decode())
+            self._reader.follow(table.limits, proxies if trusted else None)
+
+    def _turn_away(self) -> None:
+        """There is no room for another connection: says so, before anything of it is read."""
+        router, transport = self._router, self._transport
+        self._reader.close()
+        if transport is None:
+            return
+        router.stats.hit("max_connections")
+        if router.turned_away >= _MAX_TURNED_AWAY:
+            transport.abort()
+            return
+        router.turned_away += 1
+        self._turned_away = True
+        problem = refusals.too_many_connections()
+        request = self._request = Request()
+        request.id = new_id()
+        request.keep_alive = False
+        body = errors.render(problem, Shape.OPENAI, request.id.decode())
+        lines = [b"content-type: application/json", b"retry-after: %d" % problem.retry_after]
+        self.start(problem.status, lines, len(body))
+        self.body(body, True)
+        self._end()
+        asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.abort)
 
     def _work(self) -> None:
         """Starts the next request. Answers that need no engine are written in this loop, not in recursion."""
@@ -277,14 +368,22 @@ class Downstream(asyncio.Protocol):
         while queue and self._exchange is None and not self.paused and not self._close:
             self._run(queue.popleft())
         self._running = False
-        if not queue and self._transport is not None and not self._close:
-            if self._owes_continue and self._exchange is None:
-                self._owes_continue = False
-                self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if queue or self._transport is None or self._close:
+            return
+        if self._owes_continue and self._exchange is None:
+            self._owes_continue = False
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._full:
+            self._full = False
             self._transport.resume_reading()
+            self._reader.resume()
 
     def _run(self, request: Request) -> None:
         self._request = request
+        self.address = request.client or self._peer
+        if request.preflight and request.problem is None:
+            self._grant(request)
+            return
         self._exchange = exchange = Exchange(self._router, self, request)
         try:
             exchange.begin()
@@ -292,10 +391,24 @@ class Downstream(asyncio.Protocol):
             self._router.failed("a request could not be handled")
             exchange.refuse(errors.internal_error())
 
+    def _grant(self, request: Request) -> None:
+        """A browser asks whether its page may ask: answered here, since no engine would know."""
+        policy, route = self._table.cors, request.route
+        granted = policy.leave(route.method) if policy is not None and route is not None else []
+        self.start(204, granted, 0)
+        self.body(b"", True)
+        self.finished()
+
+    def _forget(self) -> None:
+        """Requests that wait are never answered."""
+        for request in self._queue:
+            request.release()
+        self._queue.clear()
+
     def _gone(self) -> None:
         """The client has left: what it asked for stops at once."""
         self._lost = True
-        self._queue.clear()
+        self._forget()
         self._close = True
         self._reader.close()
         if self._exchange is not None:
@@ -304,15 +417,17 @@ class Downstream(asyncio.Protocol):
     def _end(self) -> None:
         """The last answer of this connection is written."""
         transport = self._transport
-        self._queue.clear()
+        self._forget()
         if self._lost or transport is None or transport.is_closing():
             return
-        if self._reader.stopped:
+        if self._reader.messages >= self._table.limits.max_requests_per_connection:
+            self._router.stats.hit("max_requests_per_connection")
+        self._ending_since = monotonic()
+        if self._reader.stopped and transport.can_write_eof():
             # Closing while the client still sends would reset the connection, and might take our answer
             # away before it's read: close our half, let the client send for a moment, then leave.
             transport.write_eof()
             transport.resume_reading()
-            self._lingering_since = monotonic()
         else:
             transport.close()
 

@@ -43,6 +43,8 @@ class Problem:
     retry_after: int = 0
     """Seconds for Retry-After; 0 leaves it out."""
     fatal: bool = False
+    limit: str = ""
+    """The setting whose bound was passed, by its name in `settings`; hits are counted by it."""
 
 
 class RefusedError(Exception):

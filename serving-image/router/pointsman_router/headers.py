@@ -1,7 +1,8 @@
-"""Which header fields are passed on, which are dropped, and which mean something to the router itself.
+"""Which of a client's header fields are passed on, which are dropped, and which mean something to the router.
 
-Both directions rebuild the head: hop-by-hop fields end here (RFC 9110, 7.6.1), a client's credentials and
-addresses never reach an engine, an engine's internals never a client. Knows names only, no connections.
+The head is rebuilt on its way: hop-by-hop fields end here (RFC 9110, 7.6.1), a client's credentials and
+addresses never reach an engine, nor does anything that could talk an engine into a role that is the router's.
+Knows names only, no connections.
 """
 
 from __future__ import annotations
@@ -19,14 +20,36 @@ REQUEST_ID: Final = 7
 EXPECT: Final = 8
 UPGRADE: Final = 9
 CONTENT_ENCODING: Final = 10
+AUTHORIZATION: Final = 11
+API_KEY: Final = 12
+TIMEOUT: Final = 13
+FORWARDED_FOR: Final = 14
+ORIGIN: Final = 15
+ASKED_METHOD: Final = 16
+TRACE_PARENT: Final = 17
+TRACE_STATE: Final = 18
 
-_FRAMING = {
+_MEANT = {
+    b"host": HOST,
     b"content-length": CONTENT_LENGTH,
     b"transfer-encoding": TRANSFER_ENCODING,
     b"connection": CONNECTION,
     b"content-type": CONTENT_TYPE,
+    b"x-request-id": REQUEST_ID,
+    b"expect": EXPECT,
+    b"upgrade": UPGRADE,
+    b"content-encoding": CONTENT_ENCODING,
+    b"authorization": AUTHORIZATION,
+    b"x-api-key": API_KEY,
+    b"api-key": API_KEY,
+    b"x-pointsman-timeout": TIMEOUT,
+    b"x-forwarded-for": FORWARDED_FOR,
+    b"origin": ORIGIN,
+    b"access-control-request-method": ASKED_METHOD,
+    b"traceparent": TRACE_PARENT,
+    b"tracestate": TRACE_STATE,
 }
-_HOP_BY_HOP = (
+HOP_BY_HOP: Final = (
     b"keep-alive",
     b"proxy-authenticate",
     b"proxy-authorization",
@@ -35,68 +58,89 @@ _HOP_BY_HOP = (
     b"trailer",
     b"http2-settings",
 )
-_CREDENTIALS = (b"authorization", b"x-api-key", b"api-key", b"cookie")
-_ADDRESSES = (
+CREDENTIALS: Final = (b"authorization", b"x-api-key", b"api-key", b"cookie")
+ADDRESSES: Final = (
+    b"cf-connecting-ip",
     b"forwarded",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-proto",
+    b"true-client-ip",
+    b"via",
+    b"x-client-ip",
+    b"x-cluster-client-ip",
     b"x-real-ip",
 )
-_USUAL = (
+OVERRIDES: Final = (
+    b"x-data-parallel-rank",
+    b"x-host",
+    b"x-http-method",
+    b"x-http-method-override",
+    b"x-method-override",
+    b"x-original-host",
+    b"x-original-url",
+    b"x-rewrite-url",
+)
+"""They tell a server to take a request for another one, or (vLLM's rank) where to run it."""
+DIGESTS: Final = (b"content-digest", b"content-md5", b"digest", b"repr-digest")
+"""Of the body as it was sent: the engine may get another model name in it."""
+BROWSERS: Final = (b"access-control-request-headers", b"access-control-request-private-network")
+DROPPED_PREFIXES: Final = (b"x-pointsman-", b"x-forwarded-", b"x-envoy-")
+USUAL: Final = (
     b"accept",
     b"accept-language",
+    b"anthropic-beta",
     b"anthropic-version",
-    b"traceparent",
-    b"tracestate",
     b"user-agent",
     *(b"x-stainless-" + what for what in (b"lang", b"package-version", b"os", b"arch", b"runtime", b"async")),
     *(b"x-stainless-" + what for what in (b"runtime-version", b"retry-count", b"read-timeout", b"timeout")),
 )
 
 _REQUEST: dict[bytes, int] = {
-    **_FRAMING,
-    b"host": HOST,
-    b"x-request-id": REQUEST_ID,
-    b"expect": EXPECT,
-    b"upgrade": UPGRADE,
-    b"content-encoding": CONTENT_ENCODING,
-    # Answers must be readable by the stages, so engines are asked for plain ones.
+    **_MEANT,
+    # Answers must be readable by the router, so engines are asked for plain ones.
     b"accept-encoding": DROP,
-    **dict.fromkeys((*_HOP_BY_HOP, *_CREDENTIALS, *_ADDRESSES), DROP),
-    **dict.fromkeys(_USUAL, FORWARD),
+    b"cookie": DROP,
+    **dict.fromkeys((*HOP_BY_HOP, *ADDRESSES, *OVERRIDES, *DIGESTS, *BROWSERS), DROP),
+    **dict.fromkeys(USUAL, FORWARD),
 }
-_RESPONSE: dict[bytes, int] = {
-    **_FRAMING,
-    b"upgrade": DROP,
-    b"x-request-id": DROP,
-    b"server": DROP,
-    b"set-cookie": DROP,
-    **dict.fromkeys(_HOP_BY_HOP, DROP),
-    **dict.fromkeys((b"date", b"cache-control", b"retry-after"), FORWARD),
-}
+PROTECTED: Final = frozenset(_MEANT) - {b"connection", b"upgrade"}
+"""Fields that Connection can't take away from a request: what the router or an engine relies on."""
 
 
 def _spellings(table: dict[bytes, int]) -> dict[bytes, int]:
-    spelled = dict(table)
-    for name, action in table.items():
-        spelled[name.title()] = action
-    spelled.pop(b"", None)
-    return spelled
+    return {spelling: action for name, action in table.items() for spelling in (name, name.title())}
 
 
 REQUEST_ACTIONS: Final = _spellings(_REQUEST)
 """What to do with a request's field, by its name in the two usual spellings; others through `classify_*`."""
-RESPONSE_ACTIONS: Final = _spellings(_RESPONSE)
 
 
 def classify_request(name: bytes) -> int:
     """What to do with a request's field whose spelling isn't in REQUEST_ACTIONS."""
     lower = name.lower()
-    if lower.startswith(b"x-pointsman-"):
-        return DROP
-    return _REQUEST.get(lower, FORWARD)
+    action = _REQUEST.get(lower)
+    if action is not None:
+        return action
+    return DROP if lower.startswith(DROPPED_PREFIXES) else FORWARD
+
+
+def without_nominated(lines: list[bytes], connection: bytes) -> list[bytes]:
+    """The lines that the Connection header doesn't name as meant for this hop only."""
+    nominated = {token.strip().lower() for token in connection.split(b",")} - PROTECTED
+    return [line for line in lines if line.partition(b":")[0].strip().lower() not in nominated]
+
+
+_RESPONSE: dict[bytes, int] = {
+    **{
+        name: _MEANT[name]
+        for name in (b"content-length", b"transfer-encoding", b"connection", b"content-type")
+    },
+    b"upgrade": DROP,
+    b"x-request-id": DROP,
+    b"server": DROP,
+    b"set-cookie": DROP,
+    **dict.fromkeys(HOP_BY_HOP, DROP),
+    **dict.fromkeys((b"date", b"cache-control", b"retry-after"), FORWARD),
+}
+RESPONSE_ACTIONS: Final = _spellings(_RESPONSE)
 
 
 def classify_response(name: bytes) -> int:
@@ -105,12 +149,6 @@ def classify_response(name: bytes) -> int:
     if lower.startswith((b"x-pointsman-", b"access-control-")):
         return DROP
     return _RESPONSE.get(lower, FORWARD)
-
-
-def without_nominated(lines: list[bytes], connection: bytes) -> list[bytes]:
-    """The lines that the Connection header doesn't name as meant for this hop only."""
-    nominated = {token.strip().lower() for token in connection.split(b",")}
-    return [line for line in lines if line.partition(b":")[0].strip().lower() not in nominated]
 
 
 PLAIN_CONNECTION: Final = frozenset({b"", b"keep-alive", b"close", b"Keep-Alive", b"Close"})

@@ -156,7 +156,7 @@ class Prober:
         request = Request()
         request.method = b"POST"
         request.path = kind.path
-        request.route = routes.find(kind.path)
+        request.route = routes.find(kind.path)[0]
         request.id = b"probe-%016x" % int(self._router.random() * 2**64)
         request.content_type, request.body = kind.ask(service.model_names[0])
         request.lines = [b"content-type: " + request.content_type, b"user-agent: pointsman-router"]

@@ -1,87 +1,47 @@
-"""Reads requests off a client's connection: llhttp finds the framing, this module decides what to trust.
+"""Reads requests off a client's connection: where each head and body ends, and how much of either is taken.
 
-llhttp takes more than a proxy may pass on (no or two Host fields, `gzip, chunked`, absolute targets, heads
-without bound, Upgrade requests whose body it skips), so each such case is refused here, once, for the public
-and the admin port alike. It knows nothing of routes, models or engines: its owner is asked when a head is
-complete and told when a request is.
+A head is looked for as a whole, judged by `head`'s grammar and then by llhttp: both must take it. Bodies of a
+length are cut here, chunked ones by llhttp, which is given no byte beyond its message. A connection mostly
+repeats one head with another length; that is recognised, and nothing that was checked is checked again. Knows
+nothing of routes, models or engines: its owner is asked when a head is complete and told when a request is.
 """
 
 from __future__ import annotations
 
 import re
-from random import getrandbits
-from typing import Protocol
+from typing import Final, Protocol
 
 import httptools
 
-from pointsman_router import errors
-from pointsman_router.errors import Problem
-from pointsman_router.headers import (
-    CONNECTION,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    DROP,
-    EXPECT,
-    FORWARD,
-    HOST,
-    PLAIN_CONNECTION,
-    REQUEST_ACTIONS,
-    REQUEST_ID,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    classify_request,
-    without_nominated,
-)
-from pointsman_router.routes import Route
+from pointsman_router import errors, head, refusals
+from pointsman_router.errors import Problem, RefusedError
+from pointsman_router.head import Head
+from pointsman_router.meanings import Trust, new_id
+from pointsman_router.request import Budget
+from pointsman_router.request import Request as Request
+from pointsman_router.settings import Limits
 
-_HOST = re.compile(rb"[A-Za-z0-9.\-_]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@\-]{1,128}")
-_MAX_FIELDS = 200
-_action_of = REQUEST_ACTIONS.get
-
-
-class Request:
-    """One request as it was read: framing checked, hop-by-hop fields and credentials already left out."""
-
-    __slots__ = (
-        "body",
-        "content_type",
-        "encoding",
-        "http10",
-        "id",
-        "keep_alive",
-        "lines",
-        "method",
-        "path",
-        "problem",
-        "query",
-        "route",
-    )
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.path = b""
-        self.query = b""
-        """With its question mark, or empty."""
-        self.lines: list[bytes] = []
-        """Fields to pass on, as `name: value`."""
-        self.content_type = b""
-        self.encoding = b""
-        self.id = b""
-        self.body = b""
-        self.http10 = False
-        self.keep_alive = True
-        self.route: Route | None = None
-        self.problem: Problem | None = None
-        """Why the owner refused it when it saw the head; the body was then read and dropped."""
+_END: Final = b"\r\n\r\n"
+_LENGTH_FIELDS: Final = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
+_MAX_DIGITS: Final = 18
+_MAX_REPEATED: Final = 4096
+"""Bytes of a head that are kept to recognise it when it comes again."""
+_FRAMING_PER_BYTE: Final = 8
+"""Framing a chunked body may cost for each byte of content, beside what a head may be: one-byte chunks do."""
+_LINE_ROOM: Final = 64
+"""Bytes of a request line beside its target, generously."""
+_MAX_CHANGES: Final = 16
+"""Heads that were kept in vain before a connection is taken for one that repeats none."""
+_BREAKS: Final = b"\r\n"
+_BEGINNING: Final = re.compile(rb"[A-Z-]{1,24}(?: |\Z)")
+_BARE_BREAK: Final = re.compile(rb"(?<!\r)\n")
 
 
 class Owner(Protocol):
     """Whoever reads requests: the public connection or the admin connection."""
 
-    def admit(self, request: Request, length: int | None) -> Problem | None:
-        """The head is complete and the body announces `length` bytes (None: chunked). May refuse it."""
+    def admit(self, request: Request) -> Problem | None:
+        """A head is complete. May refuse it, by nothing but the head and the configuration."""
 
     def proceed(self) -> None:
         """The client waits for `100 Continue` before it sends the body."""
@@ -89,303 +49,389 @@ class Owner(Protocol):
     def received(self, request: Request) -> None:
         """A request is complete."""
 
+    def surplus(self) -> None:
+        """More came than the owner wanted for now."""
+
     def refused(self, problem: Problem, request: Request) -> None:
         """Framing can't be trusted, or a bound was passed: nothing more will be read."""
 
 
-class _StopParsingError(Exception):
-    """Leaves llhttp's callbacks once nothing more is to be read."""
+class _Repeated:
+    """A head as it was sent and checked, but for its length: what came before that, and what after."""
+
+    __slots__ = ("after", "at", "before", "request")
+
+    def __init__(self, before: bytes, after: bytes, request: Request) -> None:
+        self.before = before
+        self.at = len(before)
+        self.after = after
+        self.request = request
 
 
 class Reader:
-    """The parser's callbacks and what they have gathered for the request in progress."""
+    """What was read of the request in progress, and where in it the connection is."""
 
     __slots__ = (
-        "_chunks",
-        "_connection",
-        "_dropped",
-        "_expect",
-        "_fed",
-        "_host",
-        "_hosts",
-        "_length",
-        "_max_body",
-        "_max_head",
+        "_blank",
+        "_body",
+        "_budget",
+        "_changes",
+        "_chunked",
+        "_ended",
+        "_held",
+        "_last",
+        "_left",
+        "_limits",
         "_owner",
         "_parser",
-        "_raw_left",
+        "_partial",
+        "_paused",
+        "_repeated",
         "_request",
         "_size",
-        "_target",
-        "_transfer",
-        "_upgrade",
+        "_tail",
+        "_trust",
+        "_wire",
         "in_body",
         "in_message",
         "messages",
         "stopped",
     )
 
-    def __init__(self, owner: Owner, max_head: int, max_body: int) -> None:
+    def __init__(self, owner: Owner, limits: Limits, budget: Budget, trust: Trust | None = None) -> None:
         self._owner = owner
-        self._max_head = max_head
-        self._max_body = max_body
-        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._fed = 0
-        self._host: bytes | None = None
-        self._raw_left = 0
+        self._limits = limits
+        self._budget = budget
+        self._trust = trust
+        self._parser: httptools.HttpRequestParser | None = None
+        """Of a chunked body."""
+        self._repeated: _Repeated | None = None
+        self._changes = 0
+        self._partial = bytearray()
+        """A head that isn't complete yet."""
+        self._held = b""
+        """What came while the owner wanted nothing more."""
+        self._request = Request()
+        self._body: bytes | bytearray = b""
+        self._left = 0
+        self._size = 0
+        self._wire = 0
+        """Bytes of a chunked body with its framing."""
+        self._tail = b""
+        self._blank = b""
+        self._chunked = False
+        self._ended = False
+        self._paused = False
+        self._last = False
+        """Whether a request was read after which the client wants no more answers."""
         self.in_message = False
         self.in_body = False
         self.messages = 0
         """Requests completed."""
         self.stopped = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self._request = Request()
-        self._target = b""
-        self._hosts = 0
-        self._length: int | None = None
-        self._transfer: bytes | None = None
-        self._connection = b""
-        self._expect = b""
-        self._upgrade = False
-        self._size = 0
-        self._dropped = 0
-        self._chunks: list[bytes] = []
+        """Whether bytes may have come, or may still come, that nobody will read."""
 
     def close(self) -> None:
-        """Reads nothing more; breaks the cycle between parser and callbacks."""
+        """Reads nothing more."""
         self.stopped = True
+        self._drop_body()
         self._parser = None
+        self._repeated = None
+        self._held = b""
+        self._partial.clear()
 
-    def limit(self, max_head: int, max_body: int) -> None:
-        """Sets the bounds, in bytes, of what is read from here on."""
-        self._max_head = max_head
-        self._max_body = max_body
+    def follow(self, limits: Limits, trust: Trust | None) -> None:
+        """Another configuration holds from here on."""
+        self._limits = limits
+        self._trust = trust
+        self._repeated = None
 
     def give_up(self, problem: Problem) -> None:
         """Refuses the request in progress: its owner waited long enough."""
         self._refuse(problem)
 
+    def pause(self) -> None:
+        """After the request that is being told of, no other is for now."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Goes on with what came meanwhile."""
+        if self._paused:
+            self._paused = False
+            held, self._held = self._held, b""
+            if held:
+                self._read(held)
+
     def feed(self, data: bytes) -> None:
         """Takes bytes off the wire. Calls the owner; never raises for what a client sent."""
-        self._fed += len(data)
-        while data and not self.stopped:
-            data = self._take_raw(data) if self._raw_left else self._parse(data)
-        if self._fed > self._max_head and self.in_message:
-            self._refuse_excess()
+        known = self._repeated
+        if known is None or self.in_message or self._paused or not data.startswith(known.before):
+            self._read(data)
+            return
+        # By far the most requests: the head of the one before, with its body or with the body still to come.
+        at = known.at
+        end = data.find(b"\r", at, at + _MAX_DIGITS + 1)
+        digits = data[at:end]
+        if not (digits.isdigit() and data.startswith(known.after, end)):
+            self._read(data)
+            return
+        at = end + len(known.after)
+        length = int(digits)
+        have = len(data) - at
+        limits, budget = self._limits, self._budget
+        room = min(limits.max_body_bytes, limits.max_buffered_bytes - budget.used)
+        if not have <= length <= room or not length:
+            self._read(data)
+        else:
+            request = known.request.like()
+            if not request.id:
+                request.id = new_id()
+            request.budget = budget
+            request.buffered = have
+            budget.used += have
+            if have == length:
+                request.body = data[at:]
+                self._finish(request)
+            else:
+                request.body = b""
+                self._request = request
+                self._begin_body(length, data[at:])
 
-    def _parse(self, data: bytes) -> bytes:
-        """Gives bytes to llhttp; gives back those it must not see."""
-        parser = self._parser
-        if parser is None:
-            return b""
+    # Everything that isn't so simple.
+
+    def _read(self, data: bytes) -> None:
+        if self._paused:
+            self._held += data
+            self._owner.surplus()
+            return
+        at, end = 0, len(data)
+        while at < end and not self.stopped:
+            if self._paused:
+                self._held = data[at:]
+                self._owner.surplus()
+                return
+            if self._last:
+                self.close()  # the client said that nothing more would come
+            elif not self.in_body:
+                at = self._read_head(data, at)
+            elif self._chunked:
+                at = self._read_chunked(data, at)
+            else:
+                at = self._read_length(data, at)
+
+    def _read_head(self, data: bytes, at: int) -> int:
+        """Each of these three gives back how far it came."""
+        partial = self._partial
+        if partial:
+            seen = len(partial)
+            partial += data[at:]
+            end = partial.find(_END, max(0, seen - 3))
+            if end < 0:
+                self._check_partial(seen)
+                return len(data)
+            raw = bytes(partial[: end + 4])
+            partial.clear()
+            self._take_head(raw)
+            return at + len(raw) - seen
+        if data[at] in _BREAKS or self._blank == b"\r":
+            return self._skip_blank(data, at)
+        end = data.find(_END, at)
+        if end < 0:
+            self.in_message = True
+            partial += data[at:]
+            self._check_partial(0)
+            return len(data)
+        self._take_head(data[at : end + 4])
+        return end + 4
+
+    def _skip_blank(self, data: bytes, at: int) -> int:
+        """One empty line in front of a request is forgiven, as RFC 9112 (2.2) asks."""
+        self._blank += data[at : at + 1]
+        if self._blank not in (b"\r", b"\r\n"):
+            self._refuse(errors.malformed("More than an empty line stands in front of the request"))
+        self.in_message = self._blank == b"\r"
+        return at + 1
+
+    def _check_partial(self, seen: int) -> None:
+        """What can be told of a head before it's complete, so that nobody waits for its end in vain."""
+        partial, limits = self._partial, self._limits
+        if _BEGINNING.match(partial) is None or _BARE_BREAK.search(partial, max(0, seen - 1)) is not None:
+            self._refuse(errors.malformed("This isn't the head of an HTTP/1.1 request"))
+            return
+        room = limits.max_target_bytes + _LINE_ROOM
+        if len(partial) > room and partial.find(b"\r\n", 0, room) < 0:
+            self._refuse(refusals.target_too_long(limits))
+        elif len(partial) > limits.max_head_bytes:
+            self._refuse(refusals.head_too_large(limits))
+
+    def _take_head(self, raw: bytes) -> None:
+        self.in_message = True
         try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade as stop:
-            skipped: int = stop.args[0]
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _StopParsingError):
-                self.close()
-                raise
-            return b""
+            found = head.read(raw, self._limits, self._trust)
+        except RefusedError as refusal:
+            self._refuse(refusal.problem)
+            return
+        doubt = self._second_opinion(raw, found)
+        if doubt:
+            self._refuse(errors.malformed(f"Malformed HTTP request: {doubt}"))
+            return
+        request = self._request = found.request
+        self.in_body = True
+        if found.length > self._limits.max_body_bytes:
+            self._refuse(refusals.body_too_large(self._limits))
+            return
+        request.problem = self._owner.admit(request) or request.problem
+        if request.problem is None and self._budget.used + found.length > self._limits.max_buffered_bytes:
+            request.problem = refusals.too_much_buffered()
+        if request.problem is not None and (request.problem.fatal or found.expects):
+            self._refuse(request.problem)
+            return
+        request.budget = self._budget
+        self._remember(raw, found)
+        if not request.id:
+            request.id = new_id()
+        if found.expects:
+            self._owner.proceed()
+        if found.chunked:
+            self._chunked = True
+            self._size = self._wire = 0
+            self._tail = b""
+        else:
+            self._begin_body(found.length, b"")
+
+    def _second_opinion(self, raw: bytes, found: Head) -> str:
+        """What llhttp has against a head that our own grammar takes; empty if it agrees, framing included."""
+        parser = self._parser = httptools.HttpRequestParser(self)
+        self._ended = False
+        try:
+            parser.feed_data(raw)
+        except httptools.HttpParserUpgrade:
+            return "" if found.upgrade else "an upgrade where there is none"
+        except httptools.HttpParserError as error:
+            return str(error)
+        finally:
+            if not found.chunked:
+                self._parser = None
+        return "" if self._ended is not (found.chunked or found.length > 0) else "it has no certain end"
+
+    def _remember(self, raw: bytes, found: Head) -> None:
+        """Keeps a head to recognise it by, if it's one that is likely to come again."""
+        request = found.request
+        plain = found.length and request.keep_alive and not (found.expects or found.upgrade)
+        if (
+            not plain
+            or request.problem is not None
+            or len(raw) > _MAX_REPEATED
+            or self._changes > _MAX_CHANGES
+        ):
+            self._repeated = None
+            return
+        for field in _LENGTH_FIELDS:
+            at = raw.find(field) + len(field)
+            if at >= len(field):
+                self._changes += 1
+                self._repeated = _Repeated(raw[:at], raw[raw.find(b"\r", at) :], request.like())
+                return
+
+    def _begin_body(self, length: int, piece: bytes) -> None:
+        """A body of that many bytes is to come, of which `piece` is there (and accounted for)."""
+        self.in_message = self.in_body = True
+        self._chunked = False
+        self._body = piece
+        self._left = length - len(piece)
+        if not self._left:
+            self._complete()
+
+    def _read_length(self, data: bytes, at: int) -> int:
+        end = min(len(data), at + self._left)
+        self._left -= end - at
+        self._add(data[at:end])
+        if not self._left:
+            self._complete()
+        return end
+
+    def _read_chunked(self, data: bytes, at: int) -> int:
+        """Gives llhttp what it may see: a message ends where an empty line does, so no more than to one."""
+        parser, tail = self._parser, self._tail
+        assert parser is not None
+        end = (tail + data[at : at + 3]).find(_END) + at + 4 - len(tail)
+        if end < at + 4 - len(tail):
+            end = data.find(_END, at) + 4
+            if end < 4:
+                end = len(data)
+        try:
+            parser.feed_data(memoryview(data)[at:end])
         except httptools.HttpParserError as error:
             self._refuse(errors.malformed(f"Malformed HTTP request: {error}"))
-            return b""
-        else:
-            return b""
-        # An Upgrade isn't taken up: its request is answered as a plain one, body included. JDK clients
-        # offer h2c on every first request, with the body behind the head as usual.
-        self._raw_left = self._length or 0
-        if not self._raw_left:
+            return len(data)
+        self._tail = (tail + data[max(at, end - 3) : end])[-3:]
+        self._wire += end - at
+        if self._size > self._limits.max_body_bytes:
+            self._refuse(refusals.body_too_large(self._limits))
+        elif self._ended:
+            self._parser = None
             self._complete()
-        return data[skipped:]
+        elif self._wire > self._limits.max_head_bytes + _FRAMING_PER_BYTE * self._size:
+            self._refuse(refusals.too_much_framing())
+        return end
 
-    # llhttp's callbacks, in the order they come.
-
-    def on_message_begin(self) -> None:
-        if self.stopped:
-            raise _StopParsingError
-        self.in_message = True
-
-    def on_url(self, url: bytes) -> None:
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.in_body:
-            return  # a trailer: no stage reads them, and merging them into a head is a known attack
-        action = _action_of(name)
-        if action is None:
-            action = classify_request(name)
-        if action == FORWARD:
-            self._request.lines.append(name + b": " + value)
-        elif action == DROP:
-            self._dropped += len(name) + len(value)
-        else:
-            self._note(action, name, value)
-
-    def on_headers_complete(self) -> None:
-        request = self._request
-        problem = self._check_head(request)
-        if problem is not None:
-            self._stop(problem)
-        self.in_body = True
-        length = 0 if self._length is None and self._transfer is None else self._length
-        if length is not None and length > self._max_body:
-            self._stop(errors.body_too_large(self._max_body))
-        problem = self._owner.admit(request, length)
-        request.problem = problem
-        if problem is not None and (problem.fatal or self._expect):
-            self._stop(problem)
-        if self._expect and not request.http10:
-            self._owner.proceed()
+    # llhttp's callbacks.
 
     def on_body(self, data: bytes) -> None:
-        self._fed = 0
         self._size += len(data)
-        if self._size > self._max_body:
-            self._stop(errors.body_too_large(self._max_body))
-        if self._request.problem is None:
-            self._chunks.append(data)
+        if self._size <= self._limits.max_body_bytes:
+            self._add(data)
 
     def on_message_complete(self) -> None:
-        if self._upgrade:
-            return  # llhttp skipped the body; the request is complete when that was taken
-        self._complete()
-        if self.stopped:
-            raise _StopParsingError
+        self._ended = True
 
-    # What they lead to.
+    # What all that leads to.
 
-    def _note(self, action: int, name: bytes, value: bytes) -> None:
-        """Keeps what a field means to the router."""
-        request = self._request
-        if action == HOST:
-            self._hosts += 1
-            if value != self._host:
-                self._check_host(value)
-        elif action == CONTENT_LENGTH:
-            self._length = int(value)
-        elif action == CONTENT_TYPE:
-            if request.content_type:
-                self._stop(errors.malformed("A request carries one Content-Type header at most"))
-            request.content_type = value
-            request.lines.append(name + b": " + value)
-        elif action == CONNECTION:
-            self._connection = self._connection + b"," + value if self._connection else value
-        elif action == REQUEST_ID:
-            request.id = value
-        elif action == TRANSFER_ENCODING:
-            self._transfer = value if self._transfer is None else self._transfer + b"," + value
-        elif action == CONTENT_ENCODING:
-            request.encoding = value
-        elif action == EXPECT:
-            self._expect = value
-        elif action == UPGRADE:
-            self._upgrade = True
-
-    def _check_host(self, value: bytes) -> None:
-        if _HOST.fullmatch(value) is None:
-            self._stop(errors.malformed("The Host header is not a host"))
-        self._host = value
-
-    def _check_head(self, request: Request) -> Problem | None:
-        parser = self._parser
-        assert parser is not None
-        version = parser.get_http_version()
-        if version != "1.1":
-            if version != "1.0":
-                return errors.malformed("Only HTTP/1.1 and HTTP/1.0 are spoken here", 505, "http_version")
-            request.http10 = True
-        if self._hosts != 1 and (self._hosts or not request.http10):
-            return errors.malformed("A request carries exactly one Host header")
-        if self._transfer is not None and (request.http10 or self._transfer.strip().lower() != b"chunked"):
-            return self._bad_transfer(request.http10)
-        target = self._target
-        if target[:1] != b"/":
-            return errors.malformed("The request target must be a path (origin form)")
-        if self._fed > self._max_head and self._head_size() > self._max_head:
-            return self._head_too_large()
-        if len(request.lines) > _MAX_FIELDS:
-            return self._head_too_large()
-        request.method = parser.get_method()
-        mark = target.find(b"?")
-        request.path, request.query = (target, b"") if mark < 0 else (target[:mark], target[mark:])
-        request.keep_alive = not request.http10 and parser.should_keep_alive()
-        if self._connection not in PLAIN_CONNECTION:
-            request.lines = without_nominated(request.lines, self._connection)
-        if not request.id or _REQUEST_ID.fullmatch(request.id) is None:
-            request.id = _new_id()
-        return self._check_rare(request)
-
-    def _check_rare(self, request: Request) -> Problem | None:
-        if self._expect and self._expect.lower() != b"100-continue":
-            return errors.malformed("Only 100-continue can be expected", 417, "expectation_failed")
-        if self._upgrade:
-            parser = self._parser
-            # Without `Connection: upgrade` llhttp reads the body as usual.
-            self._upgrade = parser is not None and parser.should_upgrade()
-            if self._upgrade and self._transfer is not None:
-                return errors.malformed("An upgrade with a chunked body is not accepted")
-        if request.method == b"CONNECT":
-            return errors.malformed("CONNECT is not spoken here", 405, "method_not_allowed")
-        return None
-
-    def _bad_transfer(self, http10: bool) -> Problem:
-        if http10:
-            return errors.malformed("HTTP/1.0 has no Transfer-Encoding")
-        return errors.malformed("The only Transfer-Encoding accepted is chunked", 501, "transfer_encoding")
-
-    def _head_size(self) -> int:
-        """Lower bound of the head's size; only asked when one read was larger than a head may be."""
-        return len(self._target) + self._dropped + sum(len(line) + 2 for line in self._request.lines)
-
-    def _head_too_large(self) -> Problem:
-        message = f"The request's head is larger than {self._max_head} bytes or {_MAX_FIELDS} fields"
-        return errors.malformed(message, 431, "head_too_large")
-
-    def _refuse_excess(self) -> None:
-        """More framing came than is allowed without any content: an endless head, trailer or extension."""
-        if self.in_body:
-            self._refuse(errors.malformed("The body's framing takes more room than is accepted"))
+    def _add(self, piece: bytes) -> None:
+        request, budget = self._request, self._budget
+        if request.problem is not None:
+            return  # it's answered when its body is over, which nobody needs
+        budget.used += len(piece)
+        request.buffered += len(piece)
+        if budget.used > self._limits.max_buffered_bytes:
+            request.problem = refusals.too_much_buffered()
+            self._drop_body()
+        elif not self._body:
+            self._body = piece
         else:
-            self._refuse(self._head_too_large())
+            # Not a list of pieces: one of single bytes would take forty times its content.
+            if type(self._body) is bytes:
+                self._body = bytearray(self._body)
+            self._body += piece
 
     def _complete(self) -> None:
-        request = self._request
-        chunks = self._chunks
-        if chunks:
-            request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._fed = 0
-        self.in_message = self.in_body = False
+        request, body = self._request, self._body
+        request.body = body if type(body) is bytes else bytes(body)
+        self._body = b""
+        self.in_message = self.in_body = self._chunked = False
+        self._finish(request)
+
+    def _finish(self, request: Request) -> None:
+        self._blank = b""
         self.messages += 1
-        self._reset()
+        if self.messages >= self._limits.max_requests_per_connection:
+            request.keep_alive = False
+        if not request.keep_alive:
+            self._last = True
+            self._repeated = None
         self._owner.received(request)
 
-    def _take_raw(self, data: bytes) -> bytes:
-        """Takes the body of a request whose offer to upgrade was ignored; gives back what follows it."""
-        taken, rest = data[: self._raw_left], data[self._raw_left :]
-        self._raw_left -= len(taken)
-        try:
-            self.on_body(taken)
-            if not self._raw_left:
-                self._complete()
-        except _StopParsingError:
-            return b""
-        return rest
-
-    def _stop(self, problem: Problem) -> None:
-        self._refuse(problem)
-        raise _StopParsingError
+    def _drop_body(self) -> None:
+        self._body = b""
+        if self.in_body:  # else it's the owner's already
+            self._request.release()
 
     def _refuse(self, problem: Problem) -> None:
-        if not self.stopped:
-            self.stopped = True
-            request = self._request
-            if not self.in_body:  # the head wasn't checked to its end
-                request.id = _new_id()
-            self._owner.refused(problem, request)
-
-
-def _new_id() -> bytes:
-    return b"%032x" % getrandbits(128)
+        if self.stopped:
+            return
+        request = self._request if self.in_body else Request()
+        self.close()
+        self.in_message = self.in_body = False
+        if not request.id:
+            request.id = new_id()
+        self._owner.refused(problem, request)

@@ -11,6 +11,7 @@ from time import monotonic
 from pointsman_router.accesslog import AccessLog
 from pointsman_router.downstream import Downstream
 from pointsman_router.metrics import Stats
+from pointsman_router.request import Budget
 from pointsman_router.state import State
 
 _MAX_TICK_SECONDS = 1.0
@@ -23,9 +24,8 @@ class Router:
     """One router process. `random` gives numbers in [0, 1)."""
 
     __slots__ = (
-        "_limits",
         "_timer",
-        "buffered_bytes",
+        "bodies",
         "closed_because",
         "connections",
         "draining",
@@ -34,6 +34,7 @@ class Router:
         "state",
         "stats",
         "tls_error",
+        "turned_away",
         "unrouted",
     )
 
@@ -47,13 +48,14 @@ class Router:
         self.connections: set[Downstream] = set()
         self.draining = False
         """Whether answers tell clients to connect anew, elsewhere."""
-        self.buffered_bytes = 0
+        self.bodies = Budget()
         """Of request bodies held in memory, over all connections."""
+        self.turned_away = 0
+        """Connections above the limit that are being told so."""
         self.closed_because = ""
         """Why the public port isn't served; empty when it is."""
         self.tls_error = ""
         """Why the newest certificate isn't the one in use; empty when it is, or when there needn't be one."""
-        self._limits = self.state.table.limits
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -61,6 +63,11 @@ class Router:
         """Whether it should be sent clients."""
         state = self.state
         return state.configured and state.endpoints_known and not self.draining and not self.closed_because
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Of request bodies held in memory, over all connections."""
+        return self.bodies.used
 
     @property
     def in_flight(self) -> int:
@@ -89,12 +96,7 @@ class Router:
 
     def _tick(self) -> None:
         now = monotonic()
-        limits = self.state.table.limits
-        changed = limits is not self._limits
-        self._limits = limits
         for connection in tuple(self.connections):
-            if changed:
-                connection.limit(limits)
             connection.tick(now)
         for engine in self.state.engines:
             engine.pool.trim(now, engine.routing.engines.idle_seconds)

@@ -2,15 +2,18 @@
 
 An engine serves control paths beside the inference ones (load an adapter, pause, abort requests), so the
 table is a list of what is allowed. Each line says how the model's name is found and how errors are worded.
-Paths are compared byte by byte, so no spelling of a path reaches an engine that isn't spelled here.
+A path is normalised before it is looked up, and the engine gets the table's own spelling of it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
-from pointsman_router.errors import Shape
+from pointsman_router import refusals
+from pointsman_router.errors import RefusedError, Shape
 
 
 class ModelIn(Enum):
@@ -69,9 +72,55 @@ ROUTES: tuple[Route, ...] = (
 _BY_PATH = {route.path: route for route in ROUTES}
 
 
-def find(path: bytes) -> Route | None:
-    """The route of a path (without its query), or None."""
+_UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_ODD: Final = re.compile(rb"%|//|/\.")
+
+
+def find(path: bytes) -> tuple[Route | None, bytes]:
+    """The route of a path (without its query) and the path in its one true spelling.
+
+    Raises RefusedError for a path that could mean different things to different servers.
+    """
     route = _BY_PATH.get(path)
+    if route is not None:
+        return route, path
+    if _ODD.search(path) is not None:
+        path = normalise(path)
+        route = _BY_PATH.get(path)
     if route is None and path.startswith(MODEL_PREFIX) and len(path) > len(MODEL_PREFIX):
-        return MODEL
-    return route
+        route = MODEL
+    elif b"%2F" in path:
+        raise _refused("holds an encoded slash")
+    return route, path
+
+
+def normalise(path: bytes) -> bytes:
+    """The path with escapes of plain characters undone, dot segments followed and slashes merged (RFC 3986,
+    6.2.2). Raises RefusedError where that leads out of the root, or hides a character that no path needs."""
+    segments: list[bytes] = []
+    plain = _ESCAPE.sub(_plain, path)
+    for segment in plain.split(b"/"):
+        if segment == b"..":
+            if not segments:
+                raise _refused("leads out of the root")
+            segments.pop()
+        elif segment not in (b"", b"."):
+            segments.append(segment)
+    end = b"/" if segments and plain.endswith((b"/", b"/.", b"/..")) else b""
+    return b"/" + b"/".join(segments) + end
+
+
+def _plain(escape: re.Match[bytes]) -> bytes:
+    if escape[1] is None:
+        raise _refused("holds a percent sign that begins no escape")
+    code = int(escape[1], 16)
+    if code in _UNRESERVED:
+        return bytes((code,))
+    if code < 0x20 or code == 0x7F or code == ord("\\"):
+        raise _refused("holds an encoded control character or backslash")
+    return escape[0].upper()
+
+
+def _refused(message: str) -> RefusedError:
+    return RefusedError(refusals.bad_path(message))

@@ -17,8 +17,10 @@ from pointsman_router import config as contract
 from pointsman_router.accesslog import label_of
 from pointsman_router.affinity import Memory, Placement
 from pointsman_router.config import ConfigError, RouterConfig
+from pointsman_router.cors import Pages, compile_pages
 from pointsman_router.endpoints import Endpoint, Slice, by_service
 from pointsman_router.engine import Engine
+from pointsman_router.forwarded import Proxies, compile_proxies
 from pointsman_router.keys import KeyState, compile_keys
 from pointsman_router.metrics import Stats, VariantStats
 from pointsman_router.settings import Limits, Policy, Routing, Tls
@@ -75,6 +77,10 @@ class Table:
     """Hash of the configuration; empty before there is one."""
     limits: Limits = field(default_factory=Limits)
     tls: Tls = field(default_factory=Tls)
+    cors: Pages | None = None
+    """Which web pages may ask; None: none."""
+    proxies: Proxies | None = None
+    """Who may speak for clients; None: nobody."""
     keys: Mapping[bytes, KeyState] = field(default_factory=dict)
     """By the digest of what a client sends. Empty: nobody needs one."""
     services: Mapping[str, ServiceState] = field(default_factory=dict)
@@ -102,6 +108,8 @@ class _Fixed:
     model_list: bytes
     model_bodies: Mapping[str, bytes]
     keys: Mapping[bytes, KeyState]
+    cors: Pages | None
+    proxies: Proxies | None
 
     @classmethod
     def of(cls, config: RouterConfig, stats: Stats) -> _Fixed:
@@ -113,6 +121,8 @@ class _Fixed:
             model_list=orjson.dumps({"object": "list", "data": list(models.values())}),
             model_bodies={name: orjson.dumps(model) for name, model in models.items()},
             keys=compile_keys(config.keys, models, stats.keys),
+            cors=compile_pages(config.cors),
+            proxies=compile_proxies(config.trusted_proxies),
         )
 
 
@@ -197,6 +207,8 @@ class State:
             hash=fixed.hash,
             limits=config.limits,
             tls=config.tls,
+            cors=fixed.cors,
+            proxies=fixed.proxies,
             keys=fixed.keys,
             services=services,
             models={name: services[s.name] for s in config.services for name in s.names},
