@@ -8,22 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from pointsman_router.accesslog import AccessLog, Entry
+from tests.router.alone.running import running, write
 from tests.router.apiserver import FakeApiServer
 from tests.router.engine import SSE_HEAD, Turn, chunk, event, reply
 from tests.router.stack import (
     CHAT,
     STREAM,
-    RawClient,
     Stack,
     configuration,
     get,
@@ -34,71 +29,9 @@ from tests.router.stack import (
 from tests.router.test_cluster import MAPS, SLICES, config_map, endpoint, slice_of
 
 
-@dataclass
-class Process:
-    """A running `pointsman-router`."""
-
-    process: asyncio.subprocess.Process
-    port: int
-    admin_port: int
-    log: list[str]
-
-    async def client(self, port: int = 0) -> RawClient:
-        return RawClient(*await asyncio.open_connection("127.0.0.1", port or self.port))
-
-    async def status(self, path: str) -> int:
-        client = await self.client(self.admin_port)
-        try:
-            return (await client.ask(get(path))).status
-        finally:
-            client.close()
-
-    async def until(self, words: str) -> str:
-        """Reads its log until a line has these words."""
-        assert self.process.stderr is not None
-        while True:
-            line = (await asyncio.wait_for(self.process.stderr.readline(), 10)).decode()
-            assert line, f"it ended without {words!r}: {self.log}"
-            self.log.append(line)
-            if words in line:
-                return line
-
-    async def ended(self) -> int:
-        assert self.process.stderr is not None
-        self.log += (await asyncio.wait_for(self.process.stderr.read(), 10)).decode().splitlines()
-        return await asyncio.wait_for(self.process.wait(), 10)
-
-
-@asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "pointsman_router", *arguments, "--port=0", "--admin-port=0"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    router = Process(process, 0, 0, [])
-    try:
-        line = await router.until("listening on port")
-        found = re.search(r"port (\d+), admin port (\d+)", line)
-        assert found is not None
-        router.port, router.admin_port = int(found[1]), int(found[2])
-        yield router
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-        process._transport.close()  # type: ignore[attr-defined]
-        await asyncio.sleep(0.01)
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "router.yaml"
-
-
-def write(file: Path, document: dict[str, Any]) -> None:
-    file.write_text(yaml.safe_dump(document))
 
 
 async def test_sigterm_lets_streams_finish_and_takes_new_requests_for_a_while(
@@ -112,8 +45,8 @@ async def test_sigterm_lets_streams_finish_and_takes_new_requests_for_a_while(
         await turn.write(chunk(event(b"[DONE]")) + b"0\r\n\r\n")
 
     engine = await stack.engine(gated, always=reply({"ok": True}))
-    write(file, configuration(service("chat", variant("v", engine))))
-    async with running("file", f"--config={file}", "--accept-seconds=0.5", "--drain-seconds=5") as router:
+    write(file, configuration(service("chat", variant("v", engine))), acceptSeconds=0.5, drainSeconds=5)
+    async with running(f"--config={file}") as router:
         assert await router.status("/readyz") == 200
         streaming, idle, fresh = await router.client(), await router.client(), await router.client()
         await streaming.send(STREAM)
@@ -149,8 +82,8 @@ async def test_what_does_not_finish_in_time_is_cut_and_counted(stack: Stack, fil
         await turn.until_left()
 
     engine = await stack.engine(always=endless)
-    write(file, configuration(service("chat", variant("v", engine))))
-    async with running("file", f"--config={file}", "--accept-seconds=0.1", "--drain-seconds=0.4") as router:
+    write(file, configuration(service("chat", variant("v", engine))), acceptSeconds=0.1, drainSeconds=0.4)
+    async with running(f"--config={file}") as router:
         client = await router.client()
         await client.send(STREAM)
         await client.head()
@@ -168,7 +101,7 @@ async def test_what_does_not_finish_in_time_is_cut_and_counted(stack: Stack, fil
 async def test_a_file_is_read_again_on_sighup_and_a_bad_one_refused(stack: Stack, file: Path) -> None:
     engine = await stack.engine()
     write(file, configuration(service("chat", variant("v", engine))))
-    async with running("file", f"--config={file}", "--accept-seconds=0") as router:
+    async with running(f"--config={file}") as router:
         client = await router.client()
         write(file, configuration(service("renamed", variant("v", engine), generation=2)))
         router.process.send_signal(signal.SIGHUP)
@@ -185,11 +118,9 @@ async def test_a_file_is_read_again_on_sighup_and_a_bad_one_refused(stack: Stack
 
 async def test_requests_are_logged_on_standard_output_unless_that_is_off(stack: Stack, file: Path) -> None:
     engine = await stack.engine()
-    write(file, configuration(service("chat", variant("v", engine))))
-    for choice in ("stdout", "off"):
-        async with running(
-            "file", f"--config={file}", "--accept-seconds=0", f"--access-log={choice}"
-        ) as router:
+    for choice in (True, False):
+        write(file, configuration(service("chat", variant("v", engine))), accessLog=choice)
+        async with running(f"--config={file}") as router:
             client = await router.client()
             assert (await client.ask(CHAT)).status == 200
             client.close()
@@ -197,7 +128,7 @@ async def test_requests_are_logged_on_standard_output_unless_that_is_off(stack: 
             await router.ended()
             assert router.process.stdout is not None
             lines = (await router.process.stdout.read()).splitlines()
-            assert [json.loads(line)["status"] for line in lines] == ([200] if choice == "stdout" else [])
+            assert [json.loads(line)["status"] for line in lines] == ([200] if choice else [])
 
 
 async def test_in_a_cluster_it_follows_the_api_server(stack: Stack) -> None:
@@ -208,13 +139,15 @@ async def test_in_a_cluster_it_follows_the_api_server(stack: Stack) -> None:
     document["variants"] = [{"name": "r1", "upstream": upstream}]
     async with running(
         *("cluster", "--config-map=default-router", "--namespace=team-a", "--accept-seconds=0"),
+        *("--port=0", "--admin-port=0"),
         f"--api-server=http://127.0.0.1:{server.port}",
     ) as router:
         assert await router.status("/readyz") == 503
         await server.put(SLICES, slice_of("chat-1", endpoint("chat-r1-a", "127.0.0.1", ready=True)))
         await server.put(MAPS, config_map(configuration(document)))
         await router.until("running configuration")
-        assert await router.status("/readyz") == 200
+        while await router.status("/readyz") != 200:
+            await asyncio.sleep(0.01)
         await server.stop()
         client = await router.client()
         assert (await client.ask(CHAT)).status == 200, "without an API server too"
@@ -235,14 +168,15 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_start_that_cannot_work_says_why_and_fails(file: Path) -> None:
-    assert "No such file" in run("file", f"--config={file}").stderr
+    missing = run(f"--config={file}")
+    assert (missing.returncode, "No such file" in missing.stderr) == (2, True)
     write(file, {"name": "x", "surprise": 1})
-    refused = run("file", f"--config={file}")
-    assert refused.returncode != 0
-    assert "surprise: unknown field" in refused.stderr
+    refused = run(f"--config={file}")
+    assert (refused.returncode, "surprise: unknown field" in refused.stderr) == (2, True)
     outside = run("cluster", "--config-map=x", "--namespace=y")
-    assert outside.returncode != 0
-    assert "not in a pod" in outside.stderr
+    assert (outside.returncode, "not in a pod" in outside.stderr) == (1, True)
+    nothing = run()
+    assert (nothing.returncode, "give --config FILE" in nothing.stderr) == (2, True)
 
 
 def test_it_tells_its_version() -> None:
@@ -251,13 +185,13 @@ def test_it_tells_its_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", shown.stdout)
 
 
-async def test_a_port_that_is_taken_is_a_failure(stack: Stack, file: Path) -> None:
-    write(file, configuration())
+async def test_a_port_that_is_taken_is_a_failure(file: Path) -> None:
     server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    taken = await asyncio.to_thread(run, "file", f"--config={file}", "--host=127.0.0.1", f"--port={port}")
-    assert taken.returncode != 0
-    assert f"can't listen on port {port}: " in taken.stderr
+    for field in ("listen", "admin"):
+        write(file, configuration(), **{field: {"host": "127.0.0.1", "port": port}})
+        taken = await asyncio.to_thread(run, f"--config={file}")
+        assert (taken.returncode, f"can't listen on port {port}: " in taken.stderr) == (1, True)
     server.close()
 
 
@@ -279,8 +213,9 @@ async def test_a_log_nobody_reads_stalls_nothing_and_is_cut() -> None:
 
 
 async def test_a_drain_needs_nobody_to_answer(file: Path) -> None:
-    write(file, configuration(service("chat", variant("v", await refused_address()))))
-    async with running("file", f"--config={file}", "--accept-seconds=0.1", "--drain-seconds=20") as router:
+    document = configuration(service("chat", variant("v", await refused_address())))
+    write(file, document, acceptSeconds=0.1, drainSeconds=20)
+    async with running(f"--config={file}") as router:
         began = time.monotonic()
         router.process.send_signal(signal.SIGTERM)
         assert await router.ended() == 0

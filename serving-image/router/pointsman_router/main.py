@@ -1,99 +1,143 @@
-"""Composition root: the command line, the two ports, the source of configuration, and the graceful stop."""
+"""The command line: what a router is started with, and how it is told that this can't work."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
 import logging
-import resource
 import signal
-import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from pointsman_router import cluster, log, version
-from pointsman_router.accesslog import AccessLog
-from pointsman_router.admin import Admin
-from pointsman_router.router import Router
-from pointsman_router.signals import Poller
-from pointsman_router.standalone import FileSource
+from pointsman_router import log, process
+from pointsman_router.listening import Address
+from pointsman_router.process import Feed, Process, StartError
 
-_BACKLOG = 4096
-_DRAIN_ROUND_SECONDS = 0.05
-_GC_THRESHOLDS = (50_000, 20, 50)
-"""Requests make next to no cycles; collecting often only costs."""
+if TYPE_CHECKING:
+    from pointsman_router.router import Router
+    from pointsman_router.standalone import FileConfig
 
-logger = logging.getLogger("pointsman_router")
-
-Source = Callable[[Router], tuple[Sequence[Coroutine[Any, Any, None]], Callable[[], Mapping[str, float]]]]
-"""Given a router, what has to run to feed it, and when each of its resources was last heard of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a process listens and stops; times in seconds."""
-
-    host: str
-    port: int
-    admin_port: int
-    drain_seconds: float
-    """From SIGTERM on, how long requests in flight have to finish."""
-    accept_seconds: float
-    """How much of that time new connections are still taken, since endpoints lag behind readiness."""
-    access_log: bool
+_USAGE: Final = 2
+"""Exit status where what was asked for can't be: arguments, or a file that is wrong."""
+_MAX_PROCESSES: Final = 64
 
 
 def main() -> None:
     """The `pointsman-router` command."""
-    arguments = _parser().parse_args()
-    log.configure(arguments.log_level)
-    options = Options(
-        host=arguments.host,
-        port=arguments.port,
-        admin_port=arguments.admin_port,
-        drain_seconds=arguments.drain_seconds,
-        accept_seconds=min(arguments.accept_seconds, arguments.drain_seconds),
-        access_log=arguments.access_log == "stdout",
-    )
-    _raise_file_limit()
-    source: Source = arguments.source(arguments)
-    sys.exit(uvloop.run(serve(options, source)))
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.command is not None:
+        sys.exit(arguments.run(arguments))
+    if arguments.config is None:
+        parser.error("give --config FILE, or a command")
+    sys.exit(_alone(arguments.config, arguments.processes))
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--host", default="", help="address to listen on; default: all, IPv4 and IPv6")
-    common.add_argument("--port", type=int, default=8080, help="public port")
-    common.add_argument("--admin-port", type=int, default=8081, help="health, metrics, signals and probes")
-    common.add_argument("--drain-seconds", type=float, default=30.0, help="time to finish after SIGTERM")
-    common.add_argument("--accept-seconds", type=float, default=5.0, help="of these, taking new connections")
-    common.add_argument("--access-log", choices=("stdout", "off"), default="stdout")
-    common.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
-    parser = argparse.ArgumentParser("pointsman-router", description="Routes OpenAI API requests to engines.")
-    parser.add_argument("--version", action="version", version=version.current())
-    commands = parser.add_subparsers(required=True, metavar="cluster|file")
-    in_cluster = commands.add_parser("cluster", parents=[common], help="follow the API server")
+    parser = argparse.ArgumentParser(
+        "pointsman-router", description="Routes OpenAI API requests to engines: alone, by what a file says."
+    )
+    parser.add_argument("--version", action=_Version)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="run alone from this file (YAML or JSON)")
+    parser.add_argument(
+        "--processes", type=_count, default=1, metavar="N", help="so many on one port; with --config"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="cluster|key")
+    in_cluster = commands.add_parser("cluster", help="follow the API server")
+    in_cluster.add_argument("--host", default="", help="address to listen on; default: all, IPv4 and IPv6")
+    in_cluster.add_argument("--port", type=int, default=8080, help="public port")
+    in_cluster.add_argument(
+        "--admin-port", type=int, default=8081, help="health, metrics, signals and probes"
+    )
+    in_cluster.add_argument("--drain-seconds", type=float, default=30.0, help="time to finish after SIGTERM")
+    in_cluster.add_argument("--accept-seconds", type=float, default=5.0, help="of these, taking connections")
+    in_cluster.add_argument("--access-log", choices=("stdout", "off"), default="stdout")
+    in_cluster.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     in_cluster.add_argument("--config-map", required=True)
     in_cluster.add_argument("--namespace", default="", help="default: the pod's own")
     in_cluster.add_argument("--api-server", default="", help="URL, instead of the pod's own API server")
     in_cluster.add_argument("--ca-file", default="", help="with --api-server: its certificate authority")
     in_cluster.add_argument("--token-file", default="", help="with --api-server: a bearer token")
-    in_cluster.set_defaults(source=_cluster_source)
-    alone = commands.add_parser("file", parents=[common], help="run alone from a file (YAML or JSON)")
-    alone.add_argument("--config", required=True, type=Path)
-    alone.set_defaults(source=_file_source)
+    in_cluster.set_defaults(run=_in_cluster)
+    key = commands.add_parser("key", help="make an API key, and the line for the file that lets it in")
+    key.add_argument("name", help="whose it is, for metrics and logs")
+    key.add_argument("--model", action="append", default=[], help="a model it may use; default: all")
+    key.set_defaults(run=_make_key)
     return parser
 
 
-def _cluster_source(arguments: argparse.Namespace) -> Source:
+class _Version(argparse.Action):
+    """Prints the version, which is only looked up when it's asked for."""
+
+    def __init__(self, option_strings: list[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from pointsman_router import version
+
+        print(version.current())
+        parser.exit()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MAX_PROCESSES}")
+    return int(text)
+
+
+def _alone(path: Path, count: int) -> int:
+    """Runs from a file."""
+    from pointsman_router.config import ConfigError
+    from pointsman_router.standalone import read
+
+    # Until they have handlers, signals wait: an early SIGHUP mustn't end what is still starting.
+    signal.pthread_sigmask(signal.SIG_BLOCK, process.SIGNALS)
+    try:
+        config = read(path)
+        if count > 1 and not config.listen.port:
+            raise ConfigError("listen.port: several processes need one port; it must be 1 to 65535")
+    except ConfigError as error:
+        return _fail(str(error), _USAGE)
+    log.configure(config.log_level)
+    if count == 1:
+        return _run(_from_file(path, config))
+    from pointsman_router import workers
+
+    config = replace(config, listen=replace(config.listen, reuse_port=True))
+    return workers.run(count, lambda index, lifeline: _run(_from_file(path, config, index, lifeline)))
+
+
+def _from_file(path: Path, config: FileConfig, index: int = 0, lifeline: int = -1) -> Process:
+    def source(running: Process, router: Router) -> Feed:
+        from pointsman_router.standalone import FileSource
+
+        def adopt(new: FileConfig) -> None:
+            running.drain_seconds, running.accept_seconds = new.drain_seconds, new.accept_seconds
+            running.log_requests(new.access_log)
+            logging.getLogger().setLevel(new.log_level.upper())
+
+        return Feed([FileSource(path, config, router.state, adopt).follow()])
+
+    admin_port = config.admin.port + index if config.admin.port else 0
+    return Process(
+        public=config.address,
+        admin=Address(config.admin.host, admin_port),
+        source=source,
+        drain_seconds=config.drain_seconds,
+        accept_seconds=config.accept_seconds,
+        access_log=config.access_log,
+        lifeline=lifeline,
+    )
+
+
+def _in_cluster(arguments: argparse.Namespace) -> int:
+    """Runs in a pod."""
+    from pointsman_router import cluster
+
+    log.configure(arguments.log_level)
     try:
         namespace = arguments.namespace or cluster.own_namespace()
         if arguments.api_server:
@@ -101,125 +145,52 @@ def _cluster_source(arguments: argparse.Namespace) -> Source:
         else:
             api = cluster.Api.from_pod()
     except (KeyError, OSError, ValueError) as error:
-        sys.exit(f"pointsman-router: not in a pod, and no other API server was named: {error!r}")
+        return _fail(f"not in a pod, and no other API server was named: {error!r}", 1)
 
-    def source(
-        router: Router,
-    ) -> tuple[Sequence[Coroutine[Any, Any, None]], Callable[[], Mapping[str, float]]]:
+    def source(_: Process, router: Router) -> Feed:
         followed = cluster.followers(api, namespace, arguments.config_map, router.state)
-        return (
+        return Feed(
             [follower.run() for follower in followed.values()],
             lambda: {name: follower.last_heard for name, follower in followed.items()},
         )
 
-    return source
+    return _run(
+        Process(
+            public=Address(arguments.host, arguments.port),
+            admin=Address(arguments.host, arguments.admin_port),
+            source=source,
+            drain_seconds=arguments.drain_seconds,
+            accept_seconds=arguments.accept_seconds,
+            access_log=arguments.access_log == "stdout",
+        )
+    )
 
 
-def _file_source(arguments: argparse.Namespace) -> Source:
-    def source(
-        router: Router,
-    ) -> tuple[Sequence[Coroutine[Any, Any, None]], Callable[[], Mapping[str, float]]]:
-        file = FileSource(arguments.config, router.state)
-        if not file.load():
-            sys.exit(f"pointsman-router: {router.state.error}")
-        file.follow()
-        return [], dict
-
-    return source
-
-
-async def serve(options: Options, source: Source) -> int:
-    """Runs until SIGTERM or SIGINT, drains, and gives the exit status."""
-    router = Router(AccessLog(sys.stdout.fileno() if options.access_log else None))
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    feeding, watches = source(router)
-    admin = Admin(router, watches)
-    with (
-        closing(_listen(options.host, options.port)) as public,
-        closing(_listen(options.host, options.admin_port)) as private,
-    ):
-        server = await loop.create_server(router.accept, sock=public, backlog=_BACKLOG)
-        admin_server = await loop.create_server(admin.accept, sock=private, backlog=_BACKLOG)
-        router.start()
-        tasks = [asyncio.ensure_future(work) for work in (*feeding, Poller(router).run())]
-        for task in tasks:
-            task.add_done_callback(lambda _: stop.set())
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
-        logger.info("listening on port %d, admin port %d", _port(public), _port(private))
-        await stop.wait()
-        status = _report(tasks)
-        await _drain(router, server, options)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        admin_server.close()
-    router.log.close()
-    return status
-
-
-def _report(tasks: Sequence[asyncio.Future[None]]) -> int:
-    """A task that ended by itself is a fault: then the process doesn't exit with 0."""
-    broken = [task for task in tasks if task.done()]
-    for task in broken:
-        logger.error("a part of the router ended", exc_info=task.exception())
-    return 1 if broken else 0
-
-
-async def _drain(router: Router, server: asyncio.Server, options: Options) -> None:
-    """Readiness goes first, then new connections, then what is in flight or the time is up."""
-    began = monotonic()
-    router.draining = True
-    logger.info("draining: %d requests in flight", router.in_flight)
-    await asyncio.sleep(options.accept_seconds)
-    server.close()
-    while monotonic() - began < options.drain_seconds:
-        for connection in tuple(router.connections):
-            connection.drain()
-        if not router.connections:
-            break
-        await asyncio.sleep(_DRAIN_ROUND_SECONDS)
-    cut = router.in_flight
-    router.stop()
-    await asyncio.sleep(0)
-    logger.info("stopped after %.1f s; %d requests were cut", monotonic() - began, cut)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket; without a host for both IP versions, where the machine has both."""
+def _run(running: Process) -> int:
+    process.raise_file_limit()
     try:
-        return _bind(host, port)
-    except OSError as error:
-        sys.exit(f"pointsman-router: can't listen on port {port}: {error}")
+        return uvloop.run(running.run())
+    except StartError as error:
+        return _fail(str(error), 1)
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    if host:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    if socket.has_dualstack_ipv6():
-        try:
-            return socket.create_server(
-                ("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
-            )
-        except OSError as error:
-            logger.info("listening on IPv4 only: %s", error)
-    return socket.create_server(("", port), backlog=_BACKLOG)
+def _make_key(arguments: argparse.Namespace) -> int:
+    """The key goes to standard error, so that `>> router.yaml` takes only what the file may hold."""
+    import json
+
+    from pointsman_router import keys
+
+    secret = keys.fresh()
+    print(f"{arguments.name}'s key, which is kept nowhere: {secret}", file=sys.stderr)
+    print(f"  - name: {json.dumps(arguments.name)}\n    sha256: {keys.digest(secret)}")
+    if arguments.model:
+        print(f"    models: {json.dumps(arguments.model)}")
+    return 0
 
 
-def _port(sock: socket.socket) -> int:
-    port: int = sock.getsockname()[1]
-    return port
-
-
-def _raise_file_limit() -> None:
-    """Each stream takes two file descriptors."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def _fail(message: str, status: int) -> int:
+    print(f"pointsman-router: {message}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -135,6 +135,8 @@ class State:
         """Why the newest configuration isn't the running one; empty when it is."""
         self.endpoints_known = False
         """Whether endpoints were listed once; before, nothing can be ready."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each new table."""
         self._stats = stats
         self._fixed: _Fixed | None = None
         self._slices: dict[str, Slice] = {}
@@ -224,6 +226,7 @@ class State:
         self._engines = used
         known = {(s.name, v.name) for s in config.services for v in s.variants}
         self._stats.keep_only(known | {(s.name, "") for s in config.services})
+        self.changed()
 
     def _compile_service(
         self,
