@@ -1,7 +1,7 @@
 """What happens to a request between its last byte and the choice of an engine.
 
-Pure: a request and the table in, a service and the bytes to send out, or a refusal. Later stages (keys,
-limits, prompts, screening) take their place here, in their order.
+Pure: a request and the table in, a service and the bytes to send out, or a refusal. Whose key a
+request bears is known by then; which models that key may use is decided here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from pointsman_router import errors, modelname
 from pointsman_router.errors import RefusedError
-from pointsman_router.reader import Request
+from pointsman_router.keys import KeyState
+from pointsman_router.request import Request
 from pointsman_router.routes import MODEL_PREFIX, ModelIn, Route
 from pointsman_router.state import ServiceState, Table
 from pointsman_router.wishes import Wish
@@ -44,9 +45,9 @@ def prepare(request: Request, table: Table) -> Prepared:
         case ModelIn.FORM:
             return _from_form(request, table)
         case ModelIn.LIST:
-            return Prepared(None, table.model_list)
+            return Prepared(None, table.model_list if request.key is None else request.key.model_list)
         case ModelIn.PATH:
-            return Prepared(None, _model(request.path, table))
+            return Prepared(None, _model(request, table))
 
 
 def _from_json(request: Request, route: Route, table: Table) -> Prepared:
@@ -55,7 +56,7 @@ def _from_json(request: Request, route: Route, table: Table) -> Prepared:
     if route.stored and document.get("previous_response_id") is not None:
         raise RefusedError(errors.stored_response())
     model = modelname.in_json(document)
-    service = _service(model, table)
+    service = _service(model, request.key, table)
     if model != service.engine_model and model not in service.adapters:
         body = modelname.replace_in_json(body, service.engine_model)
     wishes = service.wishes
@@ -66,22 +67,22 @@ def _from_json(request: Request, route: Route, table: Table) -> Prepared:
 def _from_form(request: Request, table: Table) -> Prepared:
     body = request.body
     model, (start, end) = modelname.in_form(body, request.content_type)
-    service = _service(model, table)
+    service = _service(model, request.key, table)
     if model != service.engine_model and model not in service.adapters:
         body = body[:start] + service.engine_model.encode() + body[end:]
     return Prepared(service, body)
 
 
-def _service(model: str, table: Table) -> ServiceState:
+def _service(model: str, key: KeyState | None, table: Table) -> ServiceState:
     service = table.models.get(model)
-    if service is None:
+    if service is None or not (key is None or key.may_use(model)):
         raise RefusedError(errors.unknown_model(model))
     return service
 
 
-def _model(path: bytes, table: Table) -> bytes:
-    name = unquote_to_bytes(path[len(MODEL_PREFIX) :]).decode("utf-8", "replace")
+def _model(request: Request, table: Table) -> bytes:
+    name = unquote_to_bytes(request.path[len(MODEL_PREFIX) :]).decode("utf-8", "replace")
     body = table.model_bodies.get(name)
-    if body is None:
+    if body is None or not (request.key is None or request.key.may_use(name)):
         raise RefusedError(errors.unknown_model(name))
     return body
