@@ -146,8 +146,7 @@ async def test_in_a_cluster_it_follows_the_api_server(stack: Stack) -> None:
         await server.put(SLICES, slice_of("chat-1", endpoint("chat-r1-a", "127.0.0.1", ready=True)))
         await server.put(MAPS, config_map(configuration(document)))
         await router.until("running configuration")
-        while await router.status("/readyz") != 200:
-            await asyncio.sleep(0.01)
+        await router.becomes("/readyz", 200)
         await server.stop()
         client = await router.client()
         assert (await client.ask(CHAT)).status == 200, "without an API server too"

@@ -7,7 +7,7 @@ outlive tables, since they hold connections and counts. Knows nothing of HTTP or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 

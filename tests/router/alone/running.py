@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,13 @@ class Running:
 
     async def status(self, path: str) -> int:
         return (await self.admin(path)).status
+
+    async def becomes(self, path: str, status: int) -> None:
+        """Waits until the admin port answers so."""
+        deadline = time.monotonic() + 10
+        while (found := await self.status(path)) != status:
+            assert time.monotonic() < deadline, f"{path} still says {found}"
+            await asyncio.sleep(0.02)
 
     async def until(self, words: str) -> str:
         """Reads its log until a line has these words."""
