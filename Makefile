@@ -80,6 +80,10 @@ bench-router: venv ## The router's cost beside its peers' and none: CPU per requ
 bench-streams: venv ## 9,500 open streams on one router process, and on its peer: failures, gaps, memory; 2 minutes
 	@$(python) -m bench.streams $(ARGS)
 
+.PHONY: bench-placement
+bench-placement: venv ## Two real vLLM engines: what of prompts was cached, and time to first token, by policy; 15 minutes
+	@$(python) -m bench.placement $(ARGS)
+
 .PHONY: demo
 demo: venv ## A cluster, Pointsman by its chart, an LLMService, and a streamed answer from a real model
 	@$(python) -m e2e.demo $(context)
