@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 
 
 def current() -> str:
     """The version, or `unknown`."""
     if stamped := os.environ.get("POINTSMAN_VERSION"):
         return stamped
+    from importlib.metadata import PackageNotFoundError, version  # takes a while, and images do without
+
     try:
         return version("pointsman")
     except PackageNotFoundError:
