@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pointsman.api.kinds import KINDS
-from pointsman.api.names import Resource
+from pointsman.api.names import API_VERSION, Resource
 from pointsman.crdgen.crd import crd
 from tests.contract.server import Server
 
@@ -32,6 +32,7 @@ def server(apiserver: ControlPlane) -> Iterator[Server]:
         it.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         for row in KINDS:
             _wait_until_served(it, row.resource)
+        _wait_until_explained(it)
         yield it
 
 
@@ -39,4 +40,16 @@ def _wait_until_served(server: Server, resource: Resource) -> None:
     deadline = time.monotonic() + 30
     while not server.request("GET", server.path(resource)).accepted:
         assert time.monotonic() < deadline, f"{resource.plural} aren't served after 30 s"
+        time.sleep(0.1)
+
+
+def _wait_until_explained(server: Server) -> None:
+    """What `kubectl explain` reads is published a moment after the kinds themselves."""
+    deadline = time.monotonic() + 30
+    while True:
+        schemas = server.request("GET", f"/openapi/v3/apis/{API_VERSION}").body.get("components", {})
+        told = " ".join(schemas.get("schemas", {}))
+        if all(row.resource.kind in told for row in KINDS):
+            return
+        assert time.monotonic() < deadline, "the kinds aren't explained after 30 s"
         time.sleep(0.1)

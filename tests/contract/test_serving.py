@@ -222,6 +222,9 @@ EXPLAINED = {
     "llmservice.status.rollout.step": ("Capacity: its engines come up.",),
     "llmmodel.spec.source.uri": ("hf://organisation/name",),
     "llmrouter.spec.allowedPeers": ("Who may talk to the router.",),
+    "llmrouter.spec.limits.maxBodyBytes": ("Body of one request. Unset: 67,108,864. Beyond: 413.",),
+    "llmrouter.spec.tls": ("never in plain text", "secretRef"),
+    "llmservice.spec.routing.picking.policy": ("LeastLoaded", "Unset: PrefixAffinity."),
 }
 
 
