@@ -64,6 +64,10 @@ fuzz: venv ## Fuzz the router's parsers by coverage for five minutes (ARGS=--sec
 	@$(python) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement locks/fuzz.lock
 	@$(python) -m tests.router.fuzz $(ARGS)
 
+.PHONY: leak
+leak: venv ## 200,000 mixed requests to one router process, whose memory must stay flat (ARGS=--requests=N)
+	@$(python) -m tests.router.leak $(ARGS)
+
 .PHONY: e2e
 e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT=, REGISTRY=: on that cluster, by those images)
 	@$(python) -m pytest e2e $(ARGS)
