@@ -38,7 +38,7 @@ STREAMS, CHUNKS, INTERVAL_US = 512, 100, 20_000
 """A chunk every 20 ms in each stream: few enough that they seldom travel together, which would make them
 cheaper the slower a proxy is."""
 CLOSED_S, RATE_S, RAMP_S, WARM_UP_S = 2.0, 2.5, 0.5, 0.5
-MIN_ROUNDS, LEAST_TOGETHER = 5, 0.9
+MIN_ROUNDS = 5
 
 
 @dataclass(slots=True)
@@ -236,9 +236,6 @@ def problems(rows: dict[str, Row], rounds: int) -> Iterator[str]:
     for name, row in rows.items():
         for problem in dict.fromkeys(row.problems):
             yield f"{name}: {problem}"
-        pieces = row.figure("pieces_per_chunk")
-        if pieces is not None and pieces < LEAST_TOGETHER:
-            yield f"{name}: chunks travelled together ({pieces:.2f} pieces each), so their cost is no chunk's"
     if rounds < MIN_ROUNDS:
         yield f"{rounds} rounds are too few to say anything; {MIN_ROUNDS} count"
 
