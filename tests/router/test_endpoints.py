@@ -16,26 +16,28 @@ from tests.router.stack import configuration, service
 
 
 @pytest.mark.parametrize(
-    ("conditions", "ready"),
+    ("conditions", "ready", "leaving"),
     [
-        ({}, True),
-        (None, True),
-        ({"ready": True}, True),
-        ({"ready": None}, True),
-        ({"ready": False}, False),
-        ({"ready": True, "serving": True, "terminating": False}, True),
-        ({"ready": False, "serving": True, "terminating": True}, False),
-        ({"ready": True, "serving": True, "terminating": True}, False),
-        ({"ready": True, "serving": False}, False),
+        ({}, True, False),
+        (None, True, False),
+        ({"ready": True}, True, False),
+        ({"ready": None}, True, False),
+        ({"ready": False}, False, False),
+        ({"ready": True, "serving": True, "terminating": False}, True, False),
+        ({"ready": False, "serving": True, "terminating": True}, False, True),
+        ({"ready": True, "serving": True, "terminating": True}, False, True),
+        ({"ready": True, "serving": False}, False, False),
     ],
     ids=str,
 )
-def test_only_an_endpoint_that_is_ready_and_stays_takes_requests(conditions: Any, ready: bool) -> None:
+def test_only_an_endpoint_that_is_ready_and_stays_takes_requests(
+    conditions: Any, ready: bool, leaving: bool
+) -> None:
     manifest = {
         "metadata": {"name": "x", "labels": {"kubernetes.io/service-name": "s"}},
         "endpoints": [{"addresses": ["10.0.0.1"], "conditions": conditions, "targetRef": {"name": "p"}}],
     }
-    assert read_slice(manifest) == Slice("s", (Endpoint("10.0.0.1", "p", ready),))
+    assert read_slice(manifest) == Slice("s", (Endpoint("10.0.0.1", "p", ready, leaving),))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,44 @@ def test_an_endpoint_that_moves_between_slices_is_there_once() -> None:
         "s": (leaving, b),
         "t": (b,),
     }
+
+
+def _told(state: State, *endpoints: tuple[bool, bool, str]) -> set[str]:
+    """What's picked once the engines are (ready, leaving) and say that phase of themselves."""
+    engines = [engine for variant in _chat(state).variants for engine in variant.engines]
+    for engine, (_, _, phase) in zip(engines, endpoints, strict=True):
+        engine.phase.phase = phase
+    told = [
+        Endpoint(engine.pool.host, engine.pod, ready, leaving)
+        for engine, (ready, leaving, _) in zip(engines, endpoints, strict=True)
+    ]
+    state.replace_slices({"all": Slice("chat", tuple(told))})
+    return set(_picked(state, 50))
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "picked"),
+    [
+        pytest.param([(False, False, "Ready")] * 2, {"v0-0", "v0-1"}, id="a node that is out of touch"),
+        pytest.param([(True, False, "Ready"), (False, False, "Ready")], {"v0-0"}, id="one is ready"),
+        pytest.param([(False, True, "Ready")] * 2, {""}, id="both leave"),
+        pytest.param([(False, False, "Loading"), (False, False, "")], {""}, id="both are loading"),
+        pytest.param([(False, True, "Ready"), (False, False, "Ready")], {"v0-1"}, id="one leaves"),
+    ],
+)
+def test_where_none_is_ready_those_that_stay_are_taken_at_their_word(
+    endpoints: list[tuple[bool, bool, str]], picked: set[str]
+) -> None:
+    assert _told(_state(100), *endpoints) == picked
+
+
+def test_an_engine_taken_at_its_word_goes_when_it_says_otherwise_or_another_is_ready() -> None:
+    state = _state(100)
+    assert _told(state, *[(False, False, "Ready")] * 2) == {"v0-0", "v0-1"}
+    _engine(state, "v0-0").phase.phase = "Draining"
+    state.reconsider()
+    assert set(_picked(state, 50)) == {"v0-1"}
+    assert _told(state, (True, False, "Ready"), (False, False, "Ready")) == {"v0-0"}
 
 
 def _state(*weights: int, engines: int = 2, ready: bool = True) -> State:

@@ -20,6 +20,8 @@ class Endpoint:
     pod: str
     ready: bool
     """Whether it may be given new requests: a pod that terminates may not, even while it still serves."""
+    leaving: bool = False
+    """Whether its pod terminates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ def read_slice(manifest: Mapping[str, Any]) -> Slice:
         addresses = endpoint.get("addresses") or ()
         if addresses:
             target = endpoint.get("targetRef") or {}
-            found.append(Endpoint(addresses[0], target.get("name", ""), _may_take(endpoint)))
+            leaving = (endpoint.get("conditions") or {}).get("terminating") is True
+            found.append(Endpoint(addresses[0], target.get("name", ""), _may_take(endpoint), leaving))
     return Slice(labels.get(SERVICE_LABEL, ""), tuple(found))
 
 
@@ -59,6 +62,6 @@ def by_service(slices: Iterable[Slice]) -> dict[str, tuple[Endpoint, ...]]:
         for endpoint in one.endpoints:
             key = (endpoint.pod, endpoint.address)
             known = merged.get(key)
-            if known is None or (known.ready and not endpoint.ready):
+            if known is None or (known.ready and not endpoint.ready) or endpoint.leaving:
                 merged[key] = endpoint
     return {name: tuple(merged[key] for key in sorted(merged)) for name, merged in services.items()}

@@ -14,6 +14,9 @@ from pointsman_router.endpoints import Endpoint
 from pointsman_router.settings import Routing
 from pointsman_router.upstream import Pool
 
+READY = "Ready"
+"""The phase of an engine that answers."""
+
 _numbers = count(1)
 
 
@@ -42,10 +45,12 @@ class Engine:
         "aside_until",
         "failures",
         "full_at",
+        "held",
         "host_line",
         "identity",
         "in_flight",
         "label",
+        "leaving",
         "max_requests",
         "number",
         "phase",
@@ -63,6 +68,9 @@ class Engine:
         self.label = orjson.dumps(self.name)
         """Its name in the access log."""
         self.ready = endpoint.ready
+        self.leaving = endpoint.leaving
+        self.held = False
+        """Whether it's ready by its own word alone."""
         self.status_port = status_port
         """0 when the engine has no entrypoint of ours."""
         self.host_line = f" HTTP/1.1\r\nhost: {self.address}\r\n".encode()

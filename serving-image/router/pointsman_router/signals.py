@@ -14,12 +14,11 @@ from typing import Any
 import orjson
 
 from pointsman_router import fetch
-from pointsman_router.engine import Engine, Phase
+from pointsman_router.engine import READY, Engine, Phase
 from pointsman_router.fetch import FetchError, Target
 from pointsman_router.router import Router
 from pointsman_router.state import ServiceState, VariantState
 
-READY = "Ready"
 _UNREADY_SECONDS = 2.0
 _READY_SECONDS = 15.0
 _ROUND_SECONDS = 0.25
@@ -46,10 +45,16 @@ class Poller:
                 if _due(engine, now) and len(self._asking) < _MAX_ASKING:
                     engine.phase.asked_at = now
                     engine.phase.asking = True
-                    task = asyncio.create_task(_ask(engine))
+                    task = asyncio.create_task(self._ask(engine))
                     self._asking.add(task)
                     task.add_done_callback(self._asking.discard)
             await asyncio.sleep(_ROUND_SECONDS)
+
+    async def _ask(self, engine: Engine) -> None:
+        before = engine.phase.phase
+        await _ask(engine)
+        if engine.phase.phase != before and (engine.held or not engine.ready):
+            self._router.state.reconsider()
 
 
 def _due(engine: Engine, now: float) -> bool:

@@ -19,7 +19,7 @@ from pointsman_router.affinity import Memory, Placement
 from pointsman_router.config import ConfigError, RouterConfig
 from pointsman_router.cors import Pages, compile_pages
 from pointsman_router.endpoints import Endpoint, Slice, by_service
-from pointsman_router.engine import Engine
+from pointsman_router.engine import READY, Engine
 from pointsman_router.forwarded import Proxies, compile_proxies
 from pointsman_router.keys import KeyState, compile_keys
 from pointsman_router.metrics import Stats, VariantStats
@@ -191,6 +191,10 @@ class State:
         if self._slices.pop(name, None) is not None:
             self._compile()
 
+    def reconsider(self) -> None:
+        """Takes note that an unready engine says something else of itself than before."""
+        self._compile()
+
     def close(self) -> None:
         """Closes idle connections to engines."""
         for engine in self._engines.values():
@@ -237,8 +241,13 @@ class State:
     ) -> ServiceState:
         variants = []
         picking = service.routing.picking
+        found = {
+            variant.name: tuple(self._engines_of(variant.upstream, service.routing, endpoints, used))
+            for variant in service.variants
+        }
+        _hold(engine for variant in service.variants if variant.weight for engine in found[variant.name])
         for variant in service.variants:
-            engines = tuple(self._engines_of(variant.upstream, service.routing, endpoints, used))
+            engines = found[variant.name]
             ready = tuple(engine for engine in engines if engine.ready)
             stats = self._stats.of(service.name, variant.name)
             label = label_of(service.name, variant.name)
@@ -279,10 +288,21 @@ class State:
             if engine.ready and not endpoint.ready:
                 engine.pool.purge()  # nothing new goes there, and idle connections would hold its stop up
             engine.ready = endpoint.ready
+            engine.leaving = endpoint.leaving
             engine.routing = routing
             engine.max_requests = routing.engines.max_requests
             used[key] = engine
             yield engine
+
+
+def _hold(engines: Iterable[Engine]) -> None:
+    """Where the cluster calls no engine ready, those that stay and call themselves Ready are taken at their
+    word: a control plane that lost touch with a node calls all of its pods unready, and they serve on."""
+    found = tuple(engines)
+    nobody = not any(engine.ready for engine in found)
+    for engine in found:
+        engine.held = nobody and engine.phase.phase == READY and not engine.leaving
+        engine.ready = engine.ready or engine.held
 
 
 def _shortest(config: RouterConfig) -> float:
