@@ -13,7 +13,6 @@ from types import TracebackType
 
 import httpx2
 import openai
-import uvloop
 
 REQUEST_TIMEOUT_S = 60.0
 PAUSE_S = 0.1
@@ -35,7 +34,7 @@ class Crowd:
 
     address: str
     model: str
-    users: int = 12
+    users: int = 24
     outcomes: list[Seen] = field(default_factory=list)
     begun: int = 0
     """Questions that users have asked."""
@@ -45,7 +44,7 @@ class Crowd:
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Crowd:
-        self._thread = threading.Thread(target=uvloop.run, args=(self._run(),), daemon=True)
+        self._thread = threading.Thread(target=asyncio.run, args=(self._run(),), daemon=True)
         self._thread.start()
         return self
 
