@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pointsman_router import modelname
 from pointsman_router.errors import RefusedError
+from pointsman_router.settings import Limits
 from tests.router.stack import Stack, configuration, post, service, variant
 
 CHAT = "/v1/chat/completions"
@@ -114,7 +115,7 @@ def test_replacing_changes_nothing_else(
     try:
         body = json.dumps(document, ensure_ascii=ascii_only).encode()
         new.encode()
-        modelname.read_json(body)
+        modelname.read_json(body, Limits())
     except (UnicodeEncodeError, RefusedError):
         return  # lone surrogates are not JSON
     replaced = json.loads(modelname.replace_in_json(body, new))

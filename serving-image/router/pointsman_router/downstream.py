@@ -15,9 +15,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from pointsman_router import errors, keys, refusals, routes
-from pointsman_router.errors import Problem, RefusedError, Shape
+from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.exchange import Exchange
-from pointsman_router.meanings import new_id
+from pointsman_router.patience import LINGER_SECONDS, Patience
 from pointsman_router.reader import Reader
 from pointsman_router.request import Request
 from pointsman_router.state import Table
@@ -25,8 +25,6 @@ from pointsman_router.state import Table
 if TYPE_CHECKING:
     from pointsman_router.router import Router
 
-_LINGER_SECONDS: Final = 2.0
-"""How long a client may go on sending after an answer that ended its connection early."""
 _MAX_TURNED_AWAY: Final = 256
 """Connections above the limit that are told so at a time; others are just closed."""
 _SPLIT_WRITE: Final = 64 * 1024
@@ -40,20 +38,15 @@ class Downstream(asyncio.Protocol):
     __slots__ = (
         "_chunked",
         "_close",
-        "_ending_since",
         "_exchange",
         "_full",
         "_head",
         "_head_only",
-        "_heard",
         "_lost",
         "_owes_continue",
-        "_paused_since",
+        "_patience",
         "_peer",
-        "_phase",
-        "_phase_since",
         "_queue",
-        "_quiet_since",
         "_reader",
         "_request",
         "_router",
@@ -86,14 +79,8 @@ class Downstream(asyncio.Protocol):
         self._full = False
         """Whether as many requests wait as a client may send ahead."""
         self._turned_away = False
-        self._heard = True
         self._peer = b""
-        self._quiet_since = 0.0
-        self._paused_since = 0.0
-        self._ending_since = 0.0
-        self._phase = (-1, False)
-        """Which message the client is sending, and whether it's at its body."""
-        self._phase_since = 0.0
+        self._patience = Patience()
 
     # asyncio.Protocol
 
@@ -110,7 +97,7 @@ class Downstream(asyncio.Protocol):
             self._follow(self._table)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = True
+        self._patience.heard = True
         table = self._router.state.table
         if table is not self._table:
             self._follow(table)
@@ -130,7 +117,7 @@ class Downstream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused = True
-        self._paused_since = monotonic()
+        self._patience.paused_since = monotonic()
         if self._exchange is not None:
             self._exchange.pause()
 
@@ -243,7 +230,7 @@ class Downstream(asyncio.Protocol):
 
     def cut(self) -> None:
         self._close = True
-        self._ending_since = monotonic()
+        self._patience.ending_since = monotonic()
         transport = self._transport
         if transport is None:
             return
@@ -257,7 +244,7 @@ class Downstream(asyncio.Protocol):
         request, self._request = self._request, None
         if request is not None:
             request.release()
-        self._heard = True  # from now on it's the client's turn
+        self._patience.heard = True  # from now on it's the client's turn
         if self._close:
             self._end()
         else:
@@ -284,49 +271,28 @@ class Downstream(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Ends what takes too long. Called about once a second."""
-        if self._heard:
-            self._heard = False
-            self._quiet_since = now
-        transport = self._transport
+        transport, patience = self._transport, self._patience
+        patience.tick(now)
         if transport is None:
             return
-        patience = self._router.state.table.limits.keep_alive_seconds
-        if self._ending_since:
-            # What was answered last may still have to go out to a client that reads slowly.
-            if now - self._ending_since > (
-                patience if transport.get_write_buffer_size() else _LINGER_SECONDS
-            ):
+        limits, reader = self._router.state.table.limits, self._reader
+        if patience.ending_since:
+            if patience.gone_wrong(now, limits, transport.get_write_buffer_size()):
                 transport.abort()
             return
         if self._exchange is not None:
             self._exchange.tick(now)
-        elif self.paused and now - self._paused_since > patience:
+        elif self.paused and now - patience.paused_since > limits.keep_alive_seconds:
             self._router.stats.hit("keep_alive_seconds")
             transport.abort()  # it takes no answers, of which there may be many
             return
-        if self._reader.in_message:
-            self._check_message(now)
-        elif not self.busy and now - self._quiet_since > patience:
+        if reader.in_message:
+            problem = None if self._full else patience.overdue(now, limits, reader)
+            if problem is not None:
+                reader.give_up(problem)
+        elif not self.busy and patience.quiet(now) > limits.keep_alive_seconds:
             self._router.stats.hit("keep_alive_seconds")
             transport.close()
-
-    def _check_message(self, now: float) -> None:
-        """The client is in the middle of a request, if we let it."""
-        if self._full:
-            return
-        limits, reader = self._router.state.table.limits, self._reader
-        phase = (reader.messages, reader.in_body)
-        if phase != self._phase:
-            self._phase = phase
-            self._phase_since = now
-        since = now - self._phase_since
-        if not reader.in_body:
-            if since > limits.head_seconds:
-                reader.give_up(refusals.slow("the rest of the request's head", "head_seconds"))
-        elif since > limits.body_seconds:
-            reader.give_up(refusals.slow("the rest of the request's body", "body_seconds"))
-        elif now - self._quiet_since > limits.body_idle_seconds:
-            reader.give_up(refusals.slow("the rest of the request's body", "body_idle_seconds"))
 
     def _follow(self, table: Table) -> None:
         """Another configuration, or other endpoints, hold from here on."""
@@ -339,25 +305,15 @@ class Downstream(asyncio.Protocol):
     def _turn_away(self) -> None:
         """There is no room for another connection: says so, before anything of it is read."""
         router, transport = self._router, self._transport
-        self._reader.close()
-        if transport is None:
-            return
-        router.stats.hit("max_connections")
+        assert transport is not None
         if router.turned_away >= _MAX_TURNED_AWAY:
+            router.stats.hit("max_connections")
             transport.abort()
             return
         router.turned_away += 1
         self._turned_away = True
-        problem = refusals.too_many_connections()
-        request = self._request = Request()
-        request.id = new_id()
-        request.keep_alive = False
-        body = errors.render(problem, Shape.OPENAI, request.id.decode())
-        lines = [b"content-type: application/json", b"retry-after: %d" % problem.retry_after]
-        self.start(problem.status, lines, len(body))
-        self.body(body, True)
-        self._end()
-        asyncio.get_running_loop().call_later(_LINGER_SECONDS, transport.abort)
+        self._reader.give_up(refusals.too_many_connections())
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
 
     def _work(self) -> None:
         """Starts the next request. Answers that need no engine are written in this loop, not in recursion."""
@@ -422,7 +378,7 @@ class Downstream(asyncio.Protocol):
             return
         if self._reader.messages >= self._table.limits.max_requests_per_connection:
             self._router.stats.hit("max_requests_per_connection")
-        self._ending_since = monotonic()
+        self._patience.ending_since = monotonic()
         if self._reader.stopped and transport.can_write_eof():
             # Closing while the client still sends would reset the connection, and might take our answer
             # away before it's read: close our half, let the client send for a moment, then leave.

@@ -200,9 +200,10 @@ def _diagnosis(raw: bytes) -> Problem:
     words = line.split(b" ")
     version = words[2] if len(words) == 3 else b""
     known = version in (b"HTTP/1.1", b"HTTP/1.0")
-    if len(words) == 2 or (not known and _VERSION.fullmatch(version) is not None):
+    named = _METHOD.fullmatch(words[0]) is not None
+    if named and (len(words) == 2 or (not known and _VERSION.fullmatch(version) is not None)):
         return malformed("Only HTTP/1.1 and HTTP/1.0 are spoken here", 505, "http_version")
-    if not known or _METHOD.fullmatch(words[0]) is None:
+    if not (known and named):
         return malformed("The request line is not `METHOD /path HTTP/1.1`")
     for field in fields:
         if field[:1] in (b" ", b"\t"):

@@ -13,8 +13,10 @@ from typing import Any
 
 import orjson
 
-from pointsman_router import errors
+from pointsman_router import errors, refusals
 from pointsman_router.errors import RefusedError
+from pointsman_router.jsonbounds import deeper_than, has_number_beyond
+from pointsman_router.settings import Limits
 
 _KEY = b'"model"'
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
@@ -26,14 +28,18 @@ _DISPOSITION = re.compile(rb"(?:^|\r\n)content-disposition:[ \t]*form-data((?:[^
 _PARAMETER = re.compile(rb';[ \t]*([^ \t=;"]+)=("(?:[^"\\\r\n]|\\.)*"|[^ \t;"\r\n]*)[ \t]*')
 
 
-def read_json(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body. Raises RefusedError if it isn't one."""
+def read_json(body: bytes, limits: Limits) -> dict[str, Any]:
+    """The JSON object in a body. Raises RefusedError if it isn't one, or isn't within the limits."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise RefusedError(errors.bad_body(f"The request body is not valid JSON: {error}")) from None
     if type(document) is not dict:
         raise RefusedError(errors.bad_body("The request body must be a JSON object"))
+    if deeper_than(body, document, limits.max_json_depth):
+        raise RefusedError(refusals.too_deep(limits))
+    if has_number_beyond(body, limits.max_number_digits):
+        raise RefusedError(refusals.too_many_digits(limits))
     return document
 
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
-import httptools
-
 from pointsman_router import errors, head, refusals
+from pointsman_router.body import Body
 from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.head import Head
 from pointsman_router.meanings import Trust, new_id
@@ -26,8 +25,6 @@ _LENGTH_FIELDS: Final = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _MAX_DIGITS: Final = 18
 _MAX_REPEATED: Final = 4096
 """Bytes of a head that are kept to recognise it when it comes again."""
-_FRAMING_PER_BYTE: Final = 8
-"""Framing a chunked body may cost for each byte of content, beside what a head may be: one-byte chunks do."""
 _LINE_ROOM: Final = 64
 """Bytes of a request line beside its target, generously."""
 _MAX_CHANGES: Final = 16
@@ -76,22 +73,14 @@ class Reader:
         "_body",
         "_budget",
         "_changes",
-        "_chunked",
-        "_ended",
         "_held",
         "_last",
-        "_left",
         "_limits",
         "_owner",
-        "_parser",
         "_partial",
         "_paused",
         "_repeated",
-        "_request",
-        "_size",
-        "_tail",
         "_trust",
-        "_wire",
         "in_body",
         "in_message",
         "messages",
@@ -103,24 +92,15 @@ class Reader:
         self._limits = limits
         self._budget = budget
         self._trust = trust
-        self._parser: httptools.HttpRequestParser | None = None
-        """Of a chunked body."""
+        self._body = Body(limits, budget)
         self._repeated: _Repeated | None = None
         self._changes = 0
         self._partial = bytearray()
         """A head that isn't complete yet."""
         self._held = b""
         """What came while the owner wanted nothing more."""
-        self._request = Request()
-        self._body: bytes | bytearray = b""
-        self._left = 0
-        self._size = 0
-        self._wire = 0
-        """Bytes of a chunked body with its framing."""
-        self._tail = b""
         self._blank = b""
-        self._chunked = False
-        self._ended = False
+        """What came of an empty line in front of a request."""
         self._paused = False
         self._last = False
         """Whether a request was read after which the client wants no more answers."""
@@ -134,15 +114,15 @@ class Reader:
     def close(self) -> None:
         """Reads nothing more."""
         self.stopped = True
-        self._drop_body()
-        self._parser = None
+        if self.in_body:  # else it's the owner's already
+            self._body.drop()
         self._repeated = None
         self._held = b""
         self._partial.clear()
 
     def follow(self, limits: Limits, trust: Trust | None) -> None:
         """Another configuration holds from here on."""
-        self._limits = limits
+        self._limits = self._body.limits = limits
         self._trust = trust
         self._repeated = None
 
@@ -179,8 +159,10 @@ class Reader:
         length = int(digits)
         have = len(data) - at
         limits, budget = self._limits, self._budget
-        room = min(limits.max_body_bytes, limits.max_buffered_bytes - budget.used)
-        if not have <= length <= room or not length:
+        if not have <= length <= limits.max_body_bytes or not length:
+            self._read(data)
+            return
+        if budget.used + length > limits.max_buffered_bytes:
             self._read(data)
         else:
             request = known.request.like()
@@ -193,9 +175,8 @@ class Reader:
                 request.body = data[at:]
                 self._finish(request)
             else:
-                request.body = b""
-                self._request = request
-                self._begin_body(length, data[at:])
+                self.in_message = self.in_body = True
+                self._body.begin(request, length, data[at:])
 
     # Everything that isn't so simple.
 
@@ -214,10 +195,12 @@ class Reader:
                 self.close()  # the client said that nothing more would come
             elif not self.in_body:
                 at = self._read_head(data, at)
-            elif self._chunked:
-                at = self._read_chunked(data, at)
             else:
-                at = self._read_length(data, at)
+                at = self._body.take(data, at)
+                if self._body.problem is not None:
+                    self._refuse(self._body.problem)
+                elif self._body.whole:
+                    self._complete()
 
     def _read_head(self, data: bytes, at: int) -> int:
         """Each of these three gives back how far it came."""
@@ -271,11 +254,11 @@ class Reader:
         except RefusedError as refusal:
             self._refuse(refusal.problem)
             return
-        doubt = self._second_opinion(raw, found)
+        doubt = self._body.doubt(raw, found)
         if doubt:
             self._refuse(errors.malformed(f"Malformed HTTP request: {doubt}"))
             return
-        request = self._request = found.request
+        request = self._body.request = found.request
         self.in_body = True
         if found.length > self._limits.max_body_bytes:
             self._refuse(refusals.body_too_large(self._limits))
@@ -293,38 +276,22 @@ class Reader:
         if found.expects:
             self._owner.proceed()
         if found.chunked:
-            self._chunked = True
-            self._size = self._wire = 0
-            self._tail = b""
+            self._body.begin_chunked(request)
         else:
-            self._begin_body(found.length, b"")
-
-    def _second_opinion(self, raw: bytes, found: Head) -> str:
-        """What llhttp has against a head that our own grammar takes; empty if it agrees, framing included."""
-        parser = self._parser = httptools.HttpRequestParser(self)
-        self._ended = False
-        try:
-            parser.feed_data(raw)
-        except httptools.HttpParserUpgrade:
-            return "" if found.upgrade else "an upgrade where there is none"
-        except httptools.HttpParserError as error:
-            return str(error)
-        finally:
-            if not found.chunked:
-                self._parser = None
-        return "" if self._ended is not (found.chunked or found.length > 0) else "it has no certain end"
+            self._body.begin(request, found.length, b"")
+            if not found.length:
+                self._complete()
 
     def _remember(self, raw: bytes, found: Head) -> None:
         """Keeps a head to recognise it by, if it's one that is likely to come again."""
         request = found.request
         plain = found.length and request.keep_alive and not (found.expects or found.upgrade)
-        if (
-            not plain
-            or request.problem is not None
-            or len(raw) > _MAX_REPEATED
-            or self._changes > _MAX_CHANGES
-        ):
-            self._repeated = None
+        known = self._repeated
+        if not plain or request.problem is not None or len(raw) > _MAX_REPEATED:
+            return
+        if known is not None and raw.startswith(known.before) and raw.endswith(known.after):
+            return
+        if self._changes >= _MAX_CHANGES:
             return
         for field in _LENGTH_FIELDS:
             at = raw.find(field) + len(field)
@@ -333,83 +300,9 @@ class Reader:
                 self._repeated = _Repeated(raw[:at], raw[raw.find(b"\r", at) :], request.like())
                 return
 
-    def _begin_body(self, length: int, piece: bytes) -> None:
-        """A body of that many bytes is to come, of which `piece` is there (and accounted for)."""
-        self.in_message = self.in_body = True
-        self._chunked = False
-        self._body = piece
-        self._left = length - len(piece)
-        if not self._left:
-            self._complete()
-
-    def _read_length(self, data: bytes, at: int) -> int:
-        end = min(len(data), at + self._left)
-        self._left -= end - at
-        self._add(data[at:end])
-        if not self._left:
-            self._complete()
-        return end
-
-    def _read_chunked(self, data: bytes, at: int) -> int:
-        """Gives llhttp what it may see: a message ends where an empty line does, so no more than to one."""
-        parser, tail = self._parser, self._tail
-        assert parser is not None
-        end = (tail + data[at : at + 3]).find(_END) + at + 4 - len(tail)
-        if end < at + 4 - len(tail):
-            end = data.find(_END, at) + 4
-            if end < 4:
-                end = len(data)
-        try:
-            parser.feed_data(memoryview(data)[at:end])
-        except httptools.HttpParserError as error:
-            self._refuse(errors.malformed(f"Malformed HTTP request: {error}"))
-            return len(data)
-        self._tail = (tail + data[max(at, end - 3) : end])[-3:]
-        self._wire += end - at
-        if self._size > self._limits.max_body_bytes:
-            self._refuse(refusals.body_too_large(self._limits))
-        elif self._ended:
-            self._parser = None
-            self._complete()
-        elif self._wire > self._limits.max_head_bytes + _FRAMING_PER_BYTE * self._size:
-            self._refuse(refusals.too_much_framing())
-        return end
-
-    # llhttp's callbacks.
-
-    def on_body(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size <= self._limits.max_body_bytes:
-            self._add(data)
-
-    def on_message_complete(self) -> None:
-        self._ended = True
-
-    # What all that leads to.
-
-    def _add(self, piece: bytes) -> None:
-        request, budget = self._request, self._budget
-        if request.problem is not None:
-            return  # it's answered when its body is over, which nobody needs
-        budget.used += len(piece)
-        request.buffered += len(piece)
-        if budget.used > self._limits.max_buffered_bytes:
-            request.problem = refusals.too_much_buffered()
-            self._drop_body()
-        elif not self._body:
-            self._body = piece
-        else:
-            # Not a list of pieces: one of single bytes would take forty times its content.
-            if type(self._body) is bytes:
-                self._body = bytearray(self._body)
-            self._body += piece
-
     def _complete(self) -> None:
-        request, body = self._request, self._body
-        request.body = body if type(body) is bytes else bytes(body)
-        self._body = b""
-        self.in_message = self.in_body = self._chunked = False
-        self._finish(request)
+        self.in_message = self.in_body = False
+        self._finish(self._body.complete())
 
     def _finish(self, request: Request) -> None:
         self._blank = b""
@@ -421,15 +314,10 @@ class Reader:
             self._repeated = None
         self._owner.received(request)
 
-    def _drop_body(self) -> None:
-        self._body = b""
-        if self.in_body:  # else it's the owner's already
-            self._request.release()
-
     def _refuse(self, problem: Problem) -> None:
         if self.stopped:
             return
-        request = self._request if self.in_body else Request()
+        request = self._body.request if self.in_body else Request()
         self.close()
         self.in_message = self.in_body = False
         if not request.id:

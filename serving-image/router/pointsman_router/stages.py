@@ -52,7 +52,7 @@ def prepare(request: Request, table: Table) -> Prepared:
 
 def _from_json(request: Request, route: Route, table: Table) -> Prepared:
     body = request.body
-    document = modelname.read_json(body)
+    document = modelname.read_json(body, table.limits)
     if route.stored and document.get("previous_response_id") is not None:
         raise RefusedError(errors.stored_response())
     model = modelname.in_json(document)

@@ -1,0 +1,58 @@
+"""Whether a JSON body keeps within bounds that an engine's slower parser might not survive beyond.
+
+Every body is checked, so each check begins with one that costs next to nothing and is only ever too careful;
+what it can't clear, an exact one judges. Bodies have passed a parser before. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+_IS_DIGIT: Final = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_DIGITS: Final = 4
+"""Characters of a number that are no digits: two signs, a point, an `e`. They part its digits in three."""
+_SAMPLES: Final = 3
+
+
+def deeper_than(body: bytes, document: dict[str, Any], most: int) -> bool:
+    """Whether objects and arrays stand more than `most` deep within each other."""
+    if body.count(b"{") + body.count(b"[") <= most:
+        return False
+    level: list[Any] = [document]
+    for _ in range(most):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def has_number_beyond(body: bytes, most: int) -> bool:
+    """Whether a number is written with more than `most` characters."""
+    # One that long has a run of digits in which three samples in a row fall, and all between them are digits.
+    step = _step(most)
+    sampled = body[::step].translate(_IS_DIGIT)
+    at = sampled.find(b"000")
+    while at >= 0:
+        if body[at * step : (at + _SAMPLES - 1) * step + 1].isdigit():
+            return _longer(most).search(_STRING.sub(b'""', body)) is not None
+        at = sampled.find(b"000", at + 1)
+    return False
+
+
+@lru_cache(maxsize=8)
+def _step(most: int) -> int:
+    longest_run = -(-(most + 1 - _NOT_DIGITS) // 3)
+    return max(1, longest_run // _SAMPLES)
+
+
+@lru_cache(maxsize=8)
+def _longer(most: int) -> re.Pattern[bytes]:
+    return re.compile(rb"[0-9.eE+\-]{%d}" % (most + 1))
