@@ -66,10 +66,14 @@ class Process:
         return self.popen.wait(within)
 
 
-def start(plane: ControlPlane, folder: Path, **variables: str) -> Process:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+        return int(probe.getsockname()[1])
+
+
+def start(plane: ControlPlane, folder: Path, **variables: str) -> Process:
+    port = free_port()
     environ = {
         **os.environ,
         "POINTSMAN_KUBECONFIG": str(plane.kubeconfig),
