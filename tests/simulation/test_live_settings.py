@@ -3,6 +3,7 @@ change is in force before routers say so."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from pointsman.core import routing
 from pointsman_router import config
 from tests.contract.manifests import changed
 from tests.contract.settings import LEAVES, Leaf
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import SETTINGS, Cluster
 from tests.simulation.stories import CHAT, edited, rollout, serving
 
 BEHIND: dict[str, Any] = edited(routerRef={"name": "front"})
@@ -215,7 +216,11 @@ async def test_only_an_image_or_resources_replace_a_routers_pods(served: Cluster
         assert pods(served)["front-router"] == before
     await served.apply("LLMRouter", "front", {"resources": {"requests": {"cpu": "1"}}})
     await served.settle()
-    assert pods(served)["front-router"] != before
+    roomier = pods(served)["front-router"]
+    assert roomier != before
+    served.restart(replace(SETTINGS, router_image="pointsman.local/router:next"))
+    await served.settle()
+    assert pods(served)["front-router"]["spec"]["containers"][0]["image"] == "pointsman.local/router:next"
 
 
 async def test_a_router_made_on_demand_is_made_without_any_setting() -> None:
