@@ -19,6 +19,7 @@ from pointsman_router.settings import Limits
 _END: Final = b"\r\n\r\n"
 _FRAMING_PER_BYTE: Final = 8
 """Framing a chunked body may cost for each byte of content, beside what a head may be: one-byte chunks do."""
+_NONE: Final = Request()
 
 
 class Body:
@@ -41,7 +42,7 @@ class Body:
 
     def __init__(self, limits: Limits, budget: Budget) -> None:
         self.limits = limits
-        self.request = Request()
+        self.request = _NONE
         """Whose body it is."""
         self.whole = False
         self.problem: Problem | None = None
@@ -112,6 +113,7 @@ class Body:
         request.body = content if type(content) is bytes else bytes(content)
         self._content = b""
         self._parser = None
+        self.request = _NONE
         return request
 
     def drop(self) -> None:
@@ -119,6 +121,7 @@ class Body:
         self._content = b""
         self._parser = None
         self.request.release()
+        self.request = _NONE
 
     def _take_chunked(self, data: bytes, at: int) -> int:
         """Gives llhttp what it may see: a message ends where an empty line does, so no more than to one."""

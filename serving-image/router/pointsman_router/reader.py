@@ -53,6 +53,28 @@ class Owner(Protocol):
         """Framing can't be trusted, or a bound was passed: nothing more will be read."""
 
 
+class _Nobody:
+    """The owner of a reader that is closed: so neither keeps the other alive until the collector comes."""
+
+    def admit(self, request: Request) -> Problem | None:
+        return None
+
+    def proceed(self) -> None:
+        pass
+
+    def received(self, request: Request) -> None:
+        pass
+
+    def surplus(self) -> None:
+        pass
+
+    def refused(self, problem: Problem, request: Request) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
+
+
 class _Repeated:
     """A head as it was sent and checked, but for its length: what came before that, and what after."""
 
@@ -112,8 +134,9 @@ class Reader:
         """Whether bytes may have come, or may still come, that nobody will read."""
 
     def close(self) -> None:
-        """Reads nothing more."""
+        """Reads nothing more, and keeps nothing."""
         self.stopped = True
+        self._owner = _NOBODY
         if self.in_body:  # else it's the owner's already
             self._body.drop()
         self._repeated = None
@@ -317,9 +340,10 @@ class Reader:
     def _refuse(self, problem: Problem) -> None:
         if self.stopped:
             return
+        owner = self._owner
         request = self._body.request if self.in_body else Request()
         self.close()
         self.in_message = self.in_body = False
         if not request.id:
             request.id = new_id()
-        self._owner.refused(problem, request)
+        owner.refused(problem, request)
