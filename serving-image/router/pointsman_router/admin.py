@@ -85,6 +85,8 @@ class Admin:
             watches,
             _plain("ready", "Whether clients should be sent here", router.ready),
             _plain("config_error", "Whether the newest configuration was refused", bool(router.state.error)),
+            _plain("tls_error", "Whether the newest certificate was refused", bool(router.tls_error)),
+            _plain("buffered_bytes", "Request bodies held in memory", router.buffered_bytes),
             _plain("client_connections", "Connections of clients", len(router.connections)),
             _plain("access_log_dropped_lines", "Lines a slow reader made us drop", router.log.dropped),
             *_engine_gauges(router),

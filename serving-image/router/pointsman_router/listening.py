@@ -106,7 +106,9 @@ class PublicPort:
         while True:
             await self.update()
             try:
-                await asyncio.wait_for(self._news.wait(), PERIOD_SECONDS)
+                # Not wait_for: until Python 3.12 it can swallow the cancellation that ends this.
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._news.wait()
             except TimeoutError:
                 pass  # files change without news
             self._news.clear()
@@ -116,6 +118,8 @@ class PublicPort:
         if self._stopped or not self._router.state.configured:
             return
         way = self._wanted()
+        if way is None:
+            self._router.closed_because = self._router.tls_error
         if way != self._way:
             try:
                 await self._change(way)
@@ -165,7 +169,6 @@ class PublicPort:
         """Hands the port over."""
         router, before = self._router, self._way
         if way is None:
-            router.closed_because = router.tls_error
             self._close()
         else:
             if self._sock is None:

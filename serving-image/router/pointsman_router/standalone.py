@@ -138,7 +138,8 @@ class FileSource:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         while True:
             try:
-                await asyncio.wait_for(self._asked.wait(), PERIOD_SECONDS)
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._asked.wait()
             except TimeoutError:
                 if not self._watch.changed():
                     continue

@@ -1,0 +1,183 @@
+"""TLS on the public port: who may come in how, and what a connection may not do to others."""
+
+import asyncio
+import ssl
+import time
+import warnings
+from pathlib import Path
+
+import openai
+import pytest
+
+from pointsman_router import tls
+from pointsman_router.config import ConfigError
+from pointsman_router.settings import Tls
+from tests.router.alone.certificates import Volume, anyone, pair
+from tests.router.alone.serving import Serving
+from tests.router.engine import SSE_HEAD, Turn, chunk, event
+from tests.router.stack import CHAT, post
+
+GREETINGS = pair("first")
+
+
+@pytest.fixture
+def secured(volume: Volume) -> Volume:
+    """A volume that has a certificate."""
+    volume.put(*GREETINGS)
+    return volume
+
+
+async def test_the_real_client_speaks_https(serving: Serving, secured: Volume) -> None:
+    await serving.start(tls=secured.section)
+
+    async def stream(turn: Turn) -> None:
+        delta = {"choices": [{"index": 0, "delta": {"content": "hi"}}]}
+        await turn.write(SSE_HEAD + chunk(event(delta)) + chunk(event(b"[DONE]")) + b"0\r\n\r\n")
+
+    serving.stack.engines[0].script = stream
+    context = ssl.create_default_context(cafile=secured.tls.cert_file)
+    async with openai.AsyncOpenAI(
+        base_url=f"https://127.0.0.1:{serving.port}/v1",
+        api_key="none",
+        http_client=openai.DefaultAsyncHttpxClient(verify=context),
+    ) as client:
+        asked = await client.chat.completions.create(model="chat", messages=[], stream=True)
+        assert [part.choices[0].delta.content async for part in asked] == ["hi"]
+        assert [model.id async for model in client.models.list()] == ["chat"]
+
+
+@pytest.mark.parametrize(
+    ("highest", "spoken"),
+    [
+        pytest.param(ssl.TLSVersion.TLSv1_1, None, id="TLS 1.1 is refused"),
+        pytest.param(ssl.TLSVersion.TLSv1_2, "TLSv1.2", id="TLS 1.2 is spoken"),
+        pytest.param(ssl.TLSVersion.TLSv1_3, "TLSv1.3", id="TLS 1.3 is spoken"),
+    ],
+)
+async def test_versions(
+    serving: Serving, secured: Volume, highest: ssl.TLSVersion, spoken: str | None
+) -> None:
+    await serving.start(tls=secured.section)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = anyone(highest)
+    if spoken is None:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await serving.client(context)
+        return
+    client = await serving.client(context)
+    assert client.writer.get_extra_info("ssl_object").version() == spoken
+    assert (await client.ask(CHAT)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        pytest.param(["h2", "http/1.1"], "http/1.1", id="HTTP/1.1 is chosen where HTTP/2 is offered too"),
+        pytest.param(["h2"], None, id="who offers only HTTP/2 is told of no protocol"),
+        pytest.param([], None, id="who offers nothing gets HTTP/1.1 all the same"),
+    ],
+)
+async def test_protocols(serving: Serving, secured: Volume, offered: list[str], chosen: str | None) -> None:
+    await serving.start(tls=secured.section)
+    context = anyone()
+    if offered:
+        context.set_alpn_protocols(offered)
+    client = await serving.client(context)
+    assert client.writer.get_extra_info("ssl_object").selected_alpn_protocol() == chosen
+    assert (await client.ask(CHAT)).status == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(CHAT, id="a plain request"),
+        pytest.param(b"\x16\x03\x01\xff\xff" + b"\x00" * 500, id="a handshake that is none"),
+        pytest.param(b"\x00" * 70_000, id="zeros without end"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
+    ],
+)
+async def test_what_is_no_tls_ends_its_connection_and_nothing_else(
+    serving: Serving, secured: Volume, sent: bytes
+) -> None:
+    await serving.start(tls=secured.section)
+    neighbour = await serving.client()
+    plain = await serving.plain()
+    plain.writer.write(sent)
+    try:
+        answer = await asyncio.wait_for(plain.reader.read(), 5)
+    except ConnectionError:
+        answer = b""
+    assert b"HTTP/" not in answer
+    assert (await neighbour.ask(CHAT)).status == 200
+    other = await serving.client()
+    assert (await other.ask(CHAT)).status == 200
+    assert len(serving.stack.engines[0].requests) == 2
+
+
+async def test_a_handshake_that_takes_too_long_is_ended_and_holds_nobody_up(
+    serving: Serving, secured: Volume
+) -> None:
+    await serving.start(tls=secured.section, limits={"tlsHandshakeSeconds": 0.3})
+    began = time.monotonic()
+    silent = [await serving.plain() for _ in range(20)]
+    client = await serving.client()
+    assert (await client.ask(CHAT)).status == 200
+    assert time.monotonic() - began < 0.3
+    for one in silent:
+        assert await one.closed()
+    assert 0.2 < time.monotonic() - began < 2
+
+
+async def test_an_answer_to_a_request_that_is_not_read_to_its_end_arrives_whole(
+    serving: Serving, secured: Volume
+) -> None:
+    await serving.start(tls=secured.section, limits={"maxBodyBytes": 1000})
+    client = await serving.client()
+    client.writer.write(post("/v1/chat/completions", b"x" * 300_000))
+    answer = await client.answer()
+    assert (answer.status, answer.field("connection")) == (413, "close")
+    assert await client.closed()
+
+
+async def test_a_large_answer_over_tls_is_whole(serving: Serving, secured: Volume) -> None:
+    await serving.start(tls=secured.section)
+    size = 20_000_000
+
+    async def huge(turn: Turn) -> None:
+        await turn.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
+        await turn.write(b"x" * size)
+
+    serving.stack.engines[0].script = huge
+    client = await serving.client()
+    await client.send(CHAT)
+    await asyncio.sleep(0.1)
+    assert len((await client.answer()).body) == size
+
+
+LOCKED = pair("locked", password=b"secret")
+REFUSED = {
+    "a certificate that isn't there": ((None, GREETINGS[1]), "tls.certFile: .*tls.crt: No such file"),
+    "a key that isn't there": ((GREETINGS[0], None), "tls.keyFile: .*tls.key: No such file"),
+    "an empty certificate": ((b"", GREETINGS[1]), "tls.certFile: .* holds no certificate in PEM"),
+    "key and certificate exchanged": (GREETINGS[::-1], "tls.certFile: .* holds no certificate in PEM"),
+    "a certificate for a key": ((GREETINGS[0], GREETINGS[0]), "tls.keyFile: .* holds no private key in PEM"),
+    "another's key": ((GREETINGS[0], pair("other")[1]), "tls.keyFile: .* isn't the key of the certificate"),
+    "a key that needs a password": (LOCKED, "tls: .* can't be used: .*"),
+    "a damaged certificate": (
+        (GREETINGS[0].replace(b"M", b"!", 5), GREETINGS[1]),
+        "tls: .* can't be used: .*",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_pair_that_can_not_be_used_is_named(
+    files: tuple[bytes | None, bytes | None], message: str, tmp_path: Path
+) -> None:
+    names = tmp_path / "tls.crt", tmp_path / "tls.key"
+    for path, content in zip(names, files, strict=True):
+        if content is not None:
+            path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        tls.context_of(Tls(*map(str, names)))
