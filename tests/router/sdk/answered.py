@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.router.sdk import scripts
-from tests.router.sdk.behaviours import RESPONSES, TOOLS, Behaviour, Call, call, chat, several_models
+from tests.router.sdk.behaviours import RESPONSES, TOOLS, Behaviour, Call, call, chat, keyed, several_models
 
 ANSWERS = [
     Behaviour(
@@ -67,6 +67,12 @@ ANSWERS = [
         call("models.list"),
         {"value.data.0.id": "chat", "value.data.1.id": "org/model"},
         configure=several_models,
+    ),
+    Behaviour(
+        "the list of the models that the key may use",
+        call("models.list"),
+        {"value.data.0.id": "chat", "value.data.1": None},
+        configure=keyed,
     ),
     Behaviour(
         "a model whose name has a slash",

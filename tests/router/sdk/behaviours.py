@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from tests.router.engine import FakeEngine, Script
 from tests.router.stack import configuration, service, variant
 
 CHAT = "chat.completions.create"
+KEY = "sk-secret"
 RESPONSES = "responses.create"
 MESSAGES = [{"role": "user", "content": "ping"}]
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
@@ -27,6 +29,7 @@ class Call:
     api: str = CHAT
     arguments: Mapping[str, Any] = field(default_factory=lambda: {"model": "chat", "messages": MESSAGES})
     positional: tuple[str, ...] = ()
+    key: str = KEY
     base: str = "/v1"
     """Path of the client's base URL."""
     timeout: float = 10.0
@@ -75,6 +78,12 @@ def error(class_: str, status: int | None, code: object = None, type_: object = 
         "error.code": code,
         "error.type": type_,
     }
+
+
+def keyed(_: FakeEngine) -> dict[str, Any]:
+    """A router that knows one key, which may use one of two models."""
+    known = {"name": "team-a", "sha256": sha256(KEY.encode()).hexdigest(), "models": ["chat"]}
+    return configuration(service("chat", variant("v")), service("draw", variant("v"))) | {"keys": [known]}
 
 
 def several_models(_: FakeEngine) -> dict[str, Any]:

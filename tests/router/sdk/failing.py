@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.router.engine import close, hang, raw, reset
 from tests.router.sdk import scripts
-from tests.router.sdk.behaviours import RESPONSES, Behaviour, Call, call, chat, error, idle
+from tests.router.sdk.behaviours import RESPONSES, Behaviour, Call, call, chat, error, idle, keyed
 
 SERVER = "server_error"
 INVALID = "invalid_request_error"
@@ -58,6 +58,18 @@ ROUTER_REFUSALS = [
         call(RESPONSES, model="chat", input="ping", previous_response_id="resp_1"),
         error("BadRequestError", 400, "unsupported_parameter", INVALID)
         | {"error.param": "previous_response_id"},
+    ),
+    Behaviour(
+        "a key that nobody has",
+        Call(key="sk-wrong"),
+        error("AuthenticationError", 401, "invalid_api_key", INVALID),
+        configure=keyed,
+    ),
+    Behaviour(
+        "a model that the key may not use",
+        chat(model="draw"),
+        error("NotFoundError", 404, "model_not_found", INVALID),
+        configure=keyed,
     ),
     Behaviour("a wrong path", Call(base="/v2"), error("NotFoundError", 404, "unknown_url", INVALID)),
     Behaviour(

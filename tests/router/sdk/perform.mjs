@@ -43,7 +43,7 @@ async function perform({ url, call }) {
   const outcome = {};
   const client = new OpenAI({
     baseURL: url,
-    apiKey: "sk-secret",
+    apiKey: call.key,
     timeout: call.timeout * 1000,
     maxRetries: call.retries,
   });

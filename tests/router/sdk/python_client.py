@@ -16,7 +16,7 @@ async def perform(call: Call, port: int) -> dict[str, Any]:
     outcome: dict[str, Any] = {}
     url = f"http://127.0.0.1:{port}{call.base}"
     async with AsyncOpenAI(
-        base_url=url, api_key="sk-secret", timeout=call.timeout, max_retries=call.retries
+        base_url=url, api_key=call.key, timeout=call.timeout, max_retries=call.retries
     ) as client:
         asking = asyncio.ensure_future(_ask(client, call, outcome))
         if call.cancel_after:
