@@ -163,9 +163,9 @@ class Stack:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric now."""
-        from pointsman_router import metrics
+        from pointsman_router import exposition
 
-        text = metrics.render(self.router.stats, ()).decode()
+        text = exposition.render(self.router.stats, ()).decode()
         shown = ",".join(f'{key}="{labels[key]}"' for key in sorted(labels))
         for line in text.splitlines():
             if line.startswith(f"pointsman_router_{name}{{{shown}}} "):
@@ -204,6 +204,7 @@ SECTIONS = {
     "commentSeconds": "timeouts",
     "maxAttempts": "retries",
     "budgetPercent": "retries",
+    "failures": "ejection",
     "idleSeconds": "engines",
 }
 """Of a service's settings, those that tests often change: where they stand in its `routing`."""

@@ -116,7 +116,7 @@ async def test_an_answer_before_the_request_was_written_is_passed_and_its_connec
 ) -> None:
     async def impatient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+        writer.write(b"HTTP/1.1 413 Big\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
         await left.wait()
         writer.transport.abort()
 

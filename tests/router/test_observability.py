@@ -71,6 +71,7 @@ async def test_the_access_log_tells_everything_but_content(stack: Stack) -> None
         "bytesIn": len(json.dumps(secret)),
         "bytesOut": len(json.dumps({"object": "chat.completion", "secret": "answer"})),
         "client": "127.0.0.1",
+        "key": "",
         "ending": "ok",
     }
     rest = [(e["route"], e["status"], e["service"], e["ending"]) for e in entries[1:]]

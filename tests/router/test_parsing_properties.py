@@ -7,10 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pointsman_router.errors import Problem
+from pointsman_router.pool import Pool
 from pointsman_router.reader import Reader
 from pointsman_router.request import Budget, Request
 from pointsman_router.settings import Limits
-from pointsman_router.upstream import Connection, Pool, Response
+from pointsman_router.upstream import Connection, Fault, Relay, Response
 
 BODY = b'{"model":"chat"}'
 REQUESTS = [
@@ -123,6 +124,12 @@ class _Transport:
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def get_extra_info(self, name: str) -> Any:
+        return self
+
+    def fileno(self) -> int:
+        return -1  # nothing can be asked of the kernel
+
 
 class _Taker:
     """Writes down what a connection says."""
@@ -138,19 +145,21 @@ class _Taker:
     def unreachable(self, error: Exception) -> None:
         raise AssertionError
 
-    def answered(self, response: Response) -> bool:
+    def answered(self, response: Response) -> Relay | None:
         assert self.head is None
         self.head = (response.status, response.lines, response.length)
-        return True
+        return self.relay
 
-    def relay(self, data: bytes, complete: bool) -> None:
+    def relay(self, data: bytes) -> None:
         assert self.head is not None
         assert not self.ending
         self.body += data
-        if complete:
-            self.ending = "complete"
 
-    def broken(self, cause: str, untouched: bool) -> None:
+    def completed(self, data: bytes) -> None:
+        self.relay(data)
+        self.ending = "complete"
+
+    def broken(self, fault: Fault, untouched: bool) -> None:
         assert not self.ending
         self.ending = "broken"
 

@@ -64,6 +64,8 @@ async def test_an_engine_that_is_not_ready_tells_how_far_it_is(stack: Stack) -> 
             "pod": "chat-r1-abc",
             "address": "127.0.0.1:8000",
             "ready": False,
+            "ejected": False,
+            "inFlight": 0,
             "phase": "Loading",
             "bytesLoaded": 5,
             "bytesTotal": 10,

@@ -148,13 +148,13 @@ async def test_half_an_event_is_never_passed_on(stack: Stack) -> None:
 )
 def test_events_are_held_back_until_they_are_whole(fed: list[bytes], passed: list[bytes]) -> None:
     buffer = EventBuffer()
-    assert [buffer.feed(data, False) for data in fed] == passed
+    assert [buffer.feed(data) for data in fed] == passed
 
 
-def test_the_rest_of_a_stream_is_passed_on_at_its_end() -> None:
-    buffer = EventBuffer()
-    assert buffer.feed(b"data: 1\n\ndata: 2", False) == b"data: 1\n\n"
-    assert buffer.feed(b"", True) == b"data: 2"
+async def test_the_rest_of_a_stream_is_passed_on_at_its_end(stack: Stack) -> None:
+    await stack.engine(raw(SSE_HEAD + chunk(b"data: 1\n\ndata: 2") + b"0\r\n\r\n"))
+    await stack.start()
+    assert (await stack.ask(STREAM)).body == b"data: 1\n\ndata: 2"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ _BATCH_LINES: Final = 256
 
 _LINE: Final = (
     b'{"time":%.3f,"id":"%b","route":"%b","status":%d%b,"engine":%b,"attempts":%d,"firstByte":%.4f,'
-    b'"seconds":%.4f,"bytesIn":%d,"bytesOut":%d,"client":"%b","ending":"%b"}\n'
+    b'"seconds":%.4f,"bytesIn":%d,"bytesOut":%d,"client":"%b","key":%b,"ending":"%b"}\n'
 )
 
 
@@ -45,6 +45,8 @@ class Entry(NamedTuple):
     bytes_in: int
     bytes_out: int
     client: bytes
+    key: bytes
+    """Name of the key it bore, as JSON."""
     ending: bytes
     """How it ended: ok, refused, client_gone, engine_broke, timeout, stopped."""
 

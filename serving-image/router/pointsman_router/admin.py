@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, unquote
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman_router import metrics, signals, version
+from pointsman_router import exposition, signals, version
 from pointsman_router.errors import Problem, Shape, render
-from pointsman_router.metrics import Gauge
+from pointsman_router.exposition import Gauge
 from pointsman_router.probe import Prober
 from pointsman_router.reader import Reader
 from pointsman_router.request import Budget, Request
@@ -61,7 +61,7 @@ class Admin:
             case "/readyz":
                 return _words(200, "ready") if self._router.ready else _words(503, self._unready())
             case "/metrics":
-                return 200, CONTENT_TYPE_LATEST, metrics.render(self._router.stats, self._gauges())
+                return 200, CONTENT_TYPE_LATEST, exposition.render(self._router.stats, self._gauges())
             case "/signals":
                 return 200, _JSON, orjson.dumps(signals.describe(self._router))
         return _words(404, "not found")

@@ -10,9 +10,10 @@ from itertools import count
 
 import orjson
 
+from pointsman_router.admission import Queue
 from pointsman_router.endpoints import Endpoint
+from pointsman_router.pool import Pool
 from pointsman_router.settings import Routing
-from pointsman_router.upstream import Pool
 
 READY = "Ready"
 """The phase of an engine that answers."""
@@ -35,6 +36,17 @@ class Phase:
     asking: bool = False
     missed: int = 0
     """Questions in a row that got no answer."""
+    answered_at: float = 0.0
+    """When (monotonic) an answer last showed how much is loaded."""
+    bytes_per_second: float = 0.0
+    """How fast it loads, by its last two answers; 0 when that isn't known."""
+
+    def seconds_left(self, now: float) -> float | None:
+        """How long its loading will go on at this pace, or None when that isn't known."""
+        if not self.bytes_per_second:
+            return None
+        left = (self.bytes_total - self.bytes_loaded) / self.bytes_per_second
+        return max(left - (now - self.answered_at), 0.0)
 
 
 class Engine:
@@ -43,6 +55,10 @@ class Engine:
     __slots__ = (
         "address",
         "aside_until",
+        "called_ready",
+        "ejected",
+        "ejected_at",
+        "ejections",
         "failures",
         "full_at",
         "held",
@@ -56,9 +72,11 @@ class Engine:
         "phase",
         "pod",
         "pool",
+        "probed",
         "ready",
         "routing",
         "status_port",
+        "wanted",
     )
 
     def __init__(self, endpoint: Endpoint, port: int, status_port: int) -> None:
@@ -67,7 +85,9 @@ class Engine:
         self.pod = endpoint.pod
         self.label = orjson.dumps(self.name)
         """Its name in the access log."""
-        self.ready = endpoint.ready
+        self.called_ready = endpoint.ready
+        """By the cluster, or by the configuration."""
+        self.ready = False
         self.leaving = endpoint.leaving
         self.held = False
         """Whether it's ready by its own word alone."""
@@ -77,9 +97,18 @@ class Engine:
         self.pool = Pool(endpoint.address, port)
         self.in_flight = 0
         self.failures = 0
-        """Connections that failed in a row."""
+        """In a row, of any kind; `health` keeps this and what follows from it."""
         self.aside_until = 0.0
         """Until then (monotonic) it's taken only where there is nothing else."""
+        self.ejected = False
+        """Whether it's left out until a request shows that it's well."""
+        self.ejected_at = 0.0
+        self.ejections = 0
+        """In a row, without an answer that was right in between."""
+        self.probed = False
+        """Whether the request is under way that decides if it comes back."""
+        self.wanted: tuple[Queue, ...] = ()
+        """Queues of requests that wait for it to have room."""
         self.full_at = 0.0
         """From then on (monotonic) it takes its full share of requests; before, a growing part of it."""
         self.identity = f"{self.pod} {self.address}".encode()
@@ -95,3 +124,13 @@ class Engine:
     @property
     def name(self) -> str:
         return self.pod or self.address
+
+    def turn(self, ready: bool, now: float, slow_start: float) -> None:
+        """It takes requests from now on, or nothing new. `slow_start`: seconds until its share is full."""
+        if ready and not self.ready:
+            self.failures = self.ejections = 0
+            self.ejected = self.probed = False
+            self.aside_until = 0.0
+            self.full_at = now + slow_start
+        self.ready = ready
+        self.pool.open_to(ready)

@@ -7,7 +7,7 @@ knows of connections.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -165,23 +165,35 @@ def stored_response() -> Problem:
     )
 
 
-def no_ready_endpoint(service: str) -> Problem:
+def no_ready_endpoint(service: str, retry_after: int) -> Problem:
     return Problem(
         503,
         f"No engine of {service!r} is ready to answer now; try again shortly",
         type=_SERVER,
         code="no_ready_endpoint",
-        retry_after=2,
+        retry_after=retry_after,
     )
 
 
-def unreachable(service: str) -> Problem:
+def queue_full(service: str, retry_after: int, limit: str) -> Problem:
+    """All engines are busy, and too many wait or one waited too long."""
+    return Problem(
+        503,
+        f"All engines of {service!r} are busy; try again in {retry_after} s",
+        type=_SERVER,
+        code="engines_busy",
+        retry_after=retry_after,
+        limit=limit,
+    )
+
+
+def unreachable(service: str, retry_after: int) -> Problem:
     return Problem(
         503,
         f"No engine of {service!r} could be reached; try again shortly",
         type=_SERVER,
         code="engine_unreachable",
-        retry_after=2,
+        retry_after=retry_after,
     )
 
 
@@ -189,9 +201,47 @@ def engine_broke(message: str) -> Problem:
     return Problem(502, message, type=_SERVER, code="engine_failed")
 
 
-def engine_silent(seconds: float) -> Problem:
+def engine_silent(seconds: float, limit: str) -> Problem:
     message = f"The engine sent nothing for {seconds:g} seconds"
-    return Problem(504, message, type=_SERVER, code="engine_timeout")
+    return Problem(504, message, type=_SERVER, code="engine_timeout", limit=limit)
+
+
+def too_late(seconds: float, limit: str) -> Problem:
+    message = f"The request took longer than {seconds:g} seconds"
+    return Problem(504, message, type=_SERVER, code="deadline_exceeded", limit=limit)
+
+
+def engine_status(status: int, retry_after: int) -> Problem:
+    """An engine's error in words that no API has; what it said instead stays here."""
+    kind = _SERVER if status >= 500 else _INVALID
+    message = f"The engine answered with status {status}"
+    return Problem(status, message, type=kind, code="engine_error", retry_after=retry_after)
+
+
+def of_engine(status: int, body: bytes) -> Problem:
+    """An engine's own answer, to be told in a stream that has begun."""
+    if status < 400:
+        return engine_broke("Engine failure: its answer is no stream of events, though one was asked for")
+    problem = engine_status(status, 0)
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return problem
+    inner = document.get("error") if isinstance(document, dict) else None
+    told = inner if isinstance(inner, dict) else document if isinstance(document, dict) else {}
+    if not isinstance(told.get("message"), str):
+        return problem
+    return replace(
+        problem,
+        message=told["message"],
+        type=_text(told.get("type")) or problem.type,
+        code=_text(told.get("code")),
+        param=_text(told.get("param")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def client_slow(what: str) -> Problem:

@@ -1,41 +1,45 @@
 """Server-sent events on their way through: passed on as they come, but never half of one.
 
 Engines write whole events, so the usual chunk passes untouched. Where one ends in the middle of an event, the
-rest is held back until it's there; so an error can always be told as an event of its own.
+rest is held back until it's there; so a comment or an error can always be told between two events.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-_ENDS: Final = (b"\n\n", b"\r\n\r\n")
+ENDS: Final = (b"\n\n", b"\r\n\r\n")
+"""How an event may end."""
 _MAX_HELD: Final = 64 * 1024
 
 
 class EventBuffer:
     """Holds back the beginning of an event until its end has come."""
 
-    __slots__ = ("_held", "whole")
+    __slots__ = ("held", "open", "whole")
 
     def __init__(self) -> None:
-        self._held = b""
+        self.held = b""
         self.whole = True
         """Whether everything given out so far ends where an event ends."""
+        self.open = False
+        """Whether an event has begun whose end hasn't come. While it's False, what ends with one of ENDS
+        needn't be fed: it may be passed on as it is."""
 
-    def feed(self, data: bytes, complete: bool) -> bytes:
-        """What may be passed on now: all of it once the stream is complete."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        elif data.endswith(_ENDS):
-            return data
-        if complete or not data:
-            return data
-        end = max(_after_last(data, mark) for mark in _ENDS)
+    def feed(self, data: bytes) -> bytes:
+        """What may be passed on now."""
+        if self.held:
+            data = self.held + data
+            self.held = b""
+        end = max(_after_last(data, mark) for mark in ENDS)
+        if end:
+            self.whole = True
         if len(data) - end > _MAX_HELD:
             self.whole = False
+            self.open = True
             return data
-        self._held = data[end:]
+        self.held = data[end:]
+        self.open = bool(self.held) or not self.whole
         return data[:end]
 
 

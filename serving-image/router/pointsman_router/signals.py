@@ -19,6 +19,7 @@ from pointsman_router.fetch import FetchError, Target
 from pointsman_router.router import Router
 from pointsman_router.state import ServiceState, VariantState
 
+LOADING = "Loading"
 _UNREADY_SECONDS = 2.0
 _READY_SECONDS = 15.0
 _ROUND_SECONDS = 0.25
@@ -71,12 +72,25 @@ async def _ask(engine: Engine) -> None:
         target = Target(engine.pool.host, engine.status_port)
         _, body = await fetch.get(target, "/status", _TIMEOUT_SECONDS, _MAX_BYTES)
         engine.phase = read_phase(orjson.loads(body))
+        engine.phase.bytes_per_second = _pace(before, engine.phase, monotonic())
     except (OSError, FetchError, ValueError):
         # One missed answer says nothing; after that, better to know nothing than what was.
         engine.phase = before if before.missed + 1 < _MAX_MISSED else Phase()
         engine.phase.missed = before.missed + 1
     engine.phase.asking = False
     engine.phase.asked_at = before.asked_at
+
+
+def _pace(before: Phase, now: Phase, at: float) -> float:
+    """How fast an engine loads, by two answers; as before where the new one shows no progress."""
+    loaded, seconds = now.bytes_loaded - before.bytes_loaded, at - before.answered_at
+    now.answered_at = at
+    if now.phase != LOADING or before.phase != LOADING or loaded < 0 or seconds <= 0:
+        return 0.0
+    if not loaded:
+        now.answered_at = before.answered_at
+        return before.bytes_per_second
+    return loaded / seconds
 
 
 def read_phase(document: object) -> Phase:
@@ -126,7 +140,9 @@ def _describe_variant(variant: VariantState) -> dict[str, Any]:
     return {
         "endpoints": len(variant.engines),
         "ready": len(variant.ready),
+        "ejected": sum(engine.ejected for engine in variant.ready),
         "inFlight": sum(engine.in_flight for engine in variant.engines),
+        "queued": variant.stats.queued,
         "requests": variant.stats.requests,
         "errors": variant.stats.errors,
         "engines": [_describe_engine(engine) for engine in variant.engines],
@@ -139,6 +155,8 @@ def _describe_engine(engine: Engine) -> dict[str, Any]:
         "pod": engine.pod,
         "address": engine.address,
         "ready": engine.ready,
+        "ejected": engine.ejected,
+        "inFlight": engine.in_flight,
         "phase": phase.phase,
         "bytesLoaded": phase.bytes_loaded,
         "bytesTotal": phase.bytes_total,

@@ -7,14 +7,16 @@ outlive tables, since they hold connections and counts. Knows nothing of HTTP or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from time import monotonic
 
 import orjson
 
 from pointsman_router import config as contract
 from pointsman_router.accesslog import label_of
+from pointsman_router.admission import Queue
 from pointsman_router.affinity import Memory, Placement
 from pointsman_router.config import ConfigError, RouterConfig
 from pointsman_router.cors import Pages, compile_pages
@@ -23,6 +25,7 @@ from pointsman_router.engine import READY, Engine
 from pointsman_router.forwarded import Proxies, compile_proxies
 from pointsman_router.keys import KeyState, compile_keys
 from pointsman_router.metrics import Stats, VariantStats
+from pointsman_router.retries import Budget
 from pointsman_router.settings import Limits, Policy, Routing, Tls
 from pointsman_router.wishes import Wishes
 
@@ -42,6 +45,8 @@ class VariantState:
     """How engines are found that know a request."""
     turns: Iterator[int] | None
     """Counts on where engines are taken one after the other; else None."""
+    queue: Queue
+    """Of requests for which no engine has room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class ServiceState:
     """What to choose an engine by; None where there is no choice."""
     stats: VariantStats
     """Of requests that ended before they had a variant."""
+    budget: Budget
+    """What its requests may spend on retries."""
     label: bytes
 
     def variant(self, name: str) -> VariantState | None:
@@ -141,6 +148,8 @@ class State:
         self._fixed: _Fixed | None = None
         self._slices: dict[str, Slice] = {}
         self._engines: dict[_EngineKey, Engine] = {}
+        self._queues: dict[tuple[str, str], Queue] = {}
+        self._budgets: dict[str, Budget] = {}
         self._memory = Memory()
 
     @property
@@ -198,7 +207,7 @@ class State:
     def close(self) -> None:
         """Closes idle connections to engines."""
         for engine in self._engines.values():
-            engine.pool.close()
+            engine.pool.open_to(False)
 
     def _compile(self) -> None:
         """Makes the new table, swaps it in, and lets go of engines that are in it no longer."""
@@ -224,13 +233,26 @@ class State:
         )
         for key, engine in self._engines.items():
             if key not in used:
-                engine.pool.close()
+                engine.pool.open_to(False)
         for engine in used.values():
-            engine.pool.max_head = config.limits.max_head_bytes
+            engine.pool.limit(config.limits)
         self._engines = used
         known = {(s.name, v.name) for s in config.services for v in s.variants}
         self._stats.keep_only(known | {(s.name, "") for s in config.services})
+        self._budgets = {name: service.budget for name, service in services.items()}
+        self._wake_queues()
         self.changed()
+
+    def _wake_queues(self) -> None:
+        """Whoever waits goes by the new table; where its variant is gone, elsewhere."""
+        queues, self._queues = self._queues, {}
+        for service in self.table.services.values():
+            for variant in service.variants:
+                self._queues[service.name, variant.name] = variant.queue
+                if variant.queue.waiting:
+                    variant.queue.watch(variant.engines)
+        for queue in queues.values():
+            queue.wake(monotonic())
 
     def _compile_service(
         self,
@@ -245,17 +267,17 @@ class State:
             variant.name: tuple(self._engines_of(variant.upstream, service.routing, endpoints, used))
             for variant in service.variants
         }
-        _hold(engine for variant in service.variants if variant.weight for engine in found[variant.name])
+        self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
         for variant in service.variants:
             engines = found[variant.name]
             ready = tuple(engine for engine in engines if engine.ready)
             stats = self._stats.of(service.name, variant.name)
             label = label_of(service.name, variant.name)
+            queue = self._queues.get((service.name, variant.name)) or Queue()
             placement = Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking)
             turns = count() if picking.policy is Policy.ROUND_ROBIN else None
-            variants.append(
-                VariantState(variant.name, variant.weight, engines, ready, stats, label, placement, turns)
-            )
+            parts = (engines, ready, stats, label, placement, turns, queue)
+            variants.append(VariantState(variant.name, variant.weight, *parts))
         routed = tuple(variant for variant in variants if variant.weight)
         choice = any(len(variant.ready) > 1 for variant in routed)
         return ServiceState(
@@ -270,8 +292,21 @@ class State:
             routing=service.routing,
             wishes=Wishes.of(service.routing, service.adapters) if choice else None,
             stats=self._stats.of(service.name, ""),
+            budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),
         )
+
+    def _turn(
+        self, found: Mapping[str, tuple[Engine, ...]], routed: Collection[str], routing: Routing
+    ) -> None:
+        """Says to each engine of a service whether it takes requests."""
+        _hold(engine for variant in routed for engine in found[variant])
+        now = monotonic()
+        # At the router's own start all are as new as each other, and none is in truth.
+        slow_start = routing.engines.slow_start_seconds if self._engines else 0.0
+        for engines in found.values():
+            for engine in engines:
+                engine.turn(engine.called_ready or engine.held, now, slow_start)
 
     def _engines_of(
         self,
@@ -285,10 +320,9 @@ class State:
             engine = used.get(key) or self._engines.get(key)
             if engine is None:
                 engine = Engine(endpoint, port, status_port)
-            if engine.ready and not endpoint.ready:
-                engine.pool.purge()  # nothing new goes there, and idle connections would hold its stop up
-            engine.ready = endpoint.ready
+            engine.called_ready = endpoint.ready
             engine.leaving = endpoint.leaving
+            engine.held = False
             engine.routing = routing
             engine.max_requests = routing.engines.max_requests
             used[key] = engine
@@ -299,10 +333,9 @@ def _hold(engines: Iterable[Engine]) -> None:
     """Where the cluster calls no engine ready, those that stay and call themselves Ready are taken at their
     word: a control plane that lost touch with a node calls all of its pods unready, and they serve on."""
     found = tuple(engines)
-    nobody = not any(engine.ready for engine in found)
+    nobody = not any(engine.called_ready for engine in found)
     for engine in found:
         engine.held = nobody and engine.phase.phase == READY and not engine.leaving
-        engine.ready = engine.ready or engine.held
 
 
 def _shortest(config: RouterConfig) -> float:

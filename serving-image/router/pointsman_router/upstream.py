@@ -1,35 +1,61 @@
-"""Connections to one engine: a pool, and the protocol that reads responses off one of them.
+"""One connection to an engine: a request out, its response in, and whether it may carry another.
 
-llhttp follows the framing of every response, and a connection goes back to the pool only when nothing about
-it is in doubt: the response ended where its framing says, nothing came after it, the request was written
-whole. It knows no services, variants or clients; what a response means is the exchange's business.
+llhttp follows the framing of every response, but takes more than a proxy may believe (other versions, coded
+bodies, lengths that contradict each other, heads without bound, responses nobody asked for), so each such
+case is a fault here. A connection may be used again only when nothing about it is in doubt: the response
+ended where its framing says, nothing came after it, the request was written whole. It knows no services,
+variants or clients; what a response means is the exchange's business.
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import httptools
 
-from pointsman_router.headers import (
+from pointsman_router.engine_fields import (
+    ACTIONS,
     CONNECTION,
+    CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_TYPE,
+    DROP,
     FORWARD,
-    PLAIN_CONNECTION,
-    RESPONSE_ACTIONS,
+    ONCE,
     TRANSFER_ENCODING,
-    classify_response,
-    without_nominated,
+    classify,
 )
-from pointsman_router.settings import Limits
+from pointsman_router.headers import PLAIN_CONNECTION, without_nominated
+
+if TYPE_CHECKING:
+    from pointsman_router.pool import Pool
+
+Relay = Callable[[bytes], None]
+"""Takes body bytes in order, as they come."""
 
 _SPLIT_WRITE = 64 * 1024
 """Bodies above this are written apart from the head instead of being copied behind it."""
-_action_of = RESPONSE_ACTIONS.get
+_MAX_INFORMATIONAL = 16
+_NEVER_ENDLESS = (b"application/json", b"text/event-stream")
+"""Content whose end the framing must tell: cut by a crash, it would look whole."""
+_action_of = ACTIONS.get
+
+
+class Fault(NamedTuple):
+    """What is wrong with a connection or with what came on it."""
+
+    reason: str
+    """For the metric: closed, malformed, excess."""
+    words: str
+    limit: str = ""
+    """The setting whose bound was passed, if one was."""
+
+
+CLOSED = Fault("closed", "the engine closed the connection before its answer was complete")
 
 
 class Taker(Protocol):
@@ -41,13 +67,13 @@ class Taker(Protocol):
     def unreachable(self, error: Exception) -> None:
         """No connection could be made."""
 
-    def answered(self, response: Response) -> bool:
-        """The head is complete. False: the taker wants nothing more of it."""
+    def answered(self, response: Response) -> Relay | None:
+        """The head is complete. Says where its body goes; None: it wants nothing more of it."""
 
-    def relay(self, data: bytes, complete: bool) -> None:
-        """Body bytes in order; `complete` comes once, last."""
+    def completed(self, data: bytes) -> None:
+        """The response is complete with these last bytes of its body."""
 
-    def broken(self, cause: str, untouched: bool) -> None:
+    def broken(self, fault: Fault, untouched: bool) -> None:
         """The response can't be completed; `untouched`: not one byte of it came, on a reused connection."""
 
 
@@ -66,7 +92,10 @@ class Response:
 
 
 class _StopParsingError(Exception):
-    """Leaves llhttp's callbacks; `args[0]` says what is wrong, or is empty when the taker left."""
+    """Leaves llhttp's callbacks with the fault, or with None when the taker left."""
+
+    def __init__(self, fault: Fault | None) -> None:
+        self.fault = fault
 
 
 class Connection(asyncio.Protocol):
@@ -77,17 +106,24 @@ class Connection(asyncio.Protocol):
         "_complete",
         "_connection_field",
         "_doubt",
+        "_dropped",
+        "_encoded",
         "_fed",
         "_head_done",
+        "_informational",
         "_keep",
+        "_once",
         "_parser",
         "_paused",
         "_pieces",
+        "_readable",
+        "_relay",
         "_response",
         "_taker",
         "_transfer",
         "_transport",
         "idle_since",
+        "on_body",
         "pool",
         "reused",
         "sent_at",
@@ -99,9 +135,13 @@ class Connection(asyncio.Protocol):
         self.sent_at = 0.0
         self.reused = False
         self._transport: asyncio.Transport | None = None
+        self._readable = select.poll()
         self._taker: Taker | None = None
-        self._parser: Any = httptools.HttpResponseParser(self)
+        self._relay: Relay | None = None
         self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append
+        """llhttp's callback, without a Python call in between."""
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._doubt = False
         self._paused = False
         self._reset()
@@ -111,16 +151,21 @@ class Connection(asyncio.Protocol):
         self._head_done = False
         self._complete = False
         self._close_delimited = False
+        self._encoded = False
         self._transfer: bytes | None = None
         self._connection_field = b""
+        self._once = b""
         self._keep = True
         self._fed = 0
+        self._dropped = 0
+        self._informational = 0
 
     # What the exchange does with it.
 
     @property
     def usable(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
+        """Whether a request may be sent on it: it's open, and nothing that nobody asked for waits on it."""
+        return not self._doubt and self._transport is not None and not self._readable.poll(0)
 
     def send(self, taker: Taker, head: bytes, body: bytes) -> None:
         """Writes a request; the taker gets the response."""
@@ -137,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Leaves at once: whoever waits for the response has gone, or it isn't to be trusted."""
-        self._taker = None
+        self._taker = self._relay = None
         self._doubt = True
         if self._transport is not None:
             self._transport.abort()
@@ -158,6 +203,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but ancestry
+        descriptor = transport.get_extra_info("socket").fileno()
+        if descriptor >= 0:
+            self._readable.register(descriptor, select.POLLIN)
         self.pool.open += 1
 
     def data_received(self, data: bytes) -> None:
@@ -165,127 +213,173 @@ class Connection(asyncio.Protocol):
         if taker is None:
             self.abort()  # an idle engine has nothing to say; whatever this is, it isn't an answer
             return
-        self._fed += len(data)
+        fault = None
         try:
+            if not self._head_done and len(data) > self.pool.max_head:
+                data = self._feed_head(data)
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            cause = self._cause(error)
-        else:
-            cause = "" if self._fed <= self.pool.max_head else "the engine's framing takes too much room"
+            fault = self._fault(error)
         if self._taker is None:
             return
         pieces = self._pieces
         if pieces:
+            self._fed = 0
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
         else:
+            self._fed += len(data)
+            if self._fed > self.pool.max_head and not self._complete:
+                fault = fault or _excess("framing")
             data = b""
         if self._complete:
-            if cause:
+            if fault is not None:
                 self._doubt = True
             self._finish(taker, data)
-        elif cause:
-            self._break(taker, data, cause)
-        elif self._head_done:
-            taker.relay(data, False)
+        elif fault is not None:
+            self._break(taker, data, fault)
+        elif self._relay is not None:
+            self._relay(data)
 
     def eof_received(self) -> None:
         taker = self._taker
-        if taker is not None and self._head_done and self._close_delimited:
+        self._doubt = True
+        if taker is not None and self._close_delimited:
             self._complete = True
-            self._doubt = True
             self._finish(taker, b"")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._parser = None  # breaks the cycle between parser and callbacks
         self.pool.lost(self)
-        taker, self._taker = self._taker, None
+        taker, self._taker, self._relay = self._taker, None, None
         if taker is not None:
             untouched = self.reused and not self._fed and not self._head_done
-            taker.broken("the engine closed the connection before its answer was complete", untouched)
+            taker.broken(CLOSED, untouched)
 
     # llhttp's callbacks, in the order they come.
 
     def on_message_begin(self) -> None:
         if self._complete:
             self._doubt = True  # a second response nobody asked for
-            raise _StopParsingError("surplus response")
+            raise _StopParsingError(_malformed("an answer nobody asked for"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head_done:
             return  # a trailer
         action = _action_of(name)
         if action is None:
-            action = classify_response(name)
+            action = classify(name)
         if action == FORWARD:
             self._response.lines.append(name + b": " + value)
-        elif action == CONTENT_TYPE:
-            self._response.content_type = value
-            self._response.lines.append(name + b": " + value)
-        elif action == CONTENT_LENGTH:
-            self._response.length = int(value)
-        elif action == TRANSFER_ENCODING:
-            self._transfer = value if self._transfer is None else self._transfer + b"," + value
-        elif action == CONNECTION:
-            self._connection_field += b"," + value
+        elif action == DROP:
+            self._dropped += 1
+        else:
+            self._note(action, name, value)
 
     def on_headers_complete(self) -> None:
-        parser, response, taker = self._parser, self._response, self._taker
-        status = response.status = parser.get_status_code()
+        response, taker = self._response, self._taker
+        status = response.status = self._parser.get_status_code()
         if status < 200:
-            if status == 101:
-                raise _StopParsingError("the engine switched protocols unasked")
+            self._informational += 1
+            if status == 101 or status < 100 or self._informational > _MAX_INFORMATIONAL:
+                raise _StopParsingError(_malformed(f"status {status} unasked, or too often"))
             return
-        self._check_framing(status)
+        fault = self._check_head(status)
+        if fault is not None:
+            raise _StopParsingError(fault)
         self._head_done = True
-        if taker is None or not taker.answered(response):
-            raise _StopParsingError("")
-
-    def on_body(self, data: bytes) -> None:
-        self._fed = 0
-        self._pieces.append(data)
+        self._relay = None if taker is None else taker.answered(response)
+        if self._relay is None:
+            raise _StopParsingError(None)
 
     def on_message_complete(self) -> None:
         if self._head_done:
             self._complete = True
-            self._fed = 0
         else:
-            self._reset()  # 1xx: the answer is still to come
+            self._next_head()
 
     # What they lead to.
 
-    def _check_framing(self, status: int) -> None:
+    def _note(self, action: int, name: bytes, value: bytes) -> None:
+        """Keeps what a field means to the router."""
+        response = self._response
+        if action == ONCE:
+            key = name.lower() + b","
+            if key in self._once:
+                return
+            self._once += key
+            response.lines.append(name + b": " + value)
+        elif action == CONTENT_TYPE:
+            if response.content_type:
+                raise _StopParsingError(_malformed("two values of Content-Type"))
+            response.content_type = value
+            response.lines.append(name + b": " + value)
+        elif action == CONTENT_LENGTH:
+            response.length = int(value)
+        elif action == TRANSFER_ENCODING:
+            self._transfer = value if self._transfer is None else self._transfer + b"," + value
+        elif action == CONNECTION:
+            self._connection_field += b"," + value
+        elif action == CONTENT_ENCODING:
+            self._encoded = self._encoded or value.strip().lower() != b"identity"
+
+    def _check_head(self, status: int) -> Fault | None:
         parser, response = self._parser, self._response
         version = parser.get_http_version()
         if version != "1.1" and version != "1.0":
-            raise _StopParsingError("the engine speaks neither HTTP/1.1 nor 1.0")
+            return _malformed("neither HTTP/1.1 nor 1.0")
         transfer = self._transfer
-        if transfer is not None and (transfer.strip().lower() != b"chunked" or version == "1.0"):
-            raise _StopParsingError("the engine's Transfer-Encoding is not plain chunked")
-        if transfer is not None and response.length is not None:
-            raise _StopParsingError("the engine sent Content-Length with Transfer-Encoding")
+        if transfer is not None:
+            if response.length is not None:
+                return _malformed("Content-Length with Transfer-Encoding")
+            if transfer.strip().lower() != b"chunked" or version == "1.0":
+                return _malformed("a Transfer-Encoding other than plain chunked")
+        if self._encoded:
+            return _malformed("a coded body, though none was accepted")
+        if status > 599 or 300 <= status < 400:
+            return _malformed(f"status {status}, which clients needn't see")
+        if len(response.lines) + self._dropped > self.pool.max_headers:
+            return Fault("excess", "the engine sent too many header fields", "max_headers")
         self._keep = parser.should_keep_alive()
-        if status == 204 or status == 304:
+        if status == 204:
             response.length = 0
         elif transfer is None and response.length is None:
+            if response.content_type.lower().startswith(_NEVER_ENDLESS):
+                return _malformed("an answer whose framing tells no end")
             self._close_delimited = True
             self._keep = False
         if self._connection_field and self._connection_field[1:] not in PLAIN_CONNECTION:
             response.lines = without_nominated(response.lines, self._connection_field)
+        return None
 
-    def _cause(self, error: httptools.HttpParserError) -> str:
+    def _next_head(self) -> None:
+        """That was a 1xx; the answer is still to come, and what was read counts towards its head."""
+        informational, fed = self._informational, self._fed
+        self._reset()
+        self._informational, self._fed = informational, fed
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Gives llhttp as much as a head may have; gives back the rest where the head is complete by then."""
+        size = max(self.pool.max_head - self._fed, 0)
+        self._parser.feed_data(data[:size])
+        if not self._head_done:
+            self._fed = self.pool.max_head
+            return data[size : size + 1]  # one byte more is too much, as `data_received` will find
+        return data[size:]
+
+    def _fault(self, error: httptools.HttpParserError) -> Fault | None:
         if isinstance(error, httptools.HttpParserCallbackError):
             context = error.__context__
             if not isinstance(context, _StopParsingError):
                 self._doubt = True
                 raise error
-            return str(context)
-        return f"the engine sent malformed HTTP: {error}"
+            return context.fault
+        return _malformed(f"malformed HTTP ({error})")
 
     def _finish(self, taker: Taker, data: bytes) -> None:
         """The response is whole: first let go of the connection, so that what follows may reuse it."""
-        self._taker = None
+        self._taker = self._relay = None
         transport = self._transport
         clean = self._keep and not self._doubt and transport is not None and not transport.is_closing()
         if clean and transport is not None and not transport.get_write_buffer_size():
@@ -295,87 +389,19 @@ class Connection(asyncio.Protocol):
             self.pool.put(self)
         else:
             self.abort()
-        taker.relay(data, True)
+        taker.completed(data)
 
-    def _break(self, taker: Taker, data: bytes, cause: str) -> None:
+    def _break(self, taker: Taker, data: bytes, fault: Fault) -> None:
+        relay = self._relay
         self.abort()
-        if self._head_done and data:
-            taker.relay(data, False)
-        taker.broken(cause, False)
+        if relay is not None and data:
+            relay(data)
+        taker.broken(fault, False)
 
 
-class Pool:
-    """The connections to one engine."""
+def _malformed(words: str) -> Fault:
+    return Fault("malformed", f"the engine sent {words}")
 
-    __slots__ = ("_connecting", "closed", "host", "idle", "max_head", "open", "port")
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self.port = port
-        self.max_head = Limits().max_head_bytes
-        self.open = 0
-        """Connections there are, idle ones included."""
-        self.idle: list[Connection] = []
-        """Oldest first; the youngest is taken, so that what isn't needed grows old and is closed."""
-        self.closed = False
-        self._connecting: set[asyncio.Task[None]] = set()
-
-    def take(self) -> Connection | None:
-        """An idle connection that may be used again, or None."""
-        idle = self.idle
-        while idle:
-            connection = idle.pop()
-            if connection.usable:
-                return connection
-        return None
-
-    def put(self, connection: Connection) -> None:
-        """Takes back a connection on which nothing is open."""
-        if self.closed:
-            connection.abort()
-            return
-        connection.idle_since = monotonic()
-        self.idle.append(connection)
-
-    def lost(self, connection: Connection) -> None:
-        self.open -= 1
-        if connection in self.idle:
-            self.idle.remove(connection)
-
-    def connect(self, taker: Taker, seconds: float) -> None:
-        """Makes a connection and gives it to the taker, or tells why there is none within `seconds`."""
-        task = asyncio.get_running_loop().create_task(self._connect(taker, seconds))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, taker: Taker, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        factory: Callable[[], Connection] = lambda: Connection(self)  # noqa: E731
-        try:
-            async with asyncio.timeout(seconds):
-                _, connection = await loop.create_connection(factory, self.host, self.port)
-        except (OSError, TimeoutError) as error:
-            taker.unreachable(error)
-        else:
-            taker.connected(connection)
-
-    def trim(self, now: float, seconds: float) -> None:
-        """Closes connections that were idle for longer than `seconds`."""
-        idle = self.idle
-        old = 0
-        while old < len(idle) and now - idle[old].idle_since > seconds:
-            old += 1
-        stale, self.idle = idle[:old], idle[old:]
-        for connection in stale:
-            connection.abort()
-
-    def close(self) -> None:
-        """Keeps nothing any more: the engine is gone. What is in flight ends by itself."""
-        self.closed = True
-        self.purge()
-
-    def purge(self) -> None:
-        """Closes the idle connections."""
-        stale, self.idle = self.idle, []
-        for connection in stale:
-            connection.abort()
+def _excess(what: str) -> Fault:
+    return Fault("excess", f"the engine's {what} takes too much room", "max_head_bytes")

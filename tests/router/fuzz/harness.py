@@ -14,9 +14,10 @@ import h11
 
 from pointsman_router.accesslog import AccessLog
 from pointsman_router.downstream import Downstream
+from pointsman_router.pool import Pool
 from pointsman_router.router import Router
 from pointsman_router.routes import ROUTES
-from pointsman_router.upstream import Connection, Pool
+from pointsman_router.upstream import Connection
 from tests.router.stack import configuration, service, variant
 
 SECRET = b"sk-secret-of-the-client"
@@ -72,6 +73,9 @@ class Wire:
 class _Socket:
     def setsockopt(self, *option: object) -> None:
         pass
+
+    def fileno(self) -> int:
+        return -1  # nothing can be asked of the kernel
 
 
 class Engine:

@@ -1,0 +1,100 @@
+"""The connections to one engine: those that wait for a request, and how new ones are made.
+
+It knows addresses and times, nothing of what connections carry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from pointsman_router.settings import Limits
+from pointsman_router.upstream import Connection, Taker
+
+
+class Pool:
+    """The connections to one engine."""
+
+    __slots__ = ("_connecting", "closed", "host", "idle", "max_head", "max_headers", "open", "port")
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        self.limit(Limits())
+        self.open = 0
+        """Connections there are, idle ones included."""
+        self.idle: list[Connection] = []
+        """Oldest first; the youngest is taken, so that what isn't needed grows old and is closed."""
+        self.closed = False
+        """Whether nothing is kept: the engine is gone, or takes nothing new."""
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def limit(self, limits: Limits) -> None:
+        """What an engine's head may hold from here on."""
+        self.max_head = limits.max_head_bytes
+        self.max_headers = limits.max_headers
+
+    def take(self) -> Connection | None:
+        """An idle connection that may be used again, or None."""
+        idle = self.idle
+        while idle:
+            connection = idle.pop()
+            if connection.usable:
+                return connection
+            connection.abort()
+        return None
+
+    def put(self, connection: Connection) -> None:
+        """Takes back a connection on which nothing is open."""
+        if self.closed:
+            connection.abort()
+            return
+        connection.idle_since = monotonic()
+        self.idle.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        self.open -= 1
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def connect(self, taker: Taker, seconds: float) -> None:
+        """Makes a connection and gives it to the taker, or tells why there is none within `seconds`."""
+        task = asyncio.get_running_loop().create_task(self._connect(taker, seconds))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, taker: Taker, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        factory: Callable[[], Connection] = lambda: Connection(self)  # noqa: E731
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await loop.create_connection(factory, self.host, self.port)
+        except (OSError, TimeoutError) as error:
+            taker.unreachable(error)
+        else:
+            taker.connected(connection)
+
+    def trim(self, now: float, seconds: float) -> None:
+        """Closes connections that were idle for longer than `seconds`."""
+        idle = self.idle
+        old = 0
+        while old < len(idle) and now - idle[old].idle_since > seconds:
+            old += 1
+        if old:
+            stale, self.idle = idle[:old], idle[old:]
+            for connection in stale:
+                connection.abort()
+
+    def open_to(self, new: bool) -> None:
+        """Whether the engine takes anything `new`. Where it doesn't, idle connections would hold its stop up;
+        what is in flight ends by itself."""
+        self.closed = not new
+        if self.closed:
+            self.purge()
+
+    def purge(self) -> None:
+        """Closes the idle connections."""
+        stale, self.idle = self.idle, []
+        for connection in stale:
+            connection.abort()
