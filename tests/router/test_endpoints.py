@@ -139,7 +139,7 @@ def _picked(state: State, times: int = 1000, **options: Any) -> Counter[str]:
     found: Counter[str] = Counter()
     for _ in range(times):
         chosen = pick(_chat(state), options.get("tried", ()), 0.0, draws, options.get("only", ""))
-        found[chosen[1].name if chosen else ""] += 1
+        found[chosen[1].name if chosen and chosen[1] else ""] += 1
     return found
 
 

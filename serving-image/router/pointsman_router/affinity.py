@@ -10,19 +10,20 @@ least where most of it is known. Three kinds of traffic decide how this is done;
   earlier request (its chain's `tip`), and its engine is right however little of the new prompt that is.
 - *One system prompt, many users.* Everything begins alike; "the longest known beginning" alone would send all
   of it to the engine that saw it first and leave others empty. So a beginning that others went on from
-  differently counts only where it's at least half of the prompt. Else the request goes where its own
-  part says, and its engine learns the system prompt too, at the price of computing it once. And where
+  differently counts only where it's at least three quarters of the prompt. Else the request goes where its
+  own part says, and its engine learns the system prompt too, at the price of computing it once. And where
   load spreads a beginning over several engines, all of them are remembered, and what follows it is divided.
 
 What nobody has seen goes by rendezvous hashing (the engine with the highest hash of key and engine): routers
 that share nothing agree on it, a restart forgets nothing of it, and an engine that comes or goes moves only
 what it must. The key is the chain's hash at the largest power of two of blocks within the first half: deep
 enough to tell documents apart behind a common preamble, shallow enough to leave different ends out, and,
-since powers of two are far apart, hardly ever another one when a conversation grows. Where the known part
-reaches deeper than that, the key moves on until it's past it.
+since powers of two are far apart, hardly ever another one when a conversation grows. Where a beginning that
+doesn't count reaches deeper than that, the key is the first block past it.
 
 All of it yields to load: an engine whose requests exceed a share of the variant's mean, plus one, is passed
-over. The counts are this router's own; routers needn't agree on load.
+over; where it knows nothing of the prompt, half of that margin is enough. The counts are this router's own;
+routers needn't agree on load.
 
 Memory: at most CAPACITY hashes in a router process, about 200 bytes each (13 MiB when full), the least
 recently useful going first. It holds numbers for engines, not engines: one that's gone is dropped when met.
@@ -135,13 +136,18 @@ def choose(place: Placement, wish: Wish, tried: Collection[Engine], now: float) 
     chain = wish.chain
     depth, known = _longest_known(place, chain, len(chain))
     engine, passed = None, depth
-    if known is not None and (known.tip or 2 * depth >= len(chain)):
+    if known is not None and (known.tip or _counts(depth, chain)):
         engine, passed = _of_holders(place, chain, depth, known, tried, now), 0
     if engine is None:
         engine = _of_all(place, wish, passed, tried, now)
     if engine is not None and chain:
         _remember(place, chain, depth, known, engine)
     return engine
+
+
+def _counts(depth: int, chain: Sequence[int]) -> bool:
+    """Whether so long a beginning, which other prompts share, decides where this one goes."""
+    return 4 * depth >= 3 * len(chain)
 
 
 def _longest_known(place: Placement, chain: Sequence[int], most: int) -> tuple[int, Known | None]:
@@ -184,19 +190,20 @@ def _of_session(place: Placement, session: int, tried: Collection[Engine], now: 
 def _of_holders(
     place: Placement, chain: Sequence[int], depth: int, known: Known, tried: Collection[Engine], now: float
 ) -> Engine | None:
-    """One of those that have the longest beginning and may be taken, while that is half of the prompt."""
+    """One of those that have the longest beginning and may be taken, while that counts."""
     find = place.engines.get
     while True:
         found = map(find, known.engines)
         holders = [engine for engine in found if engine is not None and _usable(engine, tried, now)]
         # Past the end there is nothing to tell holders apart by, nor any need to.
-        engine = _first(place, holders, chain[min(depth, len(chain) - 1)], now)
+        key = chain[min(depth, len(chain) - 1)]
+        engine = _first(place, holders, key, place.picking.load_percent, now)
         if engine is not None:
             return engine
         same = known.engines
         while same == known.engines:
             depth, shorter = _longest_known(place, chain, depth - 1)
-            if shorter is None or 2 * depth < len(chain):
+            if shorter is None or not _counts(depth, chain):
                 return None
             known = shorter
 
@@ -208,41 +215,41 @@ def _of_all(
     usable = [engine for engine in place.ready if _usable(engine, tried, now)]
     if len(usable) < 2:
         return usable[0] if usable else None
-    key = wish.adapter or wish.chain[_key_depth(len(wish.chain), passed) - 1]
-    return _first(place, usable, key, now) or min(usable, key=lambda engine: load(engine, now))
+    percent: float = place.picking.load_percent
+    if wish.adapter:
+        key = wish.adapter
+    else:
+        key, percent = wish.chain[_key_depth(len(wish.chain), passed) - 1], (100 + percent) / 2
+    return _first(place, usable, key, percent, now) or min(usable, key=lambda engine: load(engine, now))
 
 
 def _key_depth(length: int, passed: int) -> int:
     """How many of a prompt's blocks decide where it goes. `passed`: so many say nothing of it."""
-    depth = 1 << max(length.bit_length() - 2, 0)
-    while depth <= passed and 2 * depth <= length:
-        depth *= 2
-    return depth
+    return min(max(1 << max(length.bit_length() - 2, 0), passed + 1), length)
 
 
-def _first(place: Placement, engines: Sequence[Engine], key: int, now: float) -> Engine | None:
+def _first(
+    place: Placement, engines: Sequence[Engine], key: int, percent: float, now: float
+) -> Engine | None:
     """The first in the key's order that isn't busier than it may be."""
     if not engines:
         return None
     engine = engines[0] if len(engines) == 1 else highest(engines, key)
-    if _within_bound(place, engine, now):
+    weight = engine.in_flight if engine.full_at <= now else load(engine, now)
+    if weight <= 1 or weight <= (bound := load_bound(place, percent)):
         return engine
     order = sorted(engines, key=lambda one: digest(one.identity, key), reverse=True)
-    return next((one for one in order if _within_bound(place, one, now)), None)
+    return next((one for one in order if load(one, now) <= bound), None)
 
 
-def _within_bound(place: Placement, engine: Engine, now: float) -> bool:
-    weight = engine.in_flight if engine.full_at <= now else load(engine, now)
-    return weight <= 1 or weight <= load_bound(place)
-
-
-def load_bound(place: Placement) -> float:
-    """How many requests in flight an engine may have and still get another one for its cache's sake."""
+def load_bound(place: Placement, percent: float) -> float:
+    """How many requests in flight an engine may have and still get another one for its cache's sake.
+    `percent`: of the mean of all that are ready."""
     ready = place.ready
     total = 0
     for engine in ready:
         total += engine.in_flight
-    return place.picking.load_percent * total / (100 * len(ready)) + 1
+    return percent * total / (100 * len(ready)) + 1
 
 
 def highest(engines: Sequence[Engine], key: int) -> Engine:

@@ -1,0 +1,144 @@
+"""What of a request is compared: the beginning of its prompt, as each API writes it."""
+
+from typing import Any
+
+import pytest
+
+from pointsman_router.prompts import beginning
+from pointsman_router.wishes import chain_of
+
+LIMIT = 4096
+SYSTEM = {"role": "system", "content": "You are brief."}
+ASKED = {"role": "user", "content": "What is this?"}
+ANSWERED = {"role": "assistant", "content": "A test."}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
+}
+
+GROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "chat": ({"messages": [SYSTEM, ASKED]}, {"messages": [SYSTEM, ASKED, ANSWERED, ASKED]}),
+    "chat with content parts": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "See:"}, IMAGE]}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "See:"}, IMAGE]}, ANSWERED]},
+    ),
+    "chat with a tool's answer": (
+        {"messages": [ASKED, CALL]},
+        {"messages": [ASKED, CALL, {"role": "tool", "tool_call_id": "1", "content": "rain"}]},
+    ),
+    "chat with tools": (
+        {"tools": [TOOL], "messages": [ASKED]},
+        {"messages": [ASKED, ANSWERED, ASKED], "tools": [TOOL]},
+    ),
+    "completion": ({"prompt": "Once upon"}, {"prompt": "Once upon a time"}),
+    "responses with a text": ({"input": "Hello"}, {"input": "Hello, you"}),
+    "responses with items": (
+        {"instructions": "Be brief.", "input": [ASKED]},
+        {"input": [ASKED, ANSWERED, ASKED], "instructions": "Be brief."},
+    ),
+    "Anthropic": (
+        {"system": "You are brief.", "messages": [ASKED]},
+        {"messages": [ASKED, ANSWERED, ASKED], "system": "You are brief."},
+    ),
+    "Anthropic, its mark of what to cache moving on": (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "5m"}}
+                    ],
+                }
+            ]
+        },
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, ANSWERED]},
+    ),
+    "a text that becomes a part": (
+        {"messages": [{"role": "user", "content": "Hi"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, ANSWERED]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("first", "later"), GROWS.values(), ids=GROWS)
+def test_a_later_turn_begins_as_the_earlier_one_did(first: dict[str, Any], later: dict[str, Any]) -> None:
+    begun = beginning(first, LIMIT)
+    assert begun
+    assert beginning(later, LIMIT).startswith(begun)
+
+
+DIFFERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "another role": ({"messages": [ASKED]}, {"messages": [ASKED | {"role": "assistant"}]}),
+    "another division into messages": (
+        {"messages": [ASKED, ANSWERED]},
+        {"messages": [ASKED | {"content": ASKED["content"] + ANSWERED["content"]}]},
+    ),
+    "another system prompt": ({"system": "A", "messages": [ASKED]}, {"system": "B", "messages": [ASKED]}),
+    "other tools": ({"tools": [TOOL], "messages": [ASKED]}, {"messages": [ASKED]}),
+    "another image": (
+        {"messages": [{"role": "user", "content": [IMAGE]}]},
+        {"messages": [{"role": "user", "content": [IMAGE | {"image_url": {"url": "data:,B"}}]}]},
+    ),
+    "other token ids": ({"prompt": [1, 2, 3]}, {"prompt": [1, 2, 4]}),
+    "another of several prompts": ({"prompt": ["a", "b"]}, {"prompt": ["a", "c"]}),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERS.values(), ids=DIFFERS)
+def test_different_prompts_differ(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert beginning(one, LIMIT) != beginning(other, LIMIT)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"messages": None},
+        {"messages": []},
+        {"messages": "text"},
+        {"messages": [1, None]},
+        {"messages": [None, ASKED]},
+        {"messages": [{}]},
+        {"messages": [{"role": 1, "content": {"text": [[[[[[[["deep"]]]]]]]]}}]},
+        {"messages": [ASKED, 3]},
+        {"prompt": None},
+        {"prompt": [[1, 2], [3]]},
+        {"prompt": [1, "a"]},
+        {"input": {"a": {"b": {"c": {"d": {"e": {"f": {"g": "deep"}}}}}}}},
+        {"tools": {"a": 1}, "input": [{"role": "user"}]},
+        {"tools": None, "messages": [ASKED]},
+    ],
+    ids=str,
+)
+def test_what_an_engine_will_refuse_is_no_trouble_here(document: dict[str, Any]) -> None:
+    assert len(beginning(document, 16)) <= 16
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param({"prompt": "x" * 10_000_000}, id="a huge text"),
+        pytest.param({"prompt": "\U0001f600" * 2000}, id="wide characters"),
+        pytest.param({"prompt": list(range(100_000))}, id="many token ids"),
+        pytest.param({"messages": [ASKED] * 10_000}, id="many messages"),
+        pytest.param({"messages": [ASKED | {"content": "y" * 3000}] * 3}, id="long messages"),
+        pytest.param({"messages": [{"role": "user", "content": [IMAGE] * 10_000}]}, id="many parts"),
+        pytest.param({"tools": [TOOL] * 1000, "messages": [ASKED]}, id="many tools"),
+    ],
+)
+def test_no_more_than_the_limit_is_looked_at(document: dict[str, Any]) -> None:
+    assert len(beginning(document, LIMIT)) == LIMIT
+
+
+def test_a_chain_has_a_hash_for_each_whole_block() -> None:
+    data = bytes(range(256)) * 4
+    assert [len(chain_of(data[:size], 256)) for size in (0, 255, 256, 511, 512, 1024)] == [0, 0, 1, 1, 2, 4]
+
+
+def test_a_hash_tells_of_all_blocks_before_it() -> None:
+    one, other = chain_of(b"a" * 16 + b"x" * 32, 16), chain_of(b"b" * 16 + b"x" * 32, 16)
+    assert not set(one) & set(other)
+    assert one[1] != one[2], "the same block at another place"
