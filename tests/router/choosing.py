@@ -1,5 +1,6 @@
 """A router's choice of engines without any connection: stages and pick, and what they remember."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,8 @@ class Chooser:
         self, *engines: str, adapters: Sequence[str] = (), routing: dict[str, Any] | None = None
     ) -> None:
         self.state = State(Stats())
-        self.now = 1000.0
+        self.now = time.monotonic() + 3600
+        """Long after every engine has warmed up."""
         self._draw = 0.5
         self._document = service("chat") | {"adapters": list(adapters), "routing": routing or {}}
         self._document["variants"] = [{"name": "v", "upstream": {"service": "chat"}}]
