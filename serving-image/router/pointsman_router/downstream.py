@@ -337,23 +337,20 @@ class Downstream(asyncio.Protocol):
     def _run(self, request: Request) -> None:
         self._request = request
         self.address = request.client or self._peer
-        if request.preflight and request.problem is None:
-            self._grant(request)
-            return
         self._exchange = exchange = Exchange(self._router, self, request)
         try:
-            exchange.begin()
+            if request.preflight and request.problem is None:
+                exchange.reply(204, self._leave(request), b"")  # no engine would know
+            else:
+                exchange.begin()
         except Exception:
             self._router.failed("a request could not be handled")
             exchange.refuse(errors.internal_error())
 
-    def _grant(self, request: Request) -> None:
-        """A browser asks whether its page may ask: answered here, since no engine would know."""
-        policy, route = self._table.cors, request.route
-        granted = policy.leave(route.method) if policy is not None and route is not None else []
-        self.start(204, granted, 0)
-        self.body(b"", True)
-        self.finished()
+    def _leave(self, request: Request) -> list[bytes]:
+        """What a browser is told that asks whether its page may ask."""
+        pages, route = self._table.cors, request.route
+        return [] if pages is None or route is None else pages.leave(route.method)
 
     def _forget(self) -> None:
         """Requests that wait are never answered."""

@@ -58,7 +58,6 @@ HOP_BY_HOP: Final = (
     b"trailer",
     b"http2-settings",
 )
-CREDENTIALS: Final = (b"authorization", b"x-api-key", b"api-key", b"cookie")
 ADDRESSES: Final = (
     b"cf-connecting-ip",
     b"forwarded",
@@ -110,7 +109,7 @@ def _spellings(table: dict[bytes, int]) -> dict[bytes, int]:
 
 
 REQUEST_ACTIONS: Final = _spellings(_REQUEST)
-"""What to do with a request's field, by its name in the two usual spellings; others through `classify_*`."""
+"""What to do with a request's field, by its name in the two usual spellings; for others: `classify_request`."""
 
 
 def classify_request(name: bytes) -> int:
@@ -126,29 +125,6 @@ def without_nominated(lines: list[bytes], connection: bytes) -> list[bytes]:
     """The lines that the Connection header doesn't name as meant for this hop only."""
     nominated = {token.strip().lower() for token in connection.split(b",")} - PROTECTED
     return [line for line in lines if line.partition(b":")[0].strip().lower() not in nominated]
-
-
-_RESPONSE: dict[bytes, int] = {
-    **{
-        name: _MEANT[name]
-        for name in (b"content-length", b"transfer-encoding", b"connection", b"content-type")
-    },
-    b"upgrade": DROP,
-    b"x-request-id": DROP,
-    b"server": DROP,
-    b"set-cookie": DROP,
-    **dict.fromkeys(HOP_BY_HOP, DROP),
-    **dict.fromkeys((b"date", b"cache-control", b"retry-after"), FORWARD),
-}
-RESPONSE_ACTIONS: Final = _spellings(_RESPONSE)
-
-
-def classify_response(name: bytes) -> int:
-    """What to do with a response's field whose spelling isn't in RESPONSE_ACTIONS."""
-    lower = name.lower()
-    if lower.startswith((b"x-pointsman-", b"access-control-")):
-        return DROP
-    return _RESPONSE.get(lower, FORWARD)
 
 
 PLAIN_CONNECTION: Final = frozenset({b"", b"keep-alive", b"close", b"Keep-Alive", b"Close"})

@@ -159,7 +159,7 @@ class Prober:
         request.route = routes.find(kind.path)[0]
         request.id = b"probe-%016x" % int(self._router.random() * 2**64)
         request.content_type, request.body = kind.ask(service.model_names[0])
-        request.lines = [b"content-type: " + request.content_type, b"user-agent: pointsman-router"]
+        request.head = b"content-type: %b\r\nuser-agent: pointsman-router\r\n" % request.content_type
         sink = _Sink()
         exchange = Exchange(self._router, sink, request)
         exchange.internal = True

@@ -91,7 +91,7 @@ class Request:
         other.method = self.method
         other.path = self.path
         other.query = self.query
-        other.lines = self.lines.copy()
+        other.lines = self.lines
         other.head = self.head
         other.content_type = self.content_type
         other.encoding = self.encoding
