@@ -173,6 +173,10 @@ async def test_a_missing_secret_is_named_and_taken_up_once_it_is_there(
         "/etc/pointsman/tls/tls.crt: no such file",
     )
     assert served.condition("front", "Stalled", "LLMRouter")[0] == "-", "no edit of the router is needed"
+    for kind in ("RouterProgrammed", "Available", "Ready"):
+        status, reason, message = served.condition("chat", kind)
+        assert (status, reason) == ("False", "RouterNotReady")
+        assert message.startswith("no pod of LLMRouter 'front' takes requests: Secret ")
     assert served.condition("front", "Available", "LLMRouter")[0] == "False", (
         "plain text isn't served instead"
     )

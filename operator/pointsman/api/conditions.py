@@ -174,7 +174,7 @@ REASONS: Final[dict[Reason, str]] = {
     ),
     Reason.PROGRAMMED: "Every running router runs this service's configuration.",
     Reason.AWAITING_ROUTER: "Routers haven't all acknowledged the configuration yet.",
-    Reason.ROUTER_NOT_READY: "The LLMRouter has no running pod. Look at the LLMRouter.",
+    Reason.ROUTER_NOT_READY: "No pod of the LLMRouter takes requests. Look at the LLMRouter.",
     Reason.ROUTER_READY: "The router's pods run and take requests.",
     Reason.ON_DEMAND: (
         "This router was made because services named none: ClusterIP, open to its namespace, no identity. "

@@ -122,14 +122,21 @@ class Facts:
 
     def serving(self) -> bool:
         """Whether a request sent now finds an engine of the routed revisions."""
-        routed = [name for name, weight in self.state.traffic if weight > 0]
         if any(s.reachable for s in self.world.signals):
-            return any(count > 0 for name in routed for count in self._seen_ready(name))
+            return any(count > 0 for name in self._routed for count in self._seen_ready(name))
         # The routers can't be asked. What Kubernetes says of both ends is the next best.
         router = self.world.router
         running = isinstance(router, LLMRouter) and router.status.ready_replicas > 0
-        statuses = [(self.deployments.get(name) or {}).get("status") or {} for name in routed]
-        return running and any(status.get("readyReplicas", 0) > 0 for status in statuses)
+        return running and self.engines_run()
+
+    def engines_run(self) -> bool:
+        """Whether Kubernetes calls any engine of the routed revisions ready."""
+        statuses = [(self.deployments.get(name) or {}).get("status") or {} for name in self._routed]
+        return any(status.get("readyReplicas", 0) > 0 for status in statuses)
+
+    @property
+    def _routed(self) -> list[str]:
+        return [name for name, weight in self.state.traffic if weight > 0]
 
     def _seen_ready(self, name: str) -> list[int]:
         service = self.world.service.metadata.name

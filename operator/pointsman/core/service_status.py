@@ -173,6 +173,14 @@ def _phases(facts: Facts) -> set[str]:
     return {e.phase for v in variants if v for e in v.engines if e.phase and not e.ready}
 
 
+def _silence(facts: Facts) -> str:
+    """That the router takes no requests, with its own reason where it gives one."""
+    router = facts.world.router
+    told = router.status.conditions if isinstance(router, LLMRouter) else ()
+    said = next((c.message for c in told if c.type == ConditionType.READY and c.status != "True"), "")
+    return f"no pod of LLMRouter {facts.router!r} takes requests" + (f": {said}" if said else "")
+
+
 def _router(facts: Facts, after: rollout.State) -> Verdict:
     kind = ConditionType.ROUTER_PROGRAMMED
     service, signals = facts.world.service, facts.world.signals
@@ -184,12 +192,7 @@ def _router(facts: Facts, after: rollout.State) -> Verdict:
             kind, False, Reason.MODEL_NAME_CONFLICT, f"{message}; choose another in spec.modelNames"
         )
     if not signals:
-        return Verdict(
-            kind,
-            False,
-            Reason.ROUTER_NOT_READY,
-            f"LLMRouter {facts.router!r} has no running pod",
-        )
+        return Verdict(kind, False, Reason.ROUTER_NOT_READY, _silence(facts))
     refused = next((s.config_error for s in signals if s.config_error), "")
     if refused:
         return Verdict(kind, False, Reason.AWAITING_ROUTER, f"a router refuses its configuration: {refused}")
@@ -248,6 +251,8 @@ def _available(facts: Facts, after: rollout.State) -> Verdict:
         return Verdict(
             kind, False, Reason.RECREATE_GAP, "the old revision has stopped and the new one isn't ready"
         )
+    if facts.engines_run() and not facts.world.signals:
+        return Verdict(kind, False, Reason.ROUTER_NOT_READY, _silence(facts))
     return Verdict(kind, False, Reason.NO_READY_REPLICAS, "no engine takes requests")
 
 
