@@ -20,6 +20,8 @@ keys = st.integers(1, 2**64 - 1)
 
 def _placement(names: list[str], percent: int = 150, memory: Memory | None = None) -> Placement:
     engines = [Engine(Endpoint("10.0.0.1", name, True), 80, 0) for name in names]
+    for engine in engines:
+        engine.turn(True, NOW, 0.0)
     return Placement.of("chat/v", engines, memory or Memory(), Picking(load_percent=percent))
 
 
