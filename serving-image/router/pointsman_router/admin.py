@@ -1,6 +1,7 @@
 """The admin port: health, readiness, metrics, signals and probes. Never reachable through the public Service.
 
-One request a connection. It reads requests as strictly as the public port does, and owns no state.
+One request a connection. It reads requests as strictly as the public port does, bounds what a connection may
+take of time and memory as that does, and owns no state.
 """
 
 from __future__ import annotations
@@ -8,16 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from time import monotonic
-from typing import cast
+from importlib import import_module
+from typing import Final, cast
 from urllib.parse import parse_qs, unquote
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST
 
-from pointsman_router import exposition, signals, version
+from pointsman_router import signals
 from pointsman_router.errors import Problem, Shape, render
-from pointsman_router.exposition import Gauge
 from pointsman_router.probe import Prober
 from pointsman_router.reader import Reader
 from pointsman_router.request import Budget, Request
@@ -25,9 +24,12 @@ from pointsman_router.router import Router, logger
 from pointsman_router.settings import Limits
 
 _LIMITS = Limits(max_head_bytes=16 * 1024, max_body_bytes=64 * 1024)
-_PROBE_PREFIX = "/probe/"
-_JSON = "application/json"
-_TEXT = "text/plain; charset=utf-8"
+_MAX_CONNECTIONS: Final = 256
+_PATIENCE_SECONDS: Final = 10.0
+"""For a whole request, and again for its answer to be taken."""
+_PROBE_PREFIX: Final = "/probe/"
+_JSON: Final = "application/json"
+_TEXT: Final = "text/plain; charset=utf-8"
 
 Answer = tuple[int, str, bytes]
 """Status, content type and body."""
@@ -40,6 +42,8 @@ class Admin:
         self._router = router
         self._watches = watches
         self._prober = Prober(router)
+        self._can_render = False
+        self.connections: set[AdminConnection] = set()
 
     def accept(self) -> AdminConnection:
         """Protocol factory of the admin port."""
@@ -61,10 +65,19 @@ class Admin:
             case "/readyz":
                 return _words(200, "ready") if self._router.ready else _words(503, self._unready())
             case "/metrics":
-                return 200, CONTENT_TYPE_LATEST, exposition.render(self._router.stats, self._gauges())
+                return await self._metrics()
             case "/signals":
                 return 200, _JSON, orjson.dumps(signals.describe(self._router))
         return _words(404, "not found")
+
+    async def _metrics(self) -> Answer:
+        if not self._can_render:
+            # Its library takes longer to load than a start, or a stream, should wait.
+            await asyncio.to_thread(import_module, "pointsman_router.gauges")
+            self._can_render = True
+        from pointsman_router import gauges
+
+        return 200, gauges.CONTENT_TYPE, gauges.render(self._router, self._watches())
 
     def _unready(self) -> str:
         state = self._router.state
@@ -73,45 +86,6 @@ class Admin:
         if not state.configured:
             return f"no configuration yet {state.error}".rstrip()
         return self._router.closed_because or "endpoints not listed yet"
-
-    def _gauges(self) -> list[Gauge]:
-        router, now = self._router, monotonic()
-        build = Gauge("build_info", "1, with the version as label", ("version",))
-        build.values.append(((version.current(),), 1))
-        watches = Gauge("watch_silence_seconds", "Since the API server was last heard of", ("resource",))
-        watches.values += [((name,), now - heard) for name, heard in sorted(self._watches().items())]
-        return [
-            build,
-            watches,
-            _plain("ready", "Whether clients should be sent here", router.ready),
-            _plain("config_error", "Whether the newest configuration was refused", bool(router.state.error)),
-            _plain("tls_error", "Whether the newest certificate was refused", bool(router.tls_error)),
-            _plain("buffered_bytes", "Request bodies held in memory", router.buffered_bytes),
-            _plain("client_connections", "Connections of clients", len(router.connections)),
-            _plain("access_log_dropped_lines", "Lines a slow reader made us drop", router.log.dropped),
-            *_engine_gauges(router),
-        ]
-
-
-def _plain(name: str, help_: str, value: float) -> Gauge:
-    gauge = Gauge(name, help_)
-    gauge.values.append(((), value))
-    return gauge
-
-
-def _engine_gauges(router: Router) -> tuple[Gauge, ...]:
-    labels = ("service", "variant", "state")
-    endpoints = Gauge("endpoints", "Engines there are", labels)
-    connections = Gauge("upstream_connections", "Connections to engines", labels)
-    for service in router.state.table.services.values():
-        for variant in service.variants:
-            key = (service.name, variant.name)
-            ready = len(variant.ready)
-            idle = sum(len(engine.pool.idle) for engine in variant.engines)
-            open_ = sum(engine.pool.open for engine in variant.engines)
-            endpoints.values += [((*key, "ready"), ready), ((*key, "unready"), len(variant.engines) - ready)]
-            connections.values += [((*key, "idle"), idle), ((*key, "busy"), open_ - idle)]
-    return endpoints, connections
 
 
 def _words(status: int, text: str) -> Answer:
@@ -126,16 +100,25 @@ class AdminConnection(asyncio.Protocol):
         self._reader = Reader(self, _LIMITS, Budget())
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        others = self._admin.connections
+        if len(others) >= _MAX_CONNECTIONS:
+            self._transport.abort()
+            return
+        others.add(self)
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._admin.connections.discard(self)
         self._reader.close()
+        self._wait_no_more()
         if self._task is not None:
             self._task.cancel()  # nobody waits for the probe any more
 
@@ -148,6 +131,7 @@ class AdminConnection(asyncio.Protocol):
 
     def received(self, request: Request) -> None:
         self._reader.close()
+        self._wait_no_more()
         self._task = asyncio.get_running_loop().create_task(self._respond(request))
 
     def surplus(self) -> None:
@@ -175,3 +159,10 @@ class AdminConnection(asyncio.Protocol):
         )
         self._transport.write(head.encode() + body)
         self._transport.close()
+        self._wait_no_more()
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._transport.abort)
+
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

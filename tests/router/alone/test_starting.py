@@ -1,4 +1,4 @@
-"""A start is quick because little is imported. Modules are counted here, not seconds: those depend on the machine."""
+"""A start is quick because little is imported: what is, is looked at here; seconds depend on the machine."""
 
 import asyncio
 import subprocess
