@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -20,8 +21,9 @@ from e2e.cluster.ports import is_free
 PROC = Path("/proc")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PORTS = range(19_000, 20_000)
-"""Below those that the kernel hands to clients, so that no outgoing connection takes one first."""
-_unused = (port for port in _PORTS if is_free(port))
+"""Below those that the kernel hands to clients, so that no outgoing connection takes one first; in another
+order each time, since another bench may be about to listen on those that are free now."""
+_unused = (port for port in random.sample(_PORTS, len(_PORTS)) if is_free(port))
 
 
 @dataclass(frozen=True, slots=True)
