@@ -25,6 +25,7 @@ _GRAMMAR: Final = re.compile(
 _METHOD: Final = re.compile(rb"[A-Z-]{1,24}")
 _VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")
 _BAD_BYTES: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n")
+_VISIBLE: Final = re.compile(rb"[!-~]+")
 _BAD_TARGET: Final = re.compile(rb"[#\\\"<>]")
 # Their values are taken as they stand: white space that other servers might read otherwise isn't believed.
 _BARE: Final = frozenset({headers.HOST, headers.CONTENT_LENGTH, headers.TRANSFER_ENCODING})
@@ -107,6 +108,8 @@ def _read_target(request: Request, target: bytes) -> None:
         raise _refused("The request target must be a path (origin form)")
     if _BAD_TARGET.search(target) is not None:
         raise _refused("The request target holds a character that has no place there")
+    if request.method == b"CONNECT":
+        raise _refused("CONNECT is not spoken here", 405, "method_not_allowed")
     mark = target.find(b"?")
     request.path, request.query = (target, b"") if mark < 0 else (target[:mark], target[mark:])
 
@@ -201,7 +204,8 @@ def _diagnosis(raw: bytes) -> Problem:
     version = words[2] if len(words) == 3 else b""
     known = version in (b"HTTP/1.1", b"HTTP/1.0")
     named = _METHOD.fullmatch(words[0]) is not None
-    if named and (len(words) == 2 or (not known and _VERSION.fullmatch(version) is not None)):
+    old = len(words) == 2 and _VISIBLE.fullmatch(words[1]) is not None
+    if named and (old or (not known and _VERSION.fullmatch(version) is not None)):
         return malformed("Only HTTP/1.1 and HTTP/1.0 are spoken here", 505, "http_version")
     if not (known and named):
         return malformed("The request line is not `METHOD /path HTTP/1.1`")

@@ -109,7 +109,7 @@ def _spellings(table: dict[bytes, int]) -> dict[bytes, int]:
 
 
 REQUEST_ACTIONS: Final = _spellings(_REQUEST)
-"""What to do with a request's field, by its name in the two usual spellings; for others: `classify_request`."""
+"""What to do with a request's field, by its name in the two usual spellings; others: `classify_request`."""
 
 
 def classify_request(name: bytes) -> int:
