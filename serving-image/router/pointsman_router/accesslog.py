@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import threading
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import orjson
@@ -108,9 +110,21 @@ class AccessLog:
     def _write(self) -> None:
         assert self._descriptor is not None
         while (batch := self._waiting.get()) is not None:
-            view = memoryview(batch)
             try:
-                while view:
-                    view = view[os.write(self._descriptor, view) :]
+                for lines in _atoms(batch):
+                    view = memoryview(lines)
+                    while view:
+                        view = view[os.write(self._descriptor, view) :]
             except OSError:
                 continue  # nobody reads; requests go on
+
+
+def _atoms(batch: bytes) -> Iterator[bytes]:
+    """Whole lines, in pieces that a pipe takes in one: other processes may write to the same."""
+    at = 0
+    while at < len(batch):
+        end = batch.rfind(b"\n", at, at + select.PIPE_BUF) + 1
+        if not end:  # a line that is longer than that, alone
+            end = batch.find(b"\n", at) + 1
+        yield batch[at:end]
+        at = end

@@ -16,7 +16,8 @@ async def connect(stack: Stack) -> RawClient:
 
 HOSTILE = {
     "no request": b"\r\n\r\nhello\r\n\r\n",
-    "a length and chunks": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a length and chunks": b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n",
     "two hosts": b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "a head without end": b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + b"X-A: b\r\n" * 20_000,
     "a body that is too large": b"POST /probe/chat HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n",

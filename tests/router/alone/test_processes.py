@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import socket
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pointsman_router.accesslog import AccessLog, Entry, label_of
 from tests.router.alone.running import Running, running, started, write
 from tests.router.engine import SSE_HEAD, Turn, chunk, event
 from tests.router.stack import CHAT, STREAM, Stack, configuration, get, service, variant
@@ -170,3 +172,23 @@ async def test_several_are_started_by_hand_where_the_port_is_shared(
         assert await first.ended() == 0
         for _ in range(5):
             assert (await second.ask(CHAT)).status == 200
+
+
+def test_lines_of_several_that_share_a_pipe_stay_whole() -> None:
+    reading, writing = os.pipe()
+    logs = [AccessLog(writing) for _ in range(3)]
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.extend(iter(lambda: os.read(reading, 65536), b"")))
+    reader.start()
+    for number in range(3000):
+        for index, log in enumerate(logs):
+            label = label_of(f"service-{index}", "x" * (number % 900))
+            log.add(Entry(0, b"", b"", 200, label, b'""', 1, 0, 0, number, 0, b"", b'""', b"ok"))
+    for log in logs:
+        log.close()
+    os.close(writing)
+    reader.join(5)
+    os.close(reading)
+    lines = [json.loads(line) for line in b"".join(read).splitlines()]
+    assert len(lines) + sum(log.dropped for log in logs) == 9000
+    assert len(lines) > 1000
