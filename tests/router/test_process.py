@@ -195,7 +195,7 @@ async def test_a_port_that_is_taken_is_a_failure(file: Path) -> None:
 
 
 def _entry(number: int) -> Entry:
-    return Entry(0.0, b"%d" % number, b"-", 200, b"", b'""', 1, 0.0, 0.0, 0, 0, b"", b"ok" * 500)
+    return Entry(0.0, b"%d" % number, b"-", 200, b"", b'""', 1, 0.0, 0.0, 0, 0, b"", b'""', b"ok" * 500)
 
 
 async def test_a_log_nobody_reads_stalls_nothing_and_is_cut() -> None:
