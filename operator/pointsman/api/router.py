@@ -148,8 +148,8 @@ class RouterSpec(Base):
         ]
         | None
     ) = None
-    """Ranges of addresses, such as 10.0.0.0/8, whose X-Forwarded-* headers are believed and passed on. Unset:
-    none. Beyond: these headers are dropped."""
+    """Ranges of addresses, such as 10.0.0.0/8, whose X-Forwarded-For is believed: it says whom a request is
+    from. Unset: none. Beyond: the header is dropped. Changing it restarts nothing."""
 
 
 class RouterStatus(Base):
