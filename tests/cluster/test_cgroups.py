@@ -91,6 +91,19 @@ def test_marked_processes_are_found_and_ended_and_no_others(tmp_path: Path) -> N
         other.stop()
 
 
+def test_one_command_of_an_instance_is_ended_and_its_others_are_not(tmp_path: Path) -> None:
+    gone = process.start("gone", ["sleep", "60"], mark="pm-test/c", log=tmp_path / "a.log")
+    stays = process.start("stays", ["tail", "-f", "/dev/null"], mark="pm-test/c", log=tmp_path / "b.log")
+    try:
+        assert process.end_marked_command("pm-test/c", "sleep")
+        assert process.command_of(gone.popen.pid) == ""
+        assert process.command_of(stays.popen.pid) == "tail"
+        assert not process.end_marked_command("pm-test/c", "sleep"), "there is none any more"
+    finally:
+        gone.stop()
+        stays.stop()
+
+
 def test_a_component_inherits_no_proxy_and_no_kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
     monkeypatch.setenv("KUBECONFIG", "/somebody/elses")
