@@ -41,6 +41,8 @@ _ONCE: Final = {
     headers.TIMEOUT: "X-Pointsman-Timeout",
 }
 """Fields that would mean two things if they came twice."""
+_LINE_ROOM: Final = 64
+"""Bytes of a request line beside its target, generously."""
 _MAX_NOMINATED: Final = 32
 
 _action_of = REQUEST_ACTIONS.get
@@ -66,14 +68,12 @@ class Head:
 def read(raw: bytes, limits: Limits, trust: Trust | None) -> Head:
     """The head that `raw` is, its empty line included. `trust`: how far the connection's other end may speak
     for clients. Raises RefusedError; such a connection can't be read any further."""
-    match = _GRAMMAR.fullmatch(raw)
+    match = None if len(raw) > limits.max_head_bytes else _GRAMMAR.fullmatch(raw)
     if match is None:
-        raise RefusedError(_diagnosis(raw))
+        raise RefusedError(excess(raw, limits) or _diagnosis(raw))
     method, target, minor, block = match.groups()
     if len(target) > limits.max_target_bytes:
         raise RefusedError(refusals.target_too_long(limits))
-    if len(raw) > limits.max_head_bytes:
-        raise RefusedError(refusals.head_too_large(limits))
     fields = block.split(b"\r\n")
     if len(fields) > limits.max_headers + 1:  # what follows the last line break counts as one
         raise RefusedError(refusals.too_many_headers(limits))
@@ -97,6 +97,14 @@ def read(raw: bytes, limits: Limits, trust: Trust | None) -> Head:
     if request.lines:
         request.head = b"\r\n".join(request.lines) + b"\r\n"
     return head
+
+
+def excess(raw: bytes | bytearray, limits: Limits) -> Problem | None:
+    """What is too much of a head, or of the beginning of one that isn't complete."""
+    room = limits.max_target_bytes + _LINE_ROOM
+    if len(raw) > room and raw.find(b"\r\n", 0, room) < 0:
+        return refusals.target_too_long(limits)
+    return refusals.head_too_large(limits) if len(raw) > limits.max_head_bytes else None
 
 
 def _refused(message: str, status: int = 400, code: str = "bad_request") -> RefusedError:

@@ -25,8 +25,6 @@ _LENGTH_FIELDS: Final = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _MAX_DIGITS: Final = 18
 _MAX_REPEATED: Final = 4096
 """Bytes of a head that are kept to recognise it when it comes again."""
-_LINE_ROOM: Final = 64
-"""Bytes of a request line beside its target, generously."""
 _MAX_CHANGES: Final = 16
 """Heads that were kept in vain before a connection is taken for one that repeats none."""
 _BREAKS: Final = b"\r\n"
@@ -260,15 +258,13 @@ class Reader:
 
     def _check_partial(self, seen: int) -> None:
         """What can be told of a head before it's complete, so that nobody waits for its end in vain."""
-        partial, limits = self._partial, self._limits
+        partial = self._partial
         if _BEGINNING.match(partial) is None or _BARE_BREAK.search(partial, max(0, seen - 1)) is not None:
             self._refuse(errors.malformed("This isn't the head of an HTTP/1.1 request"))
             return
-        room = limits.max_target_bytes + _LINE_ROOM
-        if len(partial) > room and partial.find(b"\r\n", 0, room) < 0:
-            self._refuse(refusals.target_too_long(limits))
-        elif len(partial) > limits.max_head_bytes:
-            self._refuse(refusals.head_too_large(limits))
+        problem = head.excess(partial, self._limits)
+        if problem is not None:
+            self._refuse(problem)
 
     def _take_head(self, raw: bytes) -> None:
         self.in_message = True
