@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from pointsman_router.config import ConfigError, parse
 from pointsman_router.pick import pick
 from tests.router.choosing import Chooser, chat, text
+from tests.router.stack import configuration, service
 
 ENGINES = ("a", "b", "c", "d")
 SHORT = chat("hi")
@@ -147,6 +149,14 @@ def test_a_session_moves_only_when_it_must() -> None:
 def test_requests_without_a_session_go_by_their_prompt() -> None:
     router = Chooser(*ENGINES, routing=BY_HEADER)
     assert len({router.choose(chat(text("alike", 5))) for _ in range(10)}) == 1
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Pointsman-Session", "Connection", "no header", "é"])
+def test_a_header_that_is_not_passed_on_names_no_sessions(header: str) -> None:
+    document = configuration(service("chat"))
+    document["services"][0]["routing"] = {"stickiness": {"header": header}}
+    with pytest.raises(ConfigError, match=r"services\[0\]\.routing\.stickiness\.header: .* is no header"):
+        parse(document)
 
 
 # Adapters.

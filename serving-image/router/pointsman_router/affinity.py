@@ -25,8 +25,9 @@ All of it yields to load: an engine whose requests exceed a share of the variant
 over; where it knows nothing of the prompt, half of that margin is enough. The counts are this router's own;
 routers needn't agree on load.
 
-Memory: at most CAPACITY hashes in a router process, about 200 bytes each (13 MiB when full), the least
-recently useful going first. It holds numbers for engines, not engines: one that's gone is dropped when met.
+Memory: at most CAPACITY hashes in a router process, about 350 bytes each (22 MiB when full), the least
+recently useful going first; with the default blocks that stands for 16 MiB of different text. It holds numbers
+for engines, not engines: one that's gone is dropped when met.
 Knows nothing of requests, JSON or HTTP.
 """
 
@@ -53,7 +54,7 @@ class Known(NamedTuple):
     """Who was given prompts with one beginning."""
 
     engines: tuple[int, ...]
-    """Their numbers, the latest last."""
+    """Their numbers, the latest to come last."""
     tip: bool
     """Whether no prompt went on from here yet."""
 
@@ -271,7 +272,7 @@ def _remember(
     if known is not None:
         tip = known.tip and depth == len(chain)
         key = chain[depth - 1] ^ place.salt
-        if tip == known.tip and number == known.engines[-1]:
+        if tip == known.tip and number in known.engines:
             memory.touch(key)
         else:
             others = [one for one in known.engines if one != number and one in place.engines]

@@ -20,6 +20,7 @@ from enum import StrEnum
 from ipaddress import ip_network
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from pointsman_router.headers import FORWARD, classify_request
 from pointsman_router.settings import Cors, Limits, Routing, Tls, bounds_of
 
 FORMAT = 1
@@ -27,6 +28,7 @@ FORMAT = 1
 
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+_FIELD_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _LARGEST = 2**63
 """Where a number is surely out of bounds, and before it's too large for a float."""
 _Config = TypeVar("_Config", bound="RouterConfig")
@@ -131,6 +133,7 @@ def parse_as(kind: type[_Config], document: object) -> _Config:
     _check_names(config)
     _check_upstreams(config)
     _check_access(config)
+    _check_sessions(config)
     _check_bounds(config, "")
     return config
 
@@ -231,6 +234,17 @@ def _check_access(config: RouterConfig) -> None:
         if key.sha256 in seen:
             raise ConfigError(f"keys[{k}].sha256: this key is there twice")
         seen.add(key.sha256)
+
+
+def _check_sessions(config: RouterConfig) -> None:
+    """A header that isn't passed on would never name a session."""
+    for index, service in enumerate(config.services):
+        name = service.routing.stickiness.header
+        if name and (
+            _FIELD_NAME.fullmatch(name) is None or classify_request(name.lower().encode()) != FORWARD
+        ):
+            where = f"services[{index}].routing.stickiness.header"
+            raise ConfigError(f"{where}: {name!r} is no header that requests pass on")
 
 
 def _read(kind: Any, value: object, path: str) -> Any:
