@@ -26,8 +26,8 @@ over; where it knows nothing of the prompt, half of that margin is enough. The c
 routers needn't agree on load.
 
 Memory: at most CAPACITY hashes in a router process, about 350 bytes each (22 MiB when full), the least
-recently useful going first; with the default blocks that stands for 16 MiB of different text. It holds numbers
-for engines, not engines: one that's gone is dropped when met.
+recently useful going first; with the default blocks that stands for 16 MiB of different text. It holds
+numbers for engines, not engines: one that's gone is dropped when met.
 Knows nothing of requests, JSON or HTTP.
 """
 
