@@ -107,14 +107,16 @@ async def check(case: Case, stack: Stack) -> None:
     document = configuration(service("chat", variant("v", engine)), **case.settings)
     await stack.start(document | dict(case.document))
     other = await stack.client()
-    for pieces in _manners(case):
+    for rounds in _manners(case):
         engine.requests.clear()
         client = await stack.client()
-        sending = asyncio.ensure_future(_send(client, pieces))
-        ids = [await _answer(client, told, case, last) for told, last in _with_last(case.told)]
-        await sending
-        forwarded = [given for given, told in zip(ids, case.told, strict=True) if told.status == 200]
-        expected = list(zip(case.got, forwarded[: len(case.got)], strict=True))
+        expected: list[tuple[Got, str]] = []
+        for pieces in rounds:
+            sending = asyncio.ensure_future(_send(client, pieces))
+            ids = [await _answer(client, told, case, last) for told, last in _with_last(case.told)]
+            await sending
+            forwarded = [given for given, told in zip(ids, case.told, strict=True) if told.status == 200]
+            expected += zip(case.got, forwarded[: len(case.got)], strict=True)
         if case.goes_on:
             next_id = _told_well(await client.ask(post(body=NEXT)))
             expected.append((Got(body=NEXT), next_id))
@@ -126,15 +128,21 @@ async def check(case: Case, stack: Stack) -> None:
     _counted(case, stack)
 
 
-def _manners(case: Case) -> list[Sequence[bytes | float]]:
-    """At once, and in pieces that begin and end where nobody would expect it."""
-    if not isinstance(case.sent, bytes):
-        return [case.sent]
-    behind = case.sent if case.goes_on or case.whole_only else case.sent + SMUGGLED
-    if case.whole_only or len(case.sent) > 4096:
-        return [(behind,)]
-    step = max(1, len(case.sent) // 12)
-    return [(behind,), [case.sent[at : at + step] for at in range(0, len(case.sent), step)]]
+def _manners(case: Case) -> list[list[Sequence[bytes | float]]]:
+    """At once, with another request behind it where none may follow; in pieces that end where nobody would
+    expect it; and three times in a row, since a connection's head is recognised when it comes again."""
+    sent = case.sent
+    if not isinstance(sent, bytes):
+        return [[sent]]
+    behind = sent if case.goes_on or case.whole_only else sent + SMUGGLED
+    if case.whole_only or len(sent) > 4096:
+        return [[(behind,)]]
+    step = max(1, len(sent) // 12)
+    pieces = [sent[at : at + step] for at in range(0, len(sent), step)]
+    manners: list[list[Sequence[bytes | float]]] = [[(behind,)], [pieces]]
+    if case.goes_on:
+        manners.append([(sent,)] * 3)
+    return manners
 
 
 async def _send(client: RawClient, pieces: Sequence[bytes | float]) -> None:
