@@ -205,6 +205,12 @@ SECTIONS = {
     "maxAttempts": "retries",
     "budgetPercent": "retries",
     "failures": "ejection",
+    "seconds": "ejection",
+    "maxPercent": "ejection",
+    "maxRequests": "engines",
+    "maxQueued": "engines",
+    "queueSeconds": "engines",
+    "slowStartSeconds": "engines",
     "idleSeconds": "engines",
 }
 """Of a service's settings, those that tests often change: where they stand in its `routing`."""

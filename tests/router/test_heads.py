@@ -119,7 +119,8 @@ async def test_errors_and_local_answers_carry_a_request_id(stack: Stack) -> None
     ],
 )
 async def test_what_clients_need_not_know_stays_here(stack: Stack, line: bytes) -> None:
-    await stack.engine(raw(b"HTTP/1.1 200 OK\r\n" + line + b"\r\nX-Ratelimit-Left: 1\r\nContent-Length: 2\r\n\r\n{}"))
+    kept = b"\r\nX-Ratelimit-Left: 1\r\nContent-Length: 2\r\n\r\n{}"
+    await stack.engine(raw(b"HTTP/1.1 200 OK\r\n" + line + kept))
     await stack.start()
     answer = await stack.ask(CHAT)
     assert answer.field(line.partition(b":")[0].decode().lower()) is None
