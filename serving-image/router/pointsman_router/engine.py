@@ -19,6 +19,7 @@ READY = "Ready"
 """The phase of an engine that answers."""
 
 _numbers = count(1)
+"""Each engine's own in this process, never given again."""
 
 
 @dataclass(slots=True)
@@ -114,7 +115,6 @@ class Engine:
         self.identity = f"{self.pod} {self.address}".encode()
         """What every router calls it, so that all of them choose alike."""
         self.number = next(_numbers)
-        """Its own in this process, never given again."""
         self.phase = Phase()
         self.routing = Routing()
         """Settings of the service it answers for."""
