@@ -91,12 +91,13 @@ def _count(text: str) -> int:
 def _alone(path: Path, count: int) -> int:
     """Runs from a file."""
     from pointsman_router.config import ConfigError
-    from pointsman_router.standalone import read
+    from pointsman_router.standalone import check_certificate, read
 
     # Until they have handlers, signals wait: an early SIGHUP mustn't end what is still starting.
     signal.pthread_sigmask(signal.SIG_BLOCK, process.SIGNALS)
     try:
         config = read(path)
+        check_certificate(config)
         if count > 1 and not config.listen.port:
             raise ConfigError("listen.port: several processes need one port; it must be 1 to 65535")
     except ConfigError as error:

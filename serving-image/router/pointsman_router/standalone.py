@@ -95,12 +95,15 @@ def read(path: Path) -> FileConfig:
         raise ConfigError(f"{path}{where}: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    config = contract.parse_as(FileConfig, document)
+    return contract.parse_as(FileConfig, document)
+
+
+def check_certificate(config: FileConfig) -> None:
+    """Raises ConfigError where its files couldn't be served with."""
     if config.tls.cert_file:
         from pointsman_router.tls import context_of  # takes a while, and most do without
 
         context_of(config.tls)
-    return config
 
 
 class _Loader(yaml.CSafeLoader):
@@ -150,6 +153,9 @@ class FileSource:
         try:
             # Aside, since a large file takes longer to read than streams should pause.
             config = await asyncio.to_thread(read, self._path)
+            if config.tls != self._state.table.tls:
+                # Files that are served with already may be bad now: they mustn't hold up everything else.
+                check_certificate(config)
         except ConfigError as error:
             self._state.refuse_config(str(error))
             logger.error("configuration refused, the last one stays: %s", error)

@@ -83,10 +83,6 @@ WRONG = {
     ),
     "no text": ("name: \x00", "not YAML: .*unacceptable character|control characters"),
     "another format": ("name: x\nformat: 9", "format: 9 is not known here; this router reads format 1"),
-    "a certificate that isn't there": (
-        "name: x\ntls: {certFile: /nowhere/crt, keyFile: /nowhere/key}",
-        "tls.certFile: /nowhere/crt: No such file or directory",
-    ),
     "half a pair": ("name: x\ntls: {certFile: /nowhere/crt}", "tls: give certFile and keyFile, or neither"),
     "a key in the clear": (
         "name: x\nkeys: [{name: a, sha256: sk-a}]",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.router.alone.certificates import Volume, anyone, pair
-from tests.router.alone.running import Running, running, write
+from tests.router.alone.running import Running, running, started, write
 from tests.router.stack import CHAT, RawClient, Stack, configuration, get, service, variant
 
 
@@ -149,3 +149,26 @@ async def test_tls_is_turned_on_by_the_file_and_renewed(stack: Stack, file: Path
         client = RawClient(*streams)
         assert (await client.ask(CHAT)).status == 200
         client.close()
+
+
+async def test_a_certificate_that_went_bad_holds_no_other_change_up(
+    stack: Stack, file: Path, volume: Volume
+) -> None:
+    await stack.engine()
+    volume.put(*pair("first"))
+    write(file, {**document(stack), "tls": volume.section})
+    async with running(f"--config={file}") as router:
+        volume.put(b"", b"")
+        await router.until("certificate refused")
+        write(file, {**document(stack, "renamed"), "tls": volume.section})
+        await router.until("running configuration")
+        signals = (await router.admin("/signals")).document
+        assert ("renamed" in signals["services"], signals["configError"]) == (True, "")
+        assert "holds no certificate in PEM" in signals["tlsError"]
+
+
+async def test_a_start_without_a_certificate_is_none(file: Path, volume: Volume) -> None:
+    write(file, {"name": "x", "tls": volume.section})
+    async with started(f"--config={file}") as router:
+        assert await router.ended() == 2
+        assert f"tls.certFile: {volume.tls.cert_file}: No such file" in router.log[-1]

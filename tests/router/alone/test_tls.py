@@ -14,8 +14,8 @@ from pointsman_router.config import ConfigError
 from pointsman_router.settings import Tls
 from tests.router.alone.certificates import Volume, anyone, pair
 from tests.router.alone.serving import Serving
-from tests.router.engine import SSE_HEAD, Turn, chunk, event
-from tests.router.stack import CHAT, post
+from tests.router.engine import SSE_HEAD, Turn, chunk, event, reset
+from tests.router.stack import CHAT, get, post
 
 GREETINGS = pair("first")
 
@@ -153,6 +153,51 @@ async def test_a_large_answer_over_tls_is_whole(serving: Serving, secured: Volum
     await client.send(CHAT)
     await asyncio.sleep(0.1)
     assert len((await client.answer()).body) == size
+
+
+async def test_a_reader_that_stops_stops_the_engine(serving: Serving, secured: Volume) -> None:
+    await serving.start(tls=secured.section)
+    sent = 0
+
+    async def endless(turn: Turn) -> None:
+        nonlocal sent
+        await turn.write(SSE_HEAD)
+        while True:
+            await turn.write(chunk(event("x" * 100_000)))
+            sent += 100_000
+
+    serving.stack.engines[0].script = endless
+    client = await serving.client()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await client.send(CHAT)
+    await asyncio.sleep(0.3)
+    before = sent
+    await asyncio.sleep(0.3)
+    assert before == sent < 40_000_000, "what sockets and buffers hold, and no more"
+    neighbour = await serving.client()
+    assert (await neighbour.ask(get("/v1/models"))).status == 200
+
+
+async def test_an_answer_without_length_that_breaks_off_does_not_end_in_order(
+    serving: Serving, secured: Volume
+) -> None:
+    await serving.start(tls=secured.section)
+
+    async def broken(turn: Turn) -> None:
+        await turn.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"begun"))
+        await reset(turn)
+
+    serving.stack.engines[0].script = broken
+    client = await serving.client()
+    await client.send(CHAT.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    with pytest.raises((ConnectionError, ssl.SSLError)):
+        await asyncio.wait_for(client.reader.read(), 5)
+
+
+async def test_the_log_names_the_client_behind_tls(serving: Serving, secured: Volume) -> None:
+    await serving.start(tls=secured.section)
+    assert (await (await serving.client()).ask(CHAT)).status == 200
+    assert [entry["client"] for entry in serving.stack.entries()] == ["127.0.0.1"]
 
 
 LOCKED = pair("locked", password=b"secret")
