@@ -49,9 +49,14 @@ async def _asking(stack: Stack, count: int, engine: FakeEngine, queued: int) -> 
     for n in range(count):
         request = post("/v1/chat/completions", {"model": "chat", "n": n})
         tasks.append(asyncio.ensure_future(stack.ask(request)))
-        await eventually(lambda n=n: len(engine.requests) + _queued(stack) == n + 1)
+        await _until(engine, n + 1, stack)
     assert _queued(stack) == queued
     return tasks
+
+
+async def _until(engine: FakeEngine, asked: int, stack: Stack | None = None) -> None:
+    """Until it was asked so often, or (with a stack) so many were asked or wait."""
+    await eventually(lambda: len(engine.requests) + (_queued(stack) if stack else 0) == asked)
 
 
 def _queued(stack: Stack) -> int:
@@ -69,7 +74,7 @@ async def test_what_an_engine_has_no_room_for_waits_its_turn(stack: Stack) -> No
     assert (shown["queued"], shown["inFlight"]) == (3, 2)
     for n in range(5):
         gate.release()
-        await eventually(lambda n=n: len(engine.requests) == min(5, n + 3))
+        await _until(engine, min(5, n + 3))
     assert {answer.status for answer in await asyncio.gather(*tasks)} == {200}
     assert [request.document["n"] for request in engine.requests] == [0, 1, 2, 3, 4], "in their order"
     assert stack.metric("queued", service="chat", variant="stable") == 0
