@@ -261,23 +261,12 @@ class State:
         endpoints: _Endpoints,
         used: dict[_EngineKey, Engine],
     ) -> ServiceState:
-        variants = []
-        picking = service.routing.picking
         found = {
             variant.name: tuple(self._engines_of(variant.upstream, service.routing, endpoints, used))
             for variant in service.variants
         }
         self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
-        for variant in service.variants:
-            engines = found[variant.name]
-            ready = tuple(engine for engine in engines if engine.ready)
-            stats = self._stats.of(service.name, variant.name)
-            label = label_of(service.name, variant.name)
-            queue = self._queues.get((service.name, variant.name)) or Queue()
-            placement = Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking)
-            turns = count() if picking.policy is Policy.ROUND_ROBIN else None
-            parts = (engines, ready, stats, label, placement, turns, queue)
-            variants.append(VariantState(variant.name, variant.weight, *parts))
+        variants = [self._variant(service, variant, found[variant.name]) for variant in service.variants]
         routed = tuple(variant for variant in variants if variant.weight)
         choice = any(len(variant.ready) > 1 for variant in routed)
         return ServiceState(
@@ -294,6 +283,22 @@ class State:
             stats=self._stats.of(service.name, ""),
             budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),
+        )
+
+    def _variant(
+        self, service: contract.Service, variant: contract.Variant, engines: tuple[Engine, ...]
+    ) -> VariantState:
+        picking = service.routing.picking
+        return VariantState(
+            name=variant.name,
+            weight=variant.weight,
+            engines=engines,
+            ready=tuple(engine for engine in engines if engine.ready),
+            stats=self._stats.of(service.name, variant.name),
+            label=label_of(service.name, variant.name),
+            placement=Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking),
+            turns=count() if picking.policy is Policy.ROUND_ROBIN else None,
+            queue=self._queues.get((service.name, variant.name)) or Queue(),
         )
 
     def _turn(
