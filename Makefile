@@ -100,6 +100,10 @@ cluster: venv ## A cluster to work on: CONTEXT=name, else kind where Docker runs
 down: venv ## Take that cluster down: no process, mount or cgroup stays
 	@$(python) -m e2e.cluster down
 
+.PHONY: bench-serve
+bench-serve: venv ## `vllm bench serve` through the router and straight at a real vLLM engine, by turns; 6 minutes
+	@$(python) -m bench.serve $(ARGS)
+
 .PHONY: crds
 crds: venv ## Generate crds/, the chart's CRDs and RBAC, and reference docs from operator/pointsman/api
 	@$(python) -m pointsman.crdgen
