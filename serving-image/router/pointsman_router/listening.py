@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pointsman_router.downstream import Downstream
+from pointsman_router.handshakes import Handshakes
 from pointsman_router.router import Router
 from pointsman_router.settings import Tls
 from pointsman_router.watching import PERIOD_SECONDS
@@ -96,6 +97,9 @@ class PublicPort:
         self._way: _Way | None = None
         self._leaving: set[Downstream] = set()
         """Connections of the other kind (plain, TLS) than the port is now; they end as they become idle."""
+        self._handshakes = Handshakes(router.accept, self._handshake_ended)
+        self._crowded = False
+        """Whether so many handshakes are under way that further connections wait in the kernel."""
         self._stopped = False
         self._news = asyncio.Event()
         router.state.changed = self._news.set
@@ -120,7 +124,8 @@ class PublicPort:
         way = self._wanted()
         if way is None:
             self._router.closed_because = self._router.tls_error
-        if way != self._way:
+        self._mind_the_crowd()
+        if way != self._way and not self._crowded:
             try:
                 await self._change(way)
             except OSError as error:
@@ -134,6 +139,25 @@ class PublicPort:
         """Takes no connections any more. Those there are stay."""
         self._stopped = True
         self._close()
+
+    def _begin_handshake(self) -> asyncio.Protocol:
+        if self._handshakes.pending >= self._router.state.table.limits.max_connections:
+            self._news.set()
+        return self._handshakes.begin()
+
+    def _handshake_ended(self) -> None:
+        if self._crowded:
+            self._news.set()
+
+    def _mind_the_crowd(self) -> None:
+        """Takes no connections while too many greet: they wait where they cost next to nothing."""
+        crowded = self._handshakes.pending >= self._router.state.table.limits.max_connections
+        if crowded and not self._crowded and self._server is not None:
+            self._router.stats.hit("max_connections")
+            logger.warning("%d TLS handshakes are under way: others wait", self._handshakes.pending)
+            self._server.close()
+            self._server = self._way = None
+        self._crowded = crowded
 
     def _wanted(self) -> _Way | None:
         """How the port is to be served; None: not at all."""
@@ -174,7 +198,7 @@ class PublicPort:
             if self._sock is None:
                 self._sock = bind(self.address)
             server = await asyncio.get_running_loop().create_server(
-                router.accept,
+                self._begin_handshake if way.context else router.accept,
                 sock=self._sock.dup(),
                 backlog=BACKLOG,
                 ssl=way.context,

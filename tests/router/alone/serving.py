@@ -47,6 +47,11 @@ class Serving:
         self._clients.append(client)
         return client
 
+    @property
+    def handshakes(self) -> int:
+        """How many are under way."""
+        return self._port._handshakes.pending
+
     async def certificate(self) -> str:
         """The name in the certificate that a new connection is shown."""
         client = await self.client()

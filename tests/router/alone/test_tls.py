@@ -1,6 +1,7 @@
 """TLS on the public port: who may come in how, and what a connection may not do to others."""
 
 import asyncio
+import gc
 import ssl
 import time
 import warnings
@@ -15,7 +16,7 @@ from pointsman_router.settings import Tls
 from tests.router.alone.certificates import Volume, anyone, pair
 from tests.router.alone.serving import Serving
 from tests.router.engine import SSE_HEAD, Turn, chunk, event, reset
-from tests.router.stack import CHAT, get, post
+from tests.router.stack import CHAT, eventually, get, post
 
 GREETINGS = pair("first")
 
@@ -127,6 +128,36 @@ async def test_a_handshake_that_takes_too_long_is_ended_and_holds_nobody_up(
     for one in silent:
         assert await one.closed()
     assert 0.2 < time.monotonic() - began < 2
+
+
+async def test_handshakes_are_bounded_and_what_comes_beyond_waits(serving: Serving, secured: Volume) -> None:
+    limits = {"tlsHandshakeSeconds": 0.4, "maxConnections": 10}
+    await serving.start(tls=secured.section, limits=limits)
+    for _ in range(40):
+        await serving.plain()
+    assert serving.router.stats.limits_hit == {"max_connections": 1}
+    patient = await serving.client()
+    assert (await patient.ask(CHAT)).status == 200
+    await eventually(lambda: serving.handshakes == 0)
+    assert (await patient.ask(CHAT)).status == 200
+
+
+@pytest.mark.parametrize("sent", [b"", CHAT, b"\x16\x03\x01"], ids=["silent", "plain", "cut off"])
+async def test_a_handshake_that_fails_leaves_nothing_behind(
+    serving: Serving, secured: Volume, sent: bytes
+) -> None:
+    await serving.start(tls=secured.section)
+    gc.disable()
+    try:
+        for _ in range(20):
+            client = await serving.plain()
+            await client.send(sent)
+            client.close()
+        await eventually(lambda: serving.handshakes == 0)
+        assert (await (await serving.client()).ask(CHAT)).status == 200
+        assert serving.handshakes == 0
+    finally:
+        gc.enable()
 
 
 async def test_an_answer_to_a_request_that_is_not_read_to_its_end_arrives_whole(
