@@ -9,6 +9,7 @@ from xxhash import xxh3_64_intdigest
 from pointsman_router.affinity import Memory, Placement, choose, highest, load_bound
 from pointsman_router.endpoints import Endpoint
 from pointsman_router.engine import Engine
+from pointsman_router.prompts import beginning
 from pointsman_router.settings import Picking
 from pointsman_router.wishes import Wish
 
@@ -35,6 +36,23 @@ def _chain(blocks: list[int]) -> list[int]:
 
 prompts = st.lists(st.integers(0, 2), min_size=1, max_size=12).map(_chain)
 """Of few different blocks, so that many share their beginnings."""
+
+
+words = st.sampled_from(
+    ["messages", "prompt", "input", "system", "tools", "instructions", "role", "content", "text", "type"]
+)
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(words, inner),
+    max_leaves=30,
+)
+
+
+@given(st.dictionaries(words, anything), st.integers(1, 200))
+def test_any_document_has_a_beginning_within_bounds(document: dict[str, object], limit: int) -> None:
+    begun = beginning(document, limit)
+    assert len(begun) <= limit
+    assert begun == beginning(document, limit)
 
 
 @given(names, keys, st.sampled_from(NAMES))

@@ -15,10 +15,11 @@ import orjson
 
 _ROLE: Final = "\x1e"
 _CONTENT: Final = "\x1f"
+_LONGEST_ROLE: Final = 32
 _DEEPEST: Final = 5
 """Content parts hold their text or address at most this deep."""
-_SILENT: Final = frozenset({"type", "cache_control"})
-"""Members that engines don't compute, and that come and go between the turns of a conversation."""
+_SILENT: Final = frozenset({"role", "type", "cache_control"})
+"""Members that stand elsewhere, or that come and go between the turns of a conversation."""
 
 
 def beginning(document: dict[str, Any], limit: int) -> bytes:
@@ -63,12 +64,12 @@ class _Writer:
             role, content = message.get("role"), message.get("content")
             if type(role) is str and type(content) is str and len(message) == 2:
                 # What nearly every message is.
-                parts += (_ROLE, role, _CONTENT, content if len(content) <= left else content[:left])
-                left -= len(content)
+                parts += (_ROLE, role[:_LONGEST_ROLE], _CONTENT, content[:left])
+                left -= len(content) + 1
             else:
                 self._left = left
-                parts += (_ROLE, role if type(role) is str else "")
-                self.value({name: value for name, value in message.items() if name != "role"})
+                parts += (_ROLE, role[:_LONGEST_ROLE] if type(role) is str else "")
+                self.value(message)
                 left = self._left
         self._left = left
 
@@ -76,21 +77,28 @@ class _Writer:
         """Every text within a value."""
         if self._left <= 0:
             return
+        self._left -= 1  # also for what has no text: a list of a million nulls must come to an end
         kind = type(value)
         if kind is str:
             text = value[: self._left]
             self._parts += (_CONTENT, text)
-            self._left -= len(text) + 1
+            self._left -= len(text)
         elif kind is list:
             self._list(value, depth)
         elif kind is dict and depth < _DEEPEST:
             for name, member in value.items():
+                if self._left <= 0:
+                    return
                 if name not in _SILENT:
                     self.value(member, depth + 1)
 
     def json(self, value: Any) -> None:
         """A value as a whole, structure included."""
-        self.value(orjson.dumps(value).decode())
+        try:
+            text = orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            return  # nested deeper than can be written
+        self.value(text.decode())
 
     def _list(self, values: list[Any], depth: int) -> None:
         if values and type(values[0]) is int:
