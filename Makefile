@@ -44,7 +44,7 @@ imports:
 
 generated:
 	@echo "check: generated files"
-	@$(python) -m pointsman.crdgen --check && $(python) charts/readme.py --check || { echo "Run: make crds"; exit 1; }
+	@$(python) -m pointsman.crdgen --check && $(python) charts/readme.py --check && $(python) serving-image/limits_page.py --check || { echo "Run: make crds"; exit 1; }
 
 locked:
 	@echo "check: locks"
@@ -108,6 +108,7 @@ bench-serve: venv ## `vllm bench serve` through the router and straight at a rea
 crds: venv ## Generate crds/, the chart's CRDs and RBAC, and reference docs from operator/pointsman/api
 	@$(python) -m pointsman.crdgen
 	@$(python) charts/readme.py
+	@$(python) serving-image/limits_page.py
 
 .PHONY: images
 images: venv ## Build all images; with REGISTRY=host/path push them there (ARGS=names builds some)

@@ -328,6 +328,8 @@ def _broken(**fields: Any) -> dict[str, Any]:
         ({"name": "a", "keys": [{"name": "k", "sha256": "x"}]}, "keys[0].sha256: must be 64 lower-case hex"),
         ({"name": "a", "trustedProxies": ["10.0.0.1/8"]}, "trustedProxies[0]: not a range of addresses"),
         ({"name": "a", "tls": {"certFile": "x"}}, "tls: give certFile and keyFile, or neither"),
+        ({"name": "a", "cors": {"allowedOrigins": ["app.example"]}}, "'app.example' is not `*` or an origin"),
+        ({"name": "a", "cors": {"allowedHeaders": ["a\r\nb: c"]}}, "allowedHeaders[0]: 'a\\r\\nb: c' is not"),
         (
             {"name": "a", "cors": {"allowedOrigins": ["*"], "allowCredentials": True}},
             "cors.allowCredentials: not together with the origin `*`",

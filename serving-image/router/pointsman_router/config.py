@@ -27,6 +27,8 @@ FORMAT = 1
 """Version of the document. A router refuses a document of a format it doesn't know, and keeps its last."""
 
 
+_ORIGIN = re.compile(r"\*|[a-z][-+.a-z0-9]*://([-._a-z0-9]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FIELD_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _LARGEST = 2**63
@@ -220,6 +222,14 @@ def _check_access(config: RouterConfig) -> None:
     """Who may come in: origins, proxies, certificates, keys."""
     if config.cors.allow_credentials and "*" in config.cors.allowed_origins:
         raise ConfigError("cors.allowCredentials: not together with the origin `*`; list the origins")
+    for o, origin in enumerate(config.cors.allowed_origins):
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ConfigError(
+                f"cors.allowedOrigins[{o}]: {origin!r} is not `*` or an origin, scheme://host:port"
+            )
+    for h, header in enumerate(config.cors.allowed_headers):
+        if _TOKEN.fullmatch(header) is None:
+            raise ConfigError(f"cors.allowedHeaders[{h}]: {header!r} is not a header's name")
     if bool(config.tls.cert_file) != bool(config.tls.key_file):
         raise ConfigError("tls: give certFile and keyFile, or neither")
     for p, proxy in enumerate(config.trusted_proxies):

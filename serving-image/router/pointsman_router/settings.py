@@ -133,6 +133,7 @@ class Ejection:
     seconds: float = _bounded(10.0, 0.05, HOUR, "the engine is probed, and comes back or stays out longer")
     """How long it stays out the first time; each further time in a row twice as long."""
     max_seconds: float = _bounded(300.0, 0.05, DAY, "it stays out no longer than this")
+    """How long it stays out at most, however often in a row."""
     max_percent: int = _bounded(50, 0, 100, "no further engine is left out")
     """Share of a variant's engines that may be out at once; always fewer than all of them."""
 
@@ -169,6 +170,7 @@ class Picking:
     """Which engine a request goes to."""
 
     policy: Policy = Policy.PREFIX_AFFINITY
+    """How an engine is chosen; conversations keep to few engines by default, whose caches know them."""
     load_percent: int = _bounded(150, 100, 1000, "the next engine in order is taken")
     """How busy an affine engine may be, in percent of the variant's mean."""
     block_bytes: int = _bounded(256, 16, 64 * KIB, "")
