@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from pointsman_router.affinity import Memory, Placement, choose, highest, load_bound
+from pointsman_router.affinity import Memory, Placement, choose, highest, load, load_bound
 from pointsman_router.endpoints import Endpoint
 from pointsman_router.engine import Engine
 from pointsman_router.prompts import beginning
@@ -107,7 +107,10 @@ def test_the_bound_on_load_holds(
         bound = load_bound(place, percent)
         engine = choose(place, Wish(chain), (), NOW)
         assert engine is not None
-        assert engine.in_flight <= bound
+        # Engines that warm up count for more than they have, so that all may be beyond the bound.
+        assert load(engine, NOW) <= (
+            max(bound, min(load(one, NOW) for one in place.ready)) if warming else bound
+        )
         engine.in_flight += 1
         if ends:
             max(place.ready, key=lambda one: one.in_flight).in_flight -= 1
