@@ -1,7 +1,7 @@
 """What scenarios share: one cluster and one installation for the run, and a namespace for each of them.
 
 Where these can't be had the scenarios fail: skipping them would read as green. Those marked `extended` belong
-to `make e2e-all` (`--all`).
+to `make e2e-all` (`--all`); those marked `bare` kill what isn't ours on a cluster that somebody named.
 """
 
 from __future__ import annotations
@@ -32,14 +32,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "extended: beyond the fixed handful; runs with --all")
+    config.addinivalue_line("markers", "bare: takes away what only a cluster of our own may lose")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the extended scenarios out unless they are asked for, and gives each one its time."""
-    extended = [item for item in items if item.get_closest_marker("extended")]
-    if extended and not config.getoption("--all"):
-        config.hook.pytest_deselected(items=extended)
-        items[:] = [item for item in items if item not in extended]
+    """Leaves out what wasn't asked for and what somebody's own cluster mustn't lose; gives each its time."""
+    out = [
+        item
+        for item in items
+        if (item.get_closest_marker("extended") and not config.getoption("--all"))
+        or (item.get_closest_marker("bare") and config.getoption("--context"))
+    ]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
     for item in items:
         # The scenario's own time: what brings the cluster up takes what it takes, and says so.
         item.add_marker(pytest.mark.timeout(SCENARIO_TIMEOUT_S, func_only=True), append=False)

@@ -24,6 +24,7 @@ RATE = 50.0
 OPERATOR = "deployment/pointsman"
 
 
+@pytest.mark.bare
 @pytest.mark.extended
 def test_control_plane_away(release: Release, cluster: Cluster, namespace: Namespace) -> None:
     """Nobody who sends requests notices, and what is declared afterwards comes true."""

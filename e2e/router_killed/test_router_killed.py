@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from e2e.cluster import Cluster, ClusterError
 from e2e.conditions import condition
 from e2e.crowd import Crowd
@@ -18,6 +20,7 @@ CALM_S = 5.0
 ROUTERS = "pointsman.dev/router=default,pointsman.dev/role=router"
 
 
+@pytest.mark.bare
 def test_router_killed(release: Release, cluster: Cluster, namespace: Namespace) -> None:
     """Its process killed, its pod deleted by force or in good order: users of the client see nothing."""
     namespace.apply(scripted("chat", release.image("scripted-engine")))
