@@ -10,8 +10,9 @@ from pointsman_router.errors import Problem
 from pointsman_router.pool import Pool
 from pointsman_router.reader import Reader
 from pointsman_router.request import Budget, Request
+from pointsman_router.response import Fault, Receiver, Response
 from pointsman_router.settings import Limits
-from pointsman_router.upstream import Connection, Fault, Relay, Response
+from pointsman_router.upstream import Connection
 
 BODY = b'{"model":"chat"}'
 REQUESTS = [
@@ -145,15 +146,19 @@ class _Taker:
     def unreachable(self, error: Exception) -> None:
         raise AssertionError
 
-    def answered(self, response: Response) -> Relay | None:
+    def answered(self, response: Response) -> Receiver | None:
         assert self.head is None
         self.head = (response.status, response.lines, response.length)
-        return self.relay
+        return self
 
     def relay(self, data: bytes) -> None:
         assert self.head is not None
         assert not self.ending
         self.body += data
+
+    def chunk(self, data: bytes, size: int) -> bool:
+        self.relay(data[-2 - size : -2])
+        return True
 
     def completed(self, data: bytes) -> None:
         self.relay(data)
@@ -192,3 +197,29 @@ def test_every_single_cut_of_a_response_is_harmless(data: bytes) -> None:
     for at in range(len(data)):
         head, body, ending, _ = _answer([data[:at], data[at:]] if at else [data])
         assert (head[0], body, ending) == (200, BODY, "complete")
+
+
+SPELLINGS = (b"%x", b"%X", b"0%x", b"%x;ext=1", b"%x ", b"+%x", b"0x%x", b"%x_", b"%x\r")
+"""Of a chunk's size; only the first is how we would write it."""
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(SPELLINGS),
+            st.sampled_from([b"data: a\n\n", b"data: 12345678901234567890\n\n", b"\n\n", b"5\r\ndata\n\n"]),
+            st.integers(-1, 1),
+        ),
+        max_size=6,
+    ),
+    st.booleans(),
+)
+def test_a_chunk_that_passes_by_the_parser_means_what_the_parser_says(
+    chunks: list[tuple[bytes, bytes, int]], together: bool
+) -> None:
+    framed = [spelling % (len(data) + off) + b"\r\n" + data + b"\r\n" for spelling, data, off in chunks]
+    reads = [STREAM_HEAD, *framed, b"0\r\n\r\n"]
+    slow = _answer([bytes([byte]) for read in reads for byte in read])
+    assert _answer([b"".join(reads)] if together else reads)[1:3] == slow[1:3]

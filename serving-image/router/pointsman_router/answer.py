@@ -7,6 +7,7 @@ keep it alive. It knows callers and shapes of errors; nothing of engines and con
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -16,13 +17,14 @@ from pointsman_router.errors import Problem, Shape
 from pointsman_router.events import ENDS, EventBuffer
 from pointsman_router.metrics import Distribution
 from pointsman_router.request import Request
-from pointsman_router.upstream import Response
+from pointsman_router.response import Response
 
 _JSON_LINE: Final = b"content-type: application/json"
 _STREAM_LINES: Final = (b"content-type: text/event-stream", b"cache-control: no-cache")
 _EVENT_STREAM: Final = b"text/event-stream"
 _COMMENT: Final = b": waiting\n\n"
 """A line that every reader of events ignores, and the empty one that ends it."""
+_MAX_UNTOLD: Final = 64 * 1024
 _SAMPLE_EVERY: Final = 16
 """Of so many gaps between reads, one is measured."""
 
@@ -32,6 +34,7 @@ class Answer:
 
     __slots__ = (
         "_caller",
+        "_chunks",
         "_events",
         "_gaps",
         "_request",
@@ -47,6 +50,8 @@ class Answer:
         self._request = request
         self._events: EventBuffer | None = None
         self._gaps: Distribution | None = None
+        self._chunks: Callable[[bytes], None] | None = None
+        """Takes chunks with their framing, once the stream flows."""
         self._until_sample = 1
         self._sampled_at = 0.0
         self.status = 0
@@ -86,6 +91,20 @@ class Answer:
             self.first_byte_at = monotonic()
         self.bytes_out += len(data)
         self._caller.body(data, False)
+        if events is not None:
+            self._chunks = None if events.open or not self.bytes_out else self._caller.chunks()
+
+    def chunk(self, data: bytes, size: int) -> bool:
+        """A whole chunk of a stream, as it came. False: it must take the usual way."""
+        chunks = self._chunks
+        if chunks is None:
+            return False
+        self._until_sample -= 1
+        if not self._until_sample:
+            self._sample()
+        self.bytes_out += size
+        chunks(data)
+        return True
 
     def finish(self, data: bytes) -> None:
         """The last part of its body."""
@@ -155,6 +174,23 @@ class Answer:
             lines.append(b"www-authenticate: Bearer")
         body = errors.render(problem, self._shape, self._request.id.decode())
         self.write(problem.status, lines, body)
+
+
+class Untold:
+    """An engine's answer that comes too late to be passed on as it is; kept, so that it can be told."""
+
+    __slots__ = ("body", "status")
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.body = bytearray()
+
+    def relay(self, data: bytes) -> None:
+        if len(self.body) < _MAX_UNTOLD:
+            self.body += data
+
+    def chunk(self, data: bytes, size: int) -> bool:
+        return False
 
 
 def is_stream(response: Response) -> bool:

@@ -16,9 +16,10 @@ from pointsman_router.engine import Engine
 from pointsman_router.errors import Problem
 from pointsman_router.pick import has_another, pick
 from pointsman_router.request import Request
+from pointsman_router.response import Fault, Receiver, Response
 from pointsman_router.retries import backoff
 from pointsman_router.state import ServiceState, VariantState
-from pointsman_router.upstream import Connection, Fault, Relay, Response
+from pointsman_router.upstream import Connection
 from pointsman_router.wishes import Wish
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Attempts:
 
     # The other half.
 
-    def answered(self, response: Response) -> Relay | None:
+    def answered(self, response: Response) -> Receiver | None:
         raise NotImplementedError
 
     def completed(self, data: bytes) -> None:

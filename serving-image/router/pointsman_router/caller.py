@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -21,6 +22,9 @@ class Caller(Protocol):
 
     def body(self, data: bytes, complete: bool) -> None:
         """Part of the body, to be sent on at once; `complete` with the last part."""
+
+    def chunks(self) -> Callable[[bytes], None] | None:
+        """What takes chunks of the body with their framing, once its head is out; None where it has none."""
 
     def cut(self) -> None:
         """The answer can't be completed, and the caller must be able to see that."""

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
@@ -166,7 +167,8 @@ class Downstream(asyncio.Protocol):
             self._running = True
             self._run(request)
             self._running = False
-        if self._exchange is not None and len(queue) + 1 >= self._table.limits.max_pipelined:
+        waiting = len(queue) + (self._exchange is not None)
+        if waiting and waiting >= self._table.limits.max_pipelined:
             self._full = True
             self._reader.pause()
 
@@ -206,13 +208,8 @@ class Downstream(asyncio.Protocol):
             framing += b"\r\nconnection: close"
         line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         fields = b"\r\n".join(lines)
-        self._head = b"%b%b%bx-request-id: %b%b\r\n\r\n" % (
-            line,
-            fields,
-            b"\r\n" if fields else b"",
-            request.id,
-            framing,
-        )
+        parts = (line, fields, b"\r\n" if fields else b"", request.id, framing)
+        self._head = b"%b%b%bx-request-id: %b%b\r\n\r\n" % parts
 
     def body(self, data: bytes, complete: bool) -> None:
         head, self._head = self._head, b""
@@ -227,6 +224,10 @@ class Downstream(asyncio.Protocol):
             self._write(data)
         else:
             self._write(head + data)
+
+    def chunks(self) -> Callable[[bytes], None] | None:
+        framed = self._chunked and not self._head_only and not self._head
+        return self._transport.write if framed and self._transport is not None else None
 
     def cut(self) -> None:
         self._close = True

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from pointsman_router import errors, health, stages
 from pointsman_router.accesslog import NO_LABEL, Entry
-from pointsman_router.answer import Answer, is_json, is_stream, retry_after
+from pointsman_router.answer import Answer, Untold, is_json, is_stream, retry_after
 from pointsman_router.attempts import Attempts
 from pointsman_router.caller import Caller
 from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.request import Request
-from pointsman_router.upstream import Fault, Relay, Response
+from pointsman_router.response import Fault, Receiver, Response
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
@@ -27,7 +27,6 @@ _JSON_LINE: Final = b"content-type: application/json"
 _STALE_SECONDS: Final = 1.0
 """A reused connection that dies within this time was closed by the engine before it saw the request. One
 that dies later may have died of the request, which must not take the next engine with it."""
-_MAX_ERROR_BYTES: Final = 64 * 1024
 CLIENT_GONE: Final = 499
 """Counted and logged for a client that left before its answer was complete; never sent."""
 
@@ -42,7 +41,6 @@ class Exchange(Attempts):
         "_deadline",
         "_done",
         "_error",
-        "_error_status",
         "_progress",
         "_quiet_since",
         "_spoke_at",
@@ -58,9 +56,8 @@ class Exchange(Attempts):
         """Whether the client asked for a stream."""
         self._answered = False
         """Whether an engine's answer has begun."""
-        self._error: bytearray | None = None
+        self._error: Untold | None = None
         """An engine's answer that can't be passed on, since a stream was begun before it."""
-        self._error_status = 0
         self._progress = 0
         self._deadline: asyncio.TimerHandle | None = None
         """The client's own; the service's is looked after by `tick`."""
@@ -165,7 +162,7 @@ class Exchange(Attempts):
 
     # upstream.Taker
 
-    def answered(self, response: Response) -> Relay | None:
+    def answered(self, response: Response) -> Receiver | None:
         engine, variant, service = self._engine, self.variant, self.service
         assert engine is not None
         assert variant is not None
@@ -184,20 +181,20 @@ class Exchange(Attempts):
         self._request.release()  # no retry from here on
         answer = self._answer
         if answer.status and not (status == 200 and is_stream(response)):
-            self._error, self._error_status = bytearray(), status
-            return self._gather
+            self._error = Untold(status)
+            return self._error
         if status >= 400 and not is_json(response):
             self.fail(errors.engine_status(status, retry_after(response)), "ok")
             return None
         answer.begin(response, variant.stats.gaps)
-        return answer.relay
+        return answer
 
     def completed(self, data: bytes) -> None:
         self._connection = None
         engine, error = self._engine, self._error
         if error is not None:
-            self._gather(data)
-            self.fail(errors.of_engine(self._error_status, bytes(error)), "ok")
+            error.relay(data)
+            self.fail(errors.of_engine(error.status, bytes(error.body)), "ok")
             return
         status = self._answer.status
         if engine is not None and engine.failures and not health.is_failure(status):
@@ -219,11 +216,6 @@ class Exchange(Attempts):
         if fault.limit:
             self._router.stats.hit(fault.limit)
         self.fail(errors.engine_broke(f"Engine failure: {fault.words}"), "engine_broke")
-
-    def _gather(self, data: bytes) -> None:
-        """Keeps what an engine says of an error that has to be told as an event."""
-        if self._error is not None and len(self._error) < _MAX_ERROR_BYTES:
-            self._error += data
 
     # Endings.
 

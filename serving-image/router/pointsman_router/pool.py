@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
+from pointsman_router.response import Taker
 from pointsman_router.settings import Limits
-from pointsman_router.upstream import Connection, Taker
+from pointsman_router.upstream import Connection
 
 
 class Pool:

@@ -93,6 +93,9 @@ class _Sink:
         if len(self.content) < _MAX_ANSWER_BYTES:
             self.content += data
 
+    def chunks(self) -> None:
+        return None
+
     def cut(self) -> None:
         self.status = 502
 

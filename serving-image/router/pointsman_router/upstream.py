@@ -13,7 +13,7 @@ import asyncio
 import select
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 
@@ -30,65 +30,19 @@ from pointsman_router.engine_fields import (
     classify,
 )
 from pointsman_router.headers import PLAIN_CONNECTION, without_nominated
+from pointsman_router.response import CLOSED, Fault, Response, Taker
 
 if TYPE_CHECKING:
     from pointsman_router.pool import Pool
-
-Relay = Callable[[bytes], None]
-"""Takes body bytes in order, as they come."""
 
 _SPLIT_WRITE = 64 * 1024
 """Bodies above this are written apart from the head instead of being copied behind it."""
 _MAX_INFORMATIONAL = 16
 _NEVER_ENDLESS = (b"application/json", b"text/event-stream")
 """Content whose end the framing must tell: cut by a crash, it would look whole."""
+_WHOLE_CHUNK: Final = b"\n\n\r\n"
+"""How a chunk of whole events ends."""
 _action_of = ACTIONS.get
-
-
-class Fault(NamedTuple):
-    """What is wrong with a connection or with what came on it."""
-
-    reason: str
-    """For the metric: closed, malformed, excess."""
-    words: str
-    limit: str = ""
-    """The setting whose bound was passed, if one was."""
-
-
-CLOSED = Fault("closed", "the engine closed the connection before its answer was complete")
-
-
-class Taker(Protocol):
-    """Whoever sent a request and takes its response: an exchange."""
-
-    def connected(self, connection: Connection) -> None:
-        """A new connection is there for it (it may have stopped waiting)."""
-
-    def unreachable(self, error: Exception) -> None:
-        """No connection could be made."""
-
-    def answered(self, response: Response) -> Relay | None:
-        """The head is complete. Says where its body goes; None: it wants nothing more of it."""
-
-    def completed(self, data: bytes) -> None:
-        """The response is complete with these last bytes of its body."""
-
-    def broken(self, fault: Fault, untouched: bool) -> None:
-        """The response can't be completed; `untouched`: not one byte of it came, on a reused connection."""
-
-
-class Response:
-    """The head of an engine's response."""
-
-    __slots__ = ("content_type", "length", "lines", "status")
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.lines: list[bytes] = []
-        """Fields to pass on, as `name: value`."""
-        self.length: int | None = None
-        """Bytes of body; None when only its framing or the connection's end tells."""
-        self.content_type = b""
 
 
 class _StopParsingError(Exception):
@@ -102,6 +56,8 @@ class Connection(asyncio.Protocol):
     """One connection to an engine, carrying one request at a time."""
 
     __slots__ = (
+        "_between",
+        "_chunk",
         "_close_delimited",
         "_complete",
         "_connection_field",
@@ -137,7 +93,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._readable = select.poll()
         self._taker: Taker | None = None
-        self._relay: Relay | None = None
+        self._relay: Callable[[bytes], None] | None = None
+        self._chunk: Callable[[bytes, int], bool] | None = None
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
         """llhttp's callback, without a Python call in between."""
@@ -149,6 +106,8 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._response = Response()
         self._head_done = False
+        self._between = False
+        """Whether llhttp has just seen a chunk's end, and nothing since."""
         self._complete = False
         self._close_delimited = False
         self._encoded = False
@@ -182,7 +141,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Leaves at once: whoever waits for the response has gone, or it isn't to be trusted."""
-        self._taker = self._relay = None
+        self._taker = self._relay = self._chunk = None
         self._doubt = True
         if self._transport is not None:
             self._transport.abort()
@@ -213,6 +172,8 @@ class Connection(asyncio.Protocol):
         if taker is None:
             self.abort()  # an idle engine has nothing to say; whatever this is, it isn't an answer
             return
+        if self._between and data.endswith(_WHOLE_CHUNK) and self._pass_chunk(data):
+            return
         fault = None
         try:
             if not self._head_done and len(data) > self.pool.max_head:
@@ -222,6 +183,8 @@ class Connection(asyncio.Protocol):
             fault = self._fault(error)
         if self._taker is None:
             return
+        if self._between and not data.endswith(b"\r\n"):
+            self._between = False  # the beginning of a chunk's size; a whole one would have called back
         pieces = self._pieces
         if pieces:
             self._fed = 0
@@ -252,7 +215,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._parser = None  # breaks the cycle between parser and callbacks
         self.pool.lost(self)
-        taker, self._taker, self._relay = self._taker, None, None
+        taker, self._taker, self._relay, self._chunk = self._taker, None, None, None
         if taker is not None:
             untouched = self.reused and not self._fed and not self._head_done
             taker.broken(CLOSED, untouched)
@@ -289,9 +252,16 @@ class Connection(asyncio.Protocol):
         if fault is not None:
             raise _StopParsingError(fault)
         self._head_done = True
-        self._relay = None if taker is None else taker.answered(response)
-        if self._relay is None:
+        receiver = None if taker is None else taker.answered(response)
+        if receiver is None:
             raise _StopParsingError(None)
+        self._relay, self._chunk = receiver.relay, receiver.chunk
+
+    def on_chunk_header(self) -> None:
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        self._between = True
 
     def on_message_complete(self) -> None:
         if self._head_done:
@@ -300,6 +270,14 @@ class Connection(asyncio.Protocol):
             self._next_head()
 
     # What they lead to.
+
+    def _pass_chunk(self, data: bytes) -> bool:
+        """Most reads of a stream are one chunk, framed as we would frame it: that passes as it is, past
+        llhttp, which goes on standing between chunks. False: it's anything else."""
+        at = data.find(b"\r\n", 1, 8)
+        size = len(data) - at - 4
+        chunk = self._chunk
+        return at > 0 and data[:at] == b"%x" % size and chunk is not None and chunk(data, size)
 
     def _note(self, action: int, name: bytes, value: bytes) -> None:
         """Keeps what a field means to the router."""
@@ -379,7 +357,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, taker: Taker, data: bytes) -> None:
         """The response is whole: first let go of the connection, so that what follows may reuse it."""
-        self._taker = self._relay = None
+        self._taker = self._relay = self._chunk = None
         transport = self._transport
         clean = self._keep and not self._doubt and transport is not None and not transport.is_closing()
         if clean and transport is not None and not transport.get_write_buffer_size():

@@ -14,7 +14,17 @@ from tests.router.leak.__main__ import MAX_GROWTH_KIB, measure
 from tests.router.leak.mixture import KINDS, Engine, Kind, ask
 from tests.router.stack import Stack, configuration, eventually, service, variant
 
-OURS = {"Downstream", "Reader", "Request", "Exchange", "Connection", "Response", "EventBuffer", "Prepared"}
+OURS = {
+    "Answer",
+    "Downstream",
+    "Reader",
+    "Request",
+    "Exchange",
+    "Connection",
+    "Response",
+    "EventBuffer",
+    "Prepared",
+}
 
 
 @pytest.fixture
