@@ -99,6 +99,31 @@ async def test_variants_keep_their_shares_and_their_own_prompts(stack: Stack) ->
     assert min(sum(asked[:2]), sum(asked[2:])) > 15, asked
 
 
+@pytest.mark.parametrize("each", [1, 2])
+async def test_a_session_stays_with_a_variant_too(stack: Stack, each: int) -> None:
+    engines = [await stack.engine() for _ in range(2 * each)]
+    sticky = {"routing": {"stickiness": {"conversation": True}}}
+
+    def weighted(old: int) -> dict[str, Any]:
+        variants = (
+            variant("old", *engines[:each], weight=old),
+            variant("new", *engines[each:], weight=100 - old),
+        )
+        return configuration(service("chat", *variants) | sticky)
+
+    async def sessions() -> list[FakeEngine]:
+        return [await _asked(stack, chat("hi") | {"user": f"user {n}"}) for n in range(40)]
+
+    await stack.start(weighted(90))
+    first = await sessions()
+    assert await sessions() == first
+    assert 1 <= sum(one in engines[each:] for one in first) <= 10, "the weight is the share of sessions"
+    assert stack.router.state.apply_config(weighted(50))
+    moved = [now for was, now in zip(first, await sessions(), strict=True) if now is not was]
+    assert moved
+    assert all(one in engines[each:] for one in moved), "only to where weight has grown"
+
+
 # Adapters.
 
 

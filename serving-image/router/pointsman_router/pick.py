@@ -1,20 +1,22 @@
 """Chooses the engine for a request: a variant by its weight, then in it by the service's policy.
 
 A request goes where its beginning, session or adapter is known (`affinity`). Others go to the less busy of
-two random engines, which comes close to the best choice without routers having to agree on anything, or to one
-engine after the other. Engines that are set aside are taken only where there is nothing else. Pure but for
-the randomness that is passed in and for what placements remember.
+two random engines, which comes close to the best choice without routers having to agree on anything, or to
+one engine after the other. Engines that are set aside are taken only where there is nothing else. Pure but
+for the randomness that is passed in and for what placements remember.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 from pointsman_router.affinity import choose, load, share
 from pointsman_router.engine import Engine
 from pointsman_router.state import ServiceState, VariantState
 from pointsman_router.wishes import Wish
 
+_HASHES: Final = 2.0**64
 Random = Callable[[], float]
 """A number in [0, 1)."""
 
@@ -37,7 +39,10 @@ def pick(
     if len(variants) == 1:
         first = variants[0]
     elif variants:
-        first = _by_weight(variants, random)
+        # A session's draw is its own, so that it stays with a variant as long as weights allow.
+        first = _by_weight(
+            variants, wish.session / _HASHES if wish is not None and wish.session else random()
+        )
     else:
         return None
     ready = first.ready
@@ -64,9 +69,9 @@ def has_another(service: ServiceState, tried: Collection[Engine], only: str = ""
     )
 
 
-def _by_weight(variants: Sequence[VariantState], random: Random) -> VariantState:
-    """The variant whose share the draw falls into, among all of them."""
-    left = random() * sum(variant.weight for variant in variants)
+def _by_weight(variants: Sequence[VariantState], draw: float) -> VariantState:
+    """The variant whose share a draw from [0, 1) falls into, among all of them."""
+    left = draw * sum(variant.weight for variant in variants)
     for variant in variants:
         left -= variant.weight
         if left < 0:
@@ -124,6 +129,6 @@ def _shuffled(variants: list[VariantState], random: Random) -> list[VariantState
     """In random order, by weight."""
     order = []
     while variants:
-        order.append(_by_weight(variants, random))
+        order.append(_by_weight(variants, random()))
         variants.remove(order[-1])
     return order

@@ -268,7 +268,7 @@ class State:
         self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
         variants = [self._variant(service, variant, found[variant.name]) for variant in service.variants]
         routed = tuple(variant for variant in variants if variant.weight)
-        choice = any(len(variant.ready) > 1 for variant in routed)
+        choices = any(len(variant.ready) > 1 for variant in routed), len(routed) > 1
         return ServiceState(
             name=service.name,
             hash=fixed.service_hashes[service.name],
@@ -279,7 +279,7 @@ class State:
             variants=tuple(variants),
             routed=routed,
             routing=service.routing,
-            wishes=Wishes.of(service.routing, service.adapters) if choice else None,
+            wishes=Wishes.of(service.routing, service.adapters, *choices),
             stats=self._stats.of(service.name, ""),
             budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),

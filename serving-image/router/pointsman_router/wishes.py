@@ -50,12 +50,14 @@ class Wishes:
     conversation: bool
 
     @classmethod
-    def of(cls, routing: Routing, adapters: Sequence[str]) -> Wishes | None:
-        """None where every engine is as good as another."""
+    def of(cls, routing: Routing, adapters: Sequence[str], engines: bool, variants: bool) -> Wishes | None:
+        """None where nothing is to choose by. `engines`, `variants`: whether there are several of them."""
         picking, sticky = routing.picking, routing.stickiness
+        if not engines and not variants:
+            return None
         wishes = cls(
-            adapters=frozenset(adapters),
-            prefix=picking.policy is Policy.PREFIX_AFFINITY,
+            adapters=frozenset(adapters if engines else ()),
+            prefix=engines and picking.policy is Policy.PREFIX_AFFINITY,
             block_bytes=picking.block_bytes,
             max_blocks=picking.max_blocks,
             header=sticky.header.lower().encode(),
