@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,16 @@ def _speaks_tls(cluster: Cluster, namespace: Namespace, folder: Path) -> None:
     said = namespace.wait_for_reason("llmrouter/front", "Ready", "CertificateUnavailable", READY_WITHIN_S)
     assert repr(SECRET) in said.message
     namespace.apply(_certificate(folder / "first"))
+    began = time.monotonic()
     ready = namespace.wait_until_ready("llmrouter/front", MOUNTED_WITHIN_S)
+    print(f"served {time.monotonic() - began:.0f} s after its Secret came")
     assert ready["status"]["addresses"][0]["url"] == f"https://front-router.{namespace.name}.svc"
     with cluster.forward("service/front-router", "https", namespace.name) as address:
         assert _answers(address, folder / "first")
         namespace.apply(_certificate(folder / "second"))
+        began = time.monotonic()
         wait_for("the other certificate", lambda: _answers(address, folder / "second"), MOUNTED_WITHIN_S)
+        print(f"renewed {time.monotonic() - began:.0f} s after its Secret changed")
     namespace.wait_until_ready("llmservice/chat", READY_WITHIN_S)
 
 
