@@ -223,3 +223,15 @@ def test_a_chunk_that_passes_by_the_parser_means_what_the_parser_says(
     reads = [STREAM_HEAD, *framed, b"0\r\n\r\n"]
     slow = _answer([bytes([byte]) for read in reads for byte in read])
     assert _answer([b"".join(reads)] if together else reads)[1:3] == slow[1:3]
+
+
+def test_what_looks_like_a_chunk_but_is_the_rest_of_one_goes_through_the_parser() -> None:
+    # The size is 1c; its second digit and what follows would make a chunk of their own.
+    reads = [
+        STREAM_HEAD,
+        b"9\r\ndata: 1\n\n\r\n1",
+        b"c\r\ndata: abcd\n\n\r\n",
+        b"data: rest\n\n--\r\n0\r\n\r\n",
+    ]
+    _, body, ending, _ = _answer(reads)
+    assert (body, ending) == (b"data: 1\n\ndata: abcd\n\n\r\ndata: rest\n\n--", "complete")
