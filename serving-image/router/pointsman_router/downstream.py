@@ -237,8 +237,11 @@ class Downstream(asyncio.Protocol):
             return
         if self._request is not None and self._request.http10:
             _reset(transport)  # an orderly end would look like the answer's
-        else:
-            transport.close()
+            return
+        if self.paused:
+            # What was sent before is still on its way to a client that may never read it.
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+        transport.close()
 
     def finished(self) -> None:
         self._exchange = None
