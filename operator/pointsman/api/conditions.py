@@ -191,7 +191,7 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.CERTIFICATE_UNAVAILABLE: (
         "The Secret of spec.tls is missing, or holds no certificate (tls.crt) with its key (tls.key) that "
         "can be served. The message names it and has the router's own words. Create or correct it: routers "
-        "take it up as soon as their nodes have it, within about a minute, and nothing restarts."
+        "take it up as soon as their nodes have it, within a minute or two, and nothing restarts."
     ),
     Reason.COMPLETE: "The declared revision has all the traffic.",
     Reason.ROLLOUT_IN_PROGRESS: "A new revision is on its way; status.rollout.step says how far.",
