@@ -144,7 +144,7 @@ def test_only_what_may_be_taken_is_taken_while_anything_may(
             assert engine is None
 
 
-@given(names, st.lists(prompts, max_size=80), st.integers(1, 20))
+@given(names, st.lists(prompts, max_size=80), st.integers(24, 60))
 def test_memory_is_bounded(names: list[str], asked: list[list[int]], capacity: int) -> None:
     memory = Memory(capacity)
     place = _placement(names, memory=memory)

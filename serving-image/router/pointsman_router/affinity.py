@@ -25,7 +25,7 @@ All of it yields to load: an engine whose requests exceed a share of the variant
 over; where it knows nothing of the prompt, half of that margin is enough. The counts are this router's own;
 routers needn't agree on load.
 
-Memory: at most CAPACITY hashes in a router process, about 350 bytes each (22 MiB when full), the least
+Memory: at most CAPACITY hashes in a router process, about 150 bytes each (8 MiB when full), the least
 recently useful going first; with the default blocks that stands for 16 MiB of different text. It holds
 numbers for engines, not engines: one that's gone is dropped when met.
 Knows nothing of requests, JSON or HTTP.
@@ -33,9 +33,8 @@ Knows nothing of requests, JSON or HTTP.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest as digest
@@ -60,43 +59,45 @@ class Known(NamedTuple):
 
 
 class Memory:
-    """What a router process remembers of all its services, bounded."""
+    """What a router process remembers of all its services, bounded.
 
-    __slots__ = ("_capacity", "_known", "get", "touch")
+    Two plain dicts: what was used since the newer one was begun is in it, and when that has half of the
+    capacity the older one is dropped as a whole. An ordered one that drops its oldest entries one by one lays
+    all of them out anew every now and then, and stops the event loop for that long.
+    """
+
+    __slots__ = ("_half", "_newer", "_older")
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._known: OrderedDict[int, Known] = OrderedDict()
-        self.get: Callable[[int], Known | None] = self._known.get
-        """What is known under a key."""
-        self.touch: Callable[[int], None] = self._known.move_to_end
-        """Makes a key that's there the most recent."""
+        self._half = capacity // 2
+        self._newer: dict[int, Known] = {}
+        self._older: dict[int, Known] = {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._newer) + len(self._older)
+
+    def get(self, key: int) -> Known | None:
+        """What is known under a key."""
+        return self._newer.get(key) or self._older.get(key)
 
     def put(self, key: int, known: Known) -> None:
-        """Remembers, as the most recent."""
-        self._known[key] = known
-        self.touch(key)
-        self._bound()
+        """Remembers, or remembers that it was of use."""
+        self._newer[key] = known
+        if len(self._newer) >= self._half:
+            self._older, self._newer = self._newer, {}
 
-    def learn(self, chain: Sequence[int], salt: int, engine: int) -> None:
+    def learn(self, chain: Sequence[int], salt: int, inner: Known, tip: Known) -> None:
         """Remembers blocks that nothing was known of, up to a prompt's end."""
-        entries = self._known
-        known = Known((engine,), False)
+        if len(self._newer) + len(chain) > self._half:
+            self._older, self._newer = self._newer, {}
+        newer = self._newer
         for block in chain:
-            entries[block ^ salt] = known
-        entries[chain[-1] ^ salt] = Known(known.engines, True)
-        self._bound()
+            newer[block ^ salt] = inner
+        newer[chain[-1] ^ salt] = tip
 
     def drop(self, key: int) -> None:
-        self._known.pop(key, None)
-
-    def _bound(self) -> None:
-        entries = self._known
-        while len(entries) > self._capacity:
-            entries.popitem(last=False)
+        self._newer.pop(key, None)
+        self._older.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +110,18 @@ class Placement:
     """All of the variant's, by their numbers."""
     ready: Sequence[Engine]
     memory: Memory
-    picking: Picking = field(default_factory=Picking)
+    picking: Picking
+    alone: Mapping[int, tuple[Known, Known]]
+    """What is noted of blocks that one engine alone has, within a prompt and at its end, by its number:
+    nearly all that is remembered, hence not made anew each time."""
 
     @classmethod
     def of(cls, name: str, engines: Iterable[Engine], memory: Memory, picking: Picking) -> Placement:
         """`name`: of service and variant."""
         every = {engine.number: engine for engine in engines}
         ready = tuple(engine for engine in every.values() if engine.ready)
-        return cls(digest(name.encode()), every, ready, memory, picking)
+        alone = {number: (Known((number,), False), Known((number,), True)) for number in every}
+        return cls(digest(name.encode()), every, ready, memory, picking, alone)
 
 
 def load(engine: Engine, now: float) -> float:
@@ -184,7 +189,7 @@ def _of_session(place: Placement, session: int, tried: Collection[Engine], now: 
         if not usable:
             return None
         engine = highest(usable, session)
-    place.memory.put(key, Known((engine.number,), True))
+    place.memory.put(key, place.alone[engine.number][1])
     return engine
 
 
@@ -273,9 +278,9 @@ def _remember(
         tip = known.tip and depth == len(chain)
         key = chain[depth - 1] ^ place.salt
         if tip == known.tip and number in known.engines:
-            memory.touch(key)
+            memory.put(key, known)
         else:
             others = [one for one in known.engines if one != number and one in place.engines]
             memory.put(key, Known((*others[1 - _MOST_ENGINES :], number), tip))
     if depth < len(chain):
-        memory.learn(chain[depth:], place.salt, number)
+        memory.learn(chain[depth:], place.salt, *place.alone[number])
