@@ -140,3 +140,14 @@ async def test_retry_after_knows_how_long_an_engine_will_load(stack: Stack) -> N
     answer = await stack.ask(CHAT)
     assert (answer.status, answer.error["code"]) == (503, "no_ready_endpoint")
     assert 17 <= int(answer.field("retry-after") or 0) <= 18
+
+
+async def test_an_engine_that_joins_others_starts_slowly(stack: Stack) -> None:
+    old, new = await stack.engine(), await stack.engine()
+    await stack.start(configuration(service("chat", variant("v", old))))
+    now = asyncio.get_running_loop().time()
+    assert _engines(stack)[0].full_at <= now, "at the router's own start nobody is new"
+    assert stack.router.state.apply_config(configuration(service("chat", variant("v", old, new))))
+    first, second = _engines(stack)
+    assert first.full_at <= now
+    assert now + 9 < second.full_at < now + 11

@@ -151,3 +151,53 @@ async def test_as_many_connections_as_requests_at_a_time(stack: Stack) -> None:
         answers = await asyncio.gather(*(stack.ask(CHAT) for _ in range(8)))
         assert {answer.status for answer in answers} == {200}
     assert engine.connections == 8
+
+
+PASSES = (
+    b"Cache-Control: no-store",
+    b"Content-Disposition: inline",
+    b"Retry-After: 7",
+    b"x-should-retry: false",
+    b"openai-processing-ms: 12",
+    b"X-RateLimit-Remaining-Tokens: 5",
+    b"anthropic-ratelimit-requests-limit: 5",
+    b"DATE: Sun, 06 Nov 1994 08:49:37 GMT",
+)
+STAYS = (
+    b"Server: uvicorn",
+    b"Via: 1.1 sidecar",
+    b"X-Powered-By: x",
+    b"X-Internal-Pod: a",
+    b"X-Envoy-Upstream-Service-Time: 1",
+    b"Set-Cookie: a=b",
+    b"WWW-Authenticate: Bearer",
+    b"Proxy-Authenticate: Basic",
+    b"Authorization: Bearer engine",
+    b"Access-Control-Allow-Origin: *",
+    b"Access-Control-Allow-Credentials: true",
+    b"Alt-Svc: h3=:443",
+    b"Strict-Transport-Security: max-age=1",
+    b"Location: http://10.0.0.1/",
+    b"Link: </x>; rel=preload",
+    b"X-Request-Id: engines",
+    b"X-Pointsman-Inner: 1",
+    b"Keep-Alive: timeout=5",
+    b"Trailer: X",
+)
+
+
+@pytest.mark.parametrize("line", [*PASSES, *STAYS], ids=lambda line: line.decode())
+async def test_of_an_engines_fields_only_those_pass_that_clients_need(stack: Stack, line: bytes) -> None:
+    await stack.engine(raw(b"HTTP/1.1 200 OK\r\n" + line + b"\r\nContent-Length: 2\r\n\r\n{}"))
+    await stack.start()
+    answer = await stack.ask(post("/v1/chat/completions", {"model": "chat"}, "X-Request-Id: mine"))
+    name, _, value = line.decode().partition(": ")
+    expected = value if line in PASSES else "mine" if name == "X-Request-Id" else None
+    assert answer.field(name.lower()) == expected
+
+
+async def test_a_date_is_passed_once(stack: Stack) -> None:
+    twice = b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\ndate: Mon, 07 Nov 1994 08:49:37 GMT\r\n"
+    await stack.engine(raw(b"HTTP/1.1 200 OK\r\n" + twice + b"Content-Length: 2\r\n\r\n{}"))
+    await stack.start()
+    assert (await stack.ask(CHAT)).field("date") == "Sun, 06 Nov 1994 08:49:37 GMT"

@@ -4,8 +4,8 @@ import json
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.router.engine import echo, reply
-from tests.router.stack import CHAT, Stack, get, post
+from tests.router.engine import echo, events, reply
+from tests.router.stack import CHAT, STREAM, Stack, get, post
 
 
 async def test_metrics_are_well_formed_and_their_labels_bounded(stack: Stack) -> None:
@@ -41,6 +41,15 @@ async def test_metrics_are_well_formed_and_their_labels_bounded(stack: Stack) ->
         "ready",
         "config_error",
         "in_flight",
+        "queued",
+        "retries",
+        "ejections",
+        "ejected_endpoints",
+        "engine_failures",
+        "chunk_seconds",
+        "first_byte_seconds",
+        "sent_bytes",
+        "limits_hit",
     ):
         assert f"pointsman_router_{name}" in families
     assert families["pointsman_router_refused_connections"].samples[0].value == 5
@@ -80,3 +89,13 @@ async def test_the_access_log_tells_everything_but_content(stack: Stack) -> None
         ("-", 404, "", "refused"),
         ("-", 400, "", "refused"),
     ]
+
+
+async def test_the_gaps_of_a_stream_are_sampled(stack: Stack) -> None:
+    await stack.engine(events(*range(40), gap=0.01))
+    await stack.start()
+    await stack.ask(STREAM)
+    gaps = stack.router.state.table.services["chat"].variants[0].stats.gaps
+    assert sum(gaps.counts) in (2, 3, 4), "the first, and one of sixteen from then on"
+    assert 0.005 * sum(gaps.counts) < gaps.total < 0.2
+    assert stack.metric("chunk_seconds_count", service="chat", variant="stable") == sum(gaps.counts)

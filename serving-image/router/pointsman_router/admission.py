@@ -73,9 +73,14 @@ class Queue:
         return min(max(ceil(len(self.waiting) * self._gap), 1), _MAX_RETRY_AFTER)
 
 
+def awaited(engine: Watched) -> bool:
+    """Whether anybody waits for the engine. Ask where `engine.wanted` isn't empty."""
+    engine.wanted = tuple(queue for queue in engine.wanted if queue.waiting)
+    return bool(engine.wanted)
+
+
 def freed(engine: Watched, now: float) -> None:
     """The engine has room again. Call it where `engine.wanted` isn't empty."""
-    wanted = engine.wanted
-    engine.wanted = tuple(queue for queue in wanted if queue.waiting)
-    for queue in wanted:
+    for queue in engine.wanted:
         queue.wake(now)
+    awaited(engine)

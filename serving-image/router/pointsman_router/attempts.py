@@ -109,7 +109,7 @@ class Attempts:
             self.fail(problem, "refused")
             return
         variant, engine = picked
-        if engine is None or engine.wanted:
+        if engine is None or (engine.wanted and admission.awaited(engine)):
             if not self.internal:
                 self._wait(variant, service)
                 return

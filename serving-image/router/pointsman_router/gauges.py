@@ -51,6 +51,7 @@ def _plain(name: str, help_: str, value: float) -> Gauge:
 def _engine_gauges(router: Router) -> tuple[Gauge, ...]:
     labels = ("service", "variant", "state")
     endpoints = Gauge("endpoints", "Engines there are", labels)
+    out = Gauge("ejected_endpoints", "Ready engines left out for their failures", labels[:2])
     connections = Gauge("upstream_connections", "Connections to engines", labels)
     for service in router.state.table.services.values():
         for variant in service.variants:
@@ -60,4 +61,5 @@ def _engine_gauges(router: Router) -> tuple[Gauge, ...]:
             open_ = sum(engine.pool.open for engine in variant.engines)
             endpoints.values += [((*key, "ready"), ready), ((*key, "unready"), len(variant.engines) - ready)]
             connections.values += [((*key, "idle"), idle), ((*key, "busy"), open_ - idle)]
-    return endpoints, connections
+            out.values.append((key, sum(engine.ejected for engine in variant.ready)))
+    return endpoints, out, connections
