@@ -218,7 +218,15 @@ def _of_all(
     place: Placement, wish: Wish, passed: int, tried: Collection[Engine], now: float
 ) -> Engine | None:
     """The engine that every router would choose; a less busy one where that has too much to do."""
-    usable = [engine for engine in place.ready if _usable(engine, tried, now)]
+    # `_usable` in place: this is asked of every engine for every prompt that's new.
+    usable = [
+        engine
+        for engine in place.ready
+        if engine.in_flight < engine.max_requests
+        and engine.aside_until <= now
+        and engine.ready
+        and engine not in tried
+    ]
     if len(usable) < 2:
         return usable[0] if usable else None
     percent: float = place.picking.load_percent
