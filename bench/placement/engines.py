@@ -39,7 +39,7 @@ _FLAGS: Final = (
     "--enforce-eager",
     "--enable-scale-out",  # without it vllm-router's cache_aware spreads by load
 )
-_READY_WITHIN_S: Final = 240.0
+_READY_WITHIN_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
