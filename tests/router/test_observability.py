@@ -1,11 +1,15 @@
 """What operators of routers see: metrics with bounded labels, and an access log without content."""
 
 import json
+import re
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.router.engine import echo, events, reply
 from tests.router.stack import CHAT, STREAM, Stack, get, post
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 async def test_metrics_are_well_formed_and_their_labels_bounded(stack: Stack) -> None:
@@ -53,6 +57,19 @@ async def test_metrics_are_well_formed_and_their_labels_bounded(stack: Stack) ->
     ):
         assert f"pointsman_router_{name}" in families
     assert families["pointsman_router_refused_connections"].samples[0].value == 5
+
+
+async def test_every_metric_is_documented_and_every_documented_one_is_there(stack: Stack) -> None:
+    await stack.start()
+    text = (await stack.admin("GET", "/metrics")).body.decode()
+    shown = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in text_string_to_metric_families(text)
+    }
+    table = (ROOT / "docs/engines.md").read_text().partition("## Metrics")[2]
+    first_cells = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    documented = {"pointsman_router_" + name for name in re.findall("`([a-z_]+)`", first_cells)}
+    assert documented == {name for name in shown if name.startswith("pointsman_router_")}
 
 
 async def test_the_access_log_tells_everything_but_content(stack: Stack) -> None:

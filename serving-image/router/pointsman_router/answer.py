@@ -200,7 +200,7 @@ def is_stream(response: Response) -> bool:
 
 def is_json(response: Response) -> bool:
     """Whether an engine's answer is JSON, such as every API words its errors in."""
-    kind = response.content_type.partition(b";")[0].strip().lower()
+    kind = response.content_type.partition(b";")[0].strip()
     return kind == b"application/json" or kind.endswith(b"+json")
 
 

@@ -66,3 +66,4 @@ class Response:
         self.length: int | None = None
         """Bytes of body; None when only its framing or the connection's end tells."""
         self.content_type = b""
+        """In lower case."""

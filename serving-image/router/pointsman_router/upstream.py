@@ -291,7 +291,7 @@ class Connection(asyncio.Protocol):
         elif action == CONTENT_TYPE:
             if response.content_type:
                 raise _StopParsingError(_malformed("two values of Content-Type"))
-            response.content_type = value
+            response.content_type = value.lower()
             response.lines.append(name + b": " + value)
         elif action == CONTENT_LENGTH:
             response.length = int(value)
@@ -323,7 +323,7 @@ class Connection(asyncio.Protocol):
         if status == 204:
             response.length = 0
         elif transfer is None and response.length is None:
-            if response.content_type.lower().startswith(_NEVER_ENDLESS):
+            if response.content_type.startswith(_NEVER_ENDLESS):
                 return _malformed("an answer whose framing tells no end")
             self._close_delimited = True
             self._keep = False
