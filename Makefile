@@ -81,7 +81,7 @@ bench-router: venv ## The router's cost beside its peers' and none: CPU per requ
 	@$(python) -m bench.router $(ARGS)
 
 .PHONY: bench-streams
-bench-streams: venv ## 9,500 open streams on one router process, and on its peer: failures, gaps, memory; 2 minutes
+bench-streams: venv ## 9,500 open streams on one router process, and on its peer: failures, gaps, memory; 3 minutes
 	@$(python) -m bench.streams $(ARGS)
 
 .PHONY: bench-placement

@@ -26,7 +26,7 @@ from bench.result import Target, conclude, table
 from e2e.cluster.instance import ClusterError
 from e2e.cluster.progress import say
 
-STREAMS, CHUNKS, INTERVAL_MS, RAMP_S = 9500, 20, 1000, 8.0
+STREAMS, CHUNKS, INTERVAL_MS, RAMP_S = 9500, 40, 1000, 8.0
 OURS = "ours"
 ENGINES = 4
 SPARE_FILES = 200
