@@ -1,6 +1,7 @@
 """Clients that send much, read little or leave in the middle: memory stays bounded, and comes back."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,10 @@ MIB = 1024 * 1024
 
 def upload(size: int) -> bytes:
     return HEAD + b"Content-Length: %d\r\n\r\n" % size
+
+
+def _read_nothing(client: RawClient) -> None:
+    cast(asyncio.Transport, client.writer.transport).pause_reading()
 
 
 async def _sent_half(stack: Stack, size: int) -> RawClient:
@@ -123,7 +128,7 @@ async def test_a_client_that_reads_nothing_of_a_huge_answer_stops_its_engine(sta
     await stack.engine(endless)
     await stack.start(idleStreamSeconds=0.5)
     client = await stack.client()
-    client.writer.transport.pause_reading()
+    _read_nothing(client)
     await client.send(CHAT)
     await eventually(lambda: not stack.router.connections, 10)
     assert sent < 60_000_000, "what sockets on the way take, and no more"
@@ -133,7 +138,7 @@ async def test_a_client_that_reads_no_answers_is_left(stack: Stack) -> None:
     limits = {"keepAliveSeconds": 0.3, "maxRequestsPerConnection": 1_000_000}
     await stack.start({"name": "t", "format": 1, "limits": limits})
     client = await stack.client()
-    client.writer.transport.pause_reading()
+    _read_nothing(client)
     asking = asyncio.ensure_future(client.send(get("/v1/models") * 300_000))
     await eventually(lambda: stack.router.connections)
     await eventually(lambda: not stack.router.connections, 10)
