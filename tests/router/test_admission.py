@@ -80,6 +80,19 @@ def test_retry_after_follows_the_pace_at_which_they_go() -> None:
     assert queue.retry_after() == 8, "four wait, and one goes every two seconds"
 
 
+def test_the_time_in_which_nobody_waited_is_no_pace() -> None:
+    engine = _Engine(0)
+    queue, _, _ = _queue(engine, "a", "b")
+    for now in (10.0, 11.0):
+        engine.room = 1
+        freed(engine, now)
+    for name in "cd":
+        queue.join(_Waiter(name, engine, []), (engine,), 10)
+    engine.room = 1
+    freed(engine, 5000.0)
+    assert queue.retry_after() == 1
+
+
 def test_a_budget_allows_a_few_and_then_a_share() -> None:
     budget = Budget()
     assert sum(budget.spend(100.0, 20) for _ in range(50)) == 10

@@ -44,6 +44,8 @@ class Queue:
         """Waits for these engines. False: `limit` others wait already."""
         if len(self.waiting) >= limit:
             return False
+        if not self.waiting:
+            self._went_at = 0.0  # how long nobody waited says nothing of the pace
         self.waiting[waiter] = None
         self.watch(engines)
         return True
@@ -64,8 +66,9 @@ class Queue:
             if not waiter.go():
                 return
             self.waiting.pop(waiter, None)
-            gap = now - self._went_at if self._went_at else 0.0
-            self._gap = gap if not self._gap else self._gap + _WEIGHT * (gap - self._gap)
+            if self._went_at:
+                gap = now - self._went_at
+                self._gap = self._gap + _WEIGHT * (gap - self._gap) if self._gap else gap
             self._went_at = now
 
     def retry_after(self) -> int:
