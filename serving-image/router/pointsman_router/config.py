@@ -29,6 +29,7 @@ FORMAT = 1
 
 _ORIGIN = re.compile(r"\*|[a-z][-+.a-z0-9]*://([-._a-z0-9]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PORT = re.compile("[0-9]{1,5}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FIELD_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _LARGEST = 2**63
@@ -214,7 +215,7 @@ def _check_upstreams(config: RouterConfig) -> None:
                     raise ConfigError(f"{where}.upstream: {port} is no port; it must be 1 to 65535")
             for address in variant.upstream.addresses:
                 host, _, port_text = address.rpartition(":")
-                if not host or not port_text.isdecimal() or not 0 < int(port_text) < 65536:
+                if not host or _PORT.fullmatch(port_text) is None or not 0 < int(port_text) < 65536:
                     raise ConfigError(f"{where}.upstream.addresses: {address!r} is not host:port")
 
 
@@ -274,6 +275,8 @@ def _read(kind: Any, value: object, path: str) -> Any:
         return float(value) if abs(value) < _LARGEST else float("inf")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{path}: expected {kind.__name__}, got {type(value).__name__}")
+    if kind is int and abs(value) >= _LARGEST:
+        raise ConfigError(f"{path}: larger than 64 bits hold")
     return value
 
 

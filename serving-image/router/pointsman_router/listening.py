@@ -108,7 +108,11 @@ class PublicPort:
     async def follow(self) -> None:
         """Serves as the configuration says, until cancelled."""
         while True:
-            await self.update()
+            try:
+                await self.update()
+            except Exception:
+                # It goes on as it is, and tries again.
+                logger.exception("could not change how port %d is served", self.address.port)
             try:
                 # Not wait_for: until Python 3.12 it can swallow the cancellation that ends this.
                 async with asyncio.timeout(PERIOD_SECONDS):

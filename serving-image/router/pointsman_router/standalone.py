@@ -160,6 +160,11 @@ class FileSource:
             self._state.refuse_config(str(error))
             logger.error("configuration refused, the last one stays: %s", error)
             return
+        except Exception as error:
+            # What nobody foresaw in a file mustn't end a router that serves.
+            self._state.refuse_config(f"{self._path}: {error!r}")
+            logger.exception("configuration refused, the last one stays")
+            return
         self._take(config)
         for field_name in ("listen", "admin"):
             new, running = getattr(config, field_name), getattr(self._started_with, field_name)
