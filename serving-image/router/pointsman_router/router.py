@@ -16,6 +16,8 @@ from pointsman_router.state import State
 
 _MAX_TICK_SECONDS = 1.0
 _MIN_TICK_SECONDS = 0.02
+_AT_ONCE = 512
+"""Connections looked after in one go: thousands would hold up every stream for tens of milliseconds."""
 
 logger = logging.getLogger("pointsman_router")
 
@@ -24,7 +26,9 @@ class Router:
     """One router process. `random` gives numbers in [0, 1)."""
 
     __slots__ = (
+        "_pause",
         "_timer",
+        "_turns",
         "bodies",
         "closed_because",
         "connections",
@@ -57,6 +61,9 @@ class Router:
         self.tls_error = ""
         """Why the newest certificate isn't the one in use; empty when it is, or when there needn't be one."""
         self._timer: asyncio.TimerHandle | None = None
+        self._turns: list[Downstream] = []
+        """Connections that still have their turn in the tick under way."""
+        self._pause = 0.0
 
     @property
     def ready(self) -> bool:
@@ -95,11 +102,20 @@ class Router:
         self.state.close()
 
     def _tick(self) -> None:
+        """Gives every connection its turn, once in a period."""
         now = monotonic()
-        for connection in tuple(self.connections):
-            connection.tick(now)
-        for engine in self.state.engines:
-            engine.pool.trim(now, engine.routing.engines.idle_seconds)
-        self.log.flush()
-        period = min(_MAX_TICK_SECONDS, max(_MIN_TICK_SECONDS, self.state.table.shortest_seconds / 4))
-        self._timer = asyncio.get_running_loop().call_later(period, self._tick)
+        turns = self._turns
+        if not turns:
+            turns.extend(self.connections)
+            period = min(_MAX_TICK_SECONDS, max(_MIN_TICK_SECONDS, self.state.table.shortest_seconds / 4))
+            self._pause = period / max(1, -(-len(turns) // _AT_ONCE))
+            for engine in self.state.engines:
+                engine.pool.trim(now, engine.routing.engines.idle_seconds)
+            self.log.flush()
+        for connection in turns[-_AT_ONCE:]:
+            try:
+                connection.tick(now)
+            except Exception:
+                self.failed("a connection could not be looked after")
+        del turns[-_AT_ONCE:]
+        self._timer = asyncio.get_running_loop().call_later(self._pause, self._tick)
