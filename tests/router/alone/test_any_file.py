@@ -28,7 +28,7 @@ STRINGS = (
     "x\r\ny: z",
     "é" * 300,
 )
-ODD = (
+ODD: tuple[Any, ...] = (
     *STRINGS,
     None,
     True,
