@@ -101,8 +101,10 @@ def replace(document: Any, path: tuple[Any, ...], value: Any) -> None:
             document = document[key]
         except (KeyError, IndexError, TypeError):
             return  # an earlier change took it away
-    if isinstance(document, dict) or (isinstance(document, list) and last < len(document)):
+    try:
         document[last] = value
+    except (IndexError, TypeError):
+        return
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
