@@ -1,6 +1,7 @@
 """Engines that fail are left out and come back; retries have a budget; and both show."""
 
 import asyncio
+from time import monotonic
 
 from pointsman_router.endpoints import Endpoint, Slice
 from pointsman_router.engine import Engine
@@ -136,7 +137,7 @@ async def test_retry_after_knows_how_long_an_engine_will_load(stack: Stack) -> N
     stack.router.state.replace_slices({"s": Slice("chat-engines", (loading,))})
     phase = _engines(stack)[0].phase
     phase.bytes_loaded, phase.bytes_total, phase.bytes_per_second = 100, 1000, 50.0
-    phase.answered_at = asyncio.get_running_loop().time()
+    phase.answered_at = monotonic()
     answer = await stack.ask(CHAT)
     assert (answer.status, answer.error["code"]) == (503, "no_ready_endpoint")
     assert 17 <= int(answer.field("retry-after") or 0) <= 18
@@ -145,7 +146,7 @@ async def test_retry_after_knows_how_long_an_engine_will_load(stack: Stack) -> N
 async def test_an_engine_that_joins_others_starts_slowly(stack: Stack) -> None:
     old, new = await stack.engine(), await stack.engine()
     await stack.start(configuration(service("chat", variant("v", old))))
-    now = asyncio.get_running_loop().time()
+    now = monotonic()
     assert _engines(stack)[0].full_at <= now, "at the router's own start nobody is new"
     assert stack.router.state.apply_config(configuration(service("chat", variant("v", old, new))))
     first, second = _engines(stack)

@@ -3,13 +3,23 @@
 import asyncio
 import json
 import resource
+import socket
 import time
 
 import pytest
 
 from pointsman_router.events import EventBuffer
 from tests.router.engine import SSE_HEAD, Turn, chunk, event, events, hang, raw, reply
-from tests.router.stack import CHAT, STREAM, Stack, eventually, post
+from tests.router.stack import (
+    CHAT,
+    STREAM,
+    Stack,
+    configuration,
+    eventually,
+    post,
+    service,
+    variant,
+)
 
 
 async def test_events_arrive_one_by_one_as_the_engine_sends_them(stack: Stack) -> None:
@@ -94,6 +104,28 @@ async def test_a_client_that_leaves_while_connecting_leaves_nothing_behind(stack
     assert stack.router.state.table.services["chat"].variants[0].engines[0].in_flight == 0
     assert (await stack.ask(CHAT)).status == 200
     assert engine.open <= 1
+
+
+async def test_clients_that_leave_while_connecting_end_what_was_begun_for_them(stack: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+        address = deaf.getsockname()
+        held = [socket.socket() for _ in range(3)]
+        for one in held:  # nobody accepts, so that the next ones hang
+            one.setblocking(False)
+            one.connect_ex(address)
+        await stack.start(
+            configuration(service("chat", variant("v", f"127.0.0.1:{address[1]}")), connectSeconds=30)
+        )
+        pool = stack.router.state.table.services["chat"].variants[0].engines[0].pool
+        clients = [await stack.client() for _ in range(5)]
+        for client in clients:
+            await client.send(CHAT)
+        await eventually(lambda: len(pool.connecting) == 5)
+        for client in clients:
+            client.close()
+        await eventually(lambda: not pool.connecting)
+        for one in held:
+            one.close()
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ class Attempts:
     def connected(self, connection: Connection) -> None:
         engine = self._engine
         if engine is None:
-            connection.pool.put(connection)  # the caller left meanwhile; the next one needn't connect
+            connection.pool.put(connection)  # the caller left just now; the next one needn't connect
         elif connection.usable:
             health.reached(engine)
             self._send(connection, engine)
@@ -239,6 +239,8 @@ class Attempts:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.in_flight -= 1
+            if engine.pool.connecting:
+                engine.pool.abandon(self)
             if self._probing:
                 self._probing = False
                 health.undecided(engine, monotonic())

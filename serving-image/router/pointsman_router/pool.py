@@ -17,7 +17,7 @@ from pointsman_router.upstream import Connection
 class Pool:
     """The connections to one engine."""
 
-    __slots__ = ("_connecting", "closed", "host", "idle", "max_head", "max_headers", "open", "port")
+    __slots__ = ("closed", "connecting", "host", "idle", "max_head", "max_headers", "open", "port")
 
     def __init__(self, host: str, port: int) -> None:
         self.host = host
@@ -29,7 +29,8 @@ class Pool:
         """Oldest first; the youngest is taken, so that what isn't needed grows old and is closed."""
         self.closed = False
         """Whether nothing is kept: the engine is gone, or takes nothing new."""
-        self._connecting: set[asyncio.Task[None]] = set()
+        self.connecting: dict[Taker, asyncio.Task[None]] = {}
+        """Connections being made, by whoever they are for."""
 
     def limit(self, limits: Limits) -> None:
         """What an engine's head may hold from here on."""
@@ -61,9 +62,13 @@ class Pool:
 
     def connect(self, taker: Taker, seconds: float) -> None:
         """Makes a connection and gives it to the taker, or tells why there is none within `seconds`."""
-        task = asyncio.get_running_loop().create_task(self._connect(taker, seconds))
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self.connecting[taker] = asyncio.get_running_loop().create_task(self._connect(taker, seconds))
+
+    def abandon(self, taker: Taker) -> None:
+        """The taker has left: nothing more is made for it."""
+        task = self.connecting.pop(taker, None)
+        if task is not None:
+            task.cancel()
 
     async def _connect(self, taker: Taker, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -72,8 +77,10 @@ class Pool:
             async with asyncio.timeout(seconds):
                 _, connection = await loop.create_connection(factory, self.host, self.port)
         except (OSError, TimeoutError) as error:
+            self.connecting.pop(taker, None)
             taker.unreachable(error)
         else:
+            self.connecting.pop(taker, None)
             taker.connected(connection)
 
     def trim(self, now: float, seconds: float) -> None:

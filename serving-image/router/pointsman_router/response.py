@@ -39,7 +39,7 @@ class Taker(Protocol):
     """Whoever sent a request and takes its response: an exchange."""
 
     def connected(self, connection: Connection) -> None:
-        """A new connection is there for it (it may have stopped waiting)."""
+        """A new connection is there for it (it may just have stopped waiting)."""
 
     def unreachable(self, error: Exception) -> None:
         """No connection could be made."""
