@@ -94,7 +94,9 @@ class _Owner:
 
     def received(self, request: Request) -> None:
         names = [name for name in Request.__slots__ if name not in ("id", "budget")]
-        self.said.append({name: getattr(request, name) for name in names})
+        made = re.fullmatch(rb"[0-9a-f]{32}", request.id) is not None
+        said = {name: getattr(request, name) for name in names}
+        self.said.append(said | {"id": b"made" if made else request.id})
 
     def surplus(self) -> None:
         raise AssertionError
@@ -111,7 +113,12 @@ _FIELDS = st.lists(
             b"Connection: x-a",
             b"X-Pointsman-Timeout: 5",
             b"X-Pointsman-Timeout: x",
-            b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",
+            b"traceparent: 00-" + b"@" * 32 + b"-" + b"b" * 16 + b"-01",
+            b"Traceparent: 00-" + b"c" * 32 + b"-" + b"@" * 16 + b"-01",
+            b"tracestate: a=@",
+            b"Tracestate: @",
+            b"X-Request-ID: id@",
+            b"x-request-id: @",
             b"Origin: https://a",
             b"Content-Type: a/b",
             b"Connection: close",
@@ -126,24 +133,28 @@ _FIELDS = st.lists(
 )
 
 
-@settings(max_examples=300)
-@given(_FIELDS, st.binary(max_size=6), st.binary(max_size=6), st.integers(0, 60))
+_VALUE = st.sampled_from([b"a", b"b", b"0", b"G", b"", b" ", b"a ", b" a", b"\t", b"a,b", b"\xe9", b'"'])
+_VALUES = st.tuples(_VALUE, _VALUE)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(_FIELDS, st.binary(max_size=6), st.binary(max_size=6), _VALUES, st.integers(0, 400))
 def test_a_head_means_the_same_when_it_comes_again(
-    fields: list[bytes], first: bytes, second: bytes, cut: int
+    fields: list[bytes], first: bytes, second: bytes, values: tuple[bytes, bytes], cut: int
 ) -> None:
-    def request(body: bytes) -> bytes:
+    def request(body: bytes, value: bytes) -> bytes:
         lines = [b"POST /x?y HTTP/1.1", b"Host: a", *fields, b"Content-Length: %d" % len(body)]
-        return b"\r\n".join(lines) + b"\r\n\r\n" + body
+        return b"\r\n".join(lines).replace(b"@", value) + b"\r\n\r\n" + body
 
     one, two = _Owner(), _Owner()
     repeating = Reader(one, Limits(), Budget())
-    repeating.feed(request(first))
-    data = request(second)
+    repeating.feed(request(first, values[0]))
+    data = request(second, values[1])
     for piece in (data[:cut], data[cut:]):
         if piece:
             repeating.feed(piece)
     fresh = Reader(two, Limits(), Budget())
-    fresh.feed(request(second))
+    fresh.feed(data)
     if one.said and isinstance(one.said[0], dict) and one.said[0]["keep_alive"]:
         assert one.said[1:] == two.said
 

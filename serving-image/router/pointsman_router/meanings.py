@@ -17,16 +17,16 @@ from pointsman_router.request import Request
 BLANK: Final = b" \t"
 """Optional white space around a field's value."""
 
-_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@\-]{1,128}")
+is_request_id: Final = re.compile(rb"[A-Za-z0-9._:/+=@\-]{1,128}").fullmatch
 _BEARER: Final = re.compile(rb"bearer +([!-~]+)", re.IGNORECASE)
 _KEY: Final = re.compile(rb"[!-+\--~]+")
 _ORIGIN: Final = re.compile(rb"[!-+\--~]{1,256}")
 _SECONDS: Final = re.compile(rb"[0-9]{1,7}(?:\.[0-9]{1,9})?")
-_TRACE_PARENT: Final = re.compile(
+is_trace_parent: Final = re.compile(
     rb"(?:00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
     rb"|(?!00|ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{1,128})?)"
-)
-_TRACE_STATE: Final = re.compile(rb"[ -~]{1,1024}")
+).fullmatch
+is_trace_state: Final = re.compile(rb"[!-~](?:[ -~]{0,1022}[!-~])?").fullmatch
 
 
 class Trust(Protocol):
@@ -43,10 +43,10 @@ def new_id() -> bytes:
 
 def trace(request: Request, parent: bytes, state: bytes | None) -> None:
     """Passes a W3C trace context on, if it is one: a tracer would have to begin anew at anything else."""
-    if _TRACE_PARENT.fullmatch(parent) is None:
+    if is_trace_parent(parent) is None:
         return
     request.lines.append(b"traceparent: " + parent)
-    if state is not None and _TRACE_STATE.fullmatch(state) is not None:
+    if state is not None and is_trace_state(state) is not None:
         request.lines.append(b"tracestate: " + state)
 
 
@@ -60,7 +60,7 @@ def _content_encoding(request: Request, value: bytes) -> None:
 
 
 def _request_id(request: Request, value: bytes) -> None:
-    if _REQUEST_ID.fullmatch(value) is not None:
+    if is_request_id(value) is not None:
         request.id = value
 
 

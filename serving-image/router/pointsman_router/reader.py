@@ -16,15 +16,12 @@ from pointsman_router.body import Body
 from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.head import Head
 from pointsman_router.meanings import Trust, new_id
+from pointsman_router.recognition import Repeated, recognisable
 from pointsman_router.request import Budget
 from pointsman_router.request import Request as Request
 from pointsman_router.settings import Limits
 
 _END: Final = b"\r\n\r\n"
-_LENGTH_FIELDS: Final = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
-_MAX_DIGITS: Final = 18
-_MAX_REPEATED: Final = 4096
-"""Bytes of a head that are kept to recognise it when it comes again."""
 _MAX_CHANGES: Final = 16
 """Heads that were kept in vain before a connection is taken for one that repeats none."""
 _BREAKS: Final = b"\r\n"
@@ -73,18 +70,6 @@ class _Nobody:
 _NOBODY: Final = _Nobody()
 
 
-class _Repeated:
-    """A head as it was sent and checked, but for its length: what came before that, and what after."""
-
-    __slots__ = ("after", "at", "before", "request")
-
-    def __init__(self, before: bytes, after: bytes, request: Request) -> None:
-        self.before = before
-        self.at = len(before)
-        self.after = after
-        self.request = request
-
-
 class Reader:
     """What was read of the request in progress, and where in it the connection is."""
 
@@ -113,7 +98,7 @@ class Reader:
         self._budget = budget
         self._trust = trust
         self._body = Body(limits, budget)
-        self._repeated: _Repeated | None = None
+        self._repeated: Repeated | None = None
         self._changes = 0
         self._partial = bytearray()
         """A head that isn't complete yet."""
@@ -166,18 +151,15 @@ class Reader:
     def feed(self, data: bytes) -> None:
         """Takes bytes off the wire. Calls the owner; never raises for what a client sent."""
         known = self._repeated
-        if known is None or self.in_message or self._paused or not data.startswith(known.before):
+        if known is None or self.in_message or self._paused:
             self._read(data)
             return
         # By far the most requests: the head of the one before, with its body or with the body still to come.
-        at = known.at
-        end = data.find(b"\r", at, at + _MAX_DIGITS + 1)
-        digits = data[at:end]
-        if not (digits.isdigit() and data.startswith(known.after, end)):
+        found = known.match(data)
+        if found is None:
             self._read(data)
             return
-        at = end + len(known.after)
-        length = int(digits)
+        request, at, length = found
         have = len(data) - at
         limits, budget = self._limits, self._budget
         if not have <= length <= limits.max_body_bytes or not length:
@@ -185,19 +167,16 @@ class Reader:
             return
         if budget.used + length > limits.max_buffered_bytes:
             self._read(data)
+            return
+        request.budget = budget
+        request.buffered = have
+        budget.used += have
+        if have == length:
+            request.body = data[at:]
+            self._finish(request)
         else:
-            request = known.request.like()
-            if not request.id:
-                request.id = new_id()
-            request.budget = budget
-            request.buffered = have
-            budget.used += have
-            if have == length:
-                request.body = data[at:]
-                self._finish(request)
-            else:
-                self.in_message = self.in_body = True
-                self._body.begin(request, length, data[at:])
+            self.in_message = self.in_body = True
+            self._body.begin(request, length, data[at:])
 
     # Everything that isn't so simple.
 
@@ -305,19 +284,12 @@ class Reader:
         """Keeps a head to recognise it by, if it's one that is likely to come again."""
         request = found.request
         plain = found.length and request.keep_alive and not (found.expects or found.upgrade)
+        if not plain or request.problem is not None or self._changes >= _MAX_CHANGES:
+            return
         known = self._repeated
-        if not plain or request.problem is not None or len(raw) > _MAX_REPEATED:
-            return
-        if known is not None and raw.startswith(known.before) and raw.endswith(known.after):
-            return
-        if self._changes >= _MAX_CHANGES:
-            return
-        for field in _LENGTH_FIELDS:
-            at = raw.find(field) + len(field)
-            if at >= len(field):
-                self._changes += 1
-                self._repeated = _Repeated(raw[:at], raw[raw.find(b"\r", at) :], request.like())
-                return
+        if known is None or known.match(raw) is None:
+            self._changes += 1
+            self._repeated = recognisable(raw, request)
 
     def _complete(self) -> None:
         self.in_message = self.in_body = False
