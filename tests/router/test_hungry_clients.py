@@ -147,6 +147,23 @@ async def test_a_client_that_reads_no_answers_is_left(stack: Stack) -> None:
     assert stack.router.stats.limits_hit["keep_alive_seconds"] == 1
 
 
+async def test_an_idle_client_that_left_its_last_answers_unread_gives_its_place_back(stack: Stack) -> None:
+    limits = {"keepAliveSeconds": 0.3, "maxRequestsPerConnection": 1_000_000}
+    await stack.start({"name": "t", "format": 1, "limits": limits})
+    client = await stack.client()
+    _read_nothing(client)
+    await eventually(lambda: stack.router.connections)
+    (connection,) = stack.router.connections
+    transport = connection._transport
+    assert transport is not None
+    while not transport.get_write_buffer_size():
+        await client.send(get("/v1/models") * 50)
+        await asyncio.sleep(0)
+    assert not connection.paused, "so little is unread that the router could go on"
+    await eventually(lambda: not stack.router.connections, 10)
+    assert stack.router.stats.limits_hit == {"keep_alive_seconds": 1}
+
+
 async def test_an_answer_still_under_way_to_a_slow_reader_outlives_the_last_request(stack: Stack) -> None:
     body = b"a" * 3_000_000
     await stack.engine(raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body))

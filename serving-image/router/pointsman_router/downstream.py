@@ -264,7 +264,7 @@ class Downstream(asyncio.Protocol):
     def drain(self) -> None:
         """The router stops: an idle connection is closed, a busy one after its answer."""
         if not self.busy and not self._reader.in_message and self._transport is not None:
-            self._transport.close()
+            self._end()
 
     def abort(self) -> None:
         """Ends the connection now, whatever is under way."""
@@ -296,7 +296,7 @@ class Downstream(asyncio.Protocol):
                 reader.give_up(problem)
         elif not self.busy and patience.quiet(now) > limits.keep_alive_seconds:
             self._router.stats.hit("keep_alive_seconds")
-            transport.close()
+            self._end()
 
     def _follow(self, table: Table) -> None:
         """Another configuration, or other endpoints, hold from here on."""
