@@ -98,7 +98,8 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
         """llhttp's callback, without a Python call in between."""
-        self._parser: Any = httptools.HttpResponseParser(self)
+        self._parser: Any = None
+        """From when it's made until it's lost: parser and callbacks hold each other."""
         self._doubt = False
         self._paused = False
         self._reset()
@@ -162,6 +163,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but ancestry
+        self._parser = httptools.HttpResponseParser(self)
         descriptor = transport.get_extra_info("socket").fileno()
         if descriptor >= 0:
             self._readable.register(descriptor, select.POLLIN)
@@ -213,7 +215,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._parser = None  # breaks the cycle between parser and callbacks
+        self._parser = None
         self.pool.lost(self)
         taker, self._taker, self._relay, self._chunk = self._taker, None, None, None
         if taker is not None:
