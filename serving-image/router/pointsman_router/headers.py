@@ -58,6 +58,19 @@ HOP_BY_HOP: Final = (
     b"trailer",
     b"http2-settings",
 )
+CREDENTIALS: Final = (
+    b"cookie",
+    b"cookie2",
+    b"ocp-apim-subscription-key",
+    b"remote-user",
+    b"x-access-token",
+    b"x-auth-token",
+    b"x-csrf-token",
+    b"x-goog-api-key",
+    b"x-remote-user",
+    b"x-xsrf-token",
+)
+"""Of other APIs, and of what authenticates in front; the router's own are read."""
 ADDRESSES: Final = (
     b"cf-connecting-ip",
     b"forwarded",
@@ -81,7 +94,21 @@ OVERRIDES: Final = (
 DIGESTS: Final = (b"content-digest", b"content-md5", b"digest", b"repr-digest")
 """Of the body as it was sent: the engine may get another model name in it."""
 BROWSERS: Final = (b"access-control-request-headers", b"access-control-request-private-network")
-DROPPED_PREFIXES: Final = (b"x-pointsman-", b"x-forwarded-", b"x-envoy-")
+DROPPED_PREFIXES: Final = (
+    b"x-pointsman-",
+    b"x-forwarded-",
+    b"x-envoy-",
+    # What proxies that authenticate add for the server behind them.
+    b"cf-access-",
+    b"ssl-client-",
+    b"x-amz-security-",
+    b"x-amzn-oidc-",
+    b"x-auth-request-",
+    b"x-goog-authenticated-",
+    b"x-goog-iap-",
+    b"x-ms-client-principal",
+    b"x-ssl-client-",
+)
 USUAL: Final = (
     b"accept",
     b"accept-language",
@@ -96,8 +123,7 @@ _REQUEST: dict[bytes, int] = {
     **_MEANT,
     # Answers must be readable by the router, so engines are asked for plain ones.
     b"accept-encoding": DROP,
-    b"cookie": DROP,
-    **dict.fromkeys((*HOP_BY_HOP, *ADDRESSES, *OVERRIDES, *DIGESTS, *BROWSERS), DROP),
+    **dict.fromkeys((*HOP_BY_HOP, *CREDENTIALS, *ADDRESSES, *OVERRIDES, *DIGESTS, *BROWSERS), DROP),
     **dict.fromkeys(USUAL, FORWARD),
 }
 PROTECTED: Final = frozenset(_MEANT) - {b"connection", b"upgrade"}

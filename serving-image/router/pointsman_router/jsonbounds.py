@@ -1,20 +1,33 @@
 """Whether a JSON body keeps within bounds that an engine's slower parser might not survive beyond.
 
 Every body is checked, so each check begins with one that costs next to nothing and is only ever too careful;
-what it can't clear, an exact one judges. Bodies have passed a parser before. Pure.
+what it can't clear, an exact one judges. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 _IS_DIGIT: Final = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRUCTURE: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[,\[{]', re.DOTALL)
+MOST_VALUES: Final = 1_000_000
+"""Values in one document: batches of token ids stay far below. Each takes up to some hundred bytes once it's
+parsed, so that a small body of nothing but `[],[],…` would take gigabytes."""
 _NOT_DIGITS: Final = 4
 """Characters of a number that are no digits: two signs, a point, an `e`. They part its digits in three."""
 _SAMPLES: Final = 3
+
+
+def has_too_many_values(body: bytes) -> bool:
+    """Whether a document, not parsed yet, holds more values than may be."""
+    if len(body) <= MOST_VALUES or len(body) - len(body.translate(None, b",[{")) <= MOST_VALUES:
+        return False
+    marks = (one for one in _STRUCTURE.finditer(body) if one.end() - one.start() == 1)
+    return next(islice(marks, MOST_VALUES, None), None) is not None
 
 
 def deeper_than(body: bytes, document: dict[str, Any], most: int) -> bool:

@@ -15,7 +15,7 @@ import orjson
 
 from pointsman_router import errors, refusals
 from pointsman_router.errors import RefusedError
-from pointsman_router.jsonbounds import deeper_than, has_number_beyond
+from pointsman_router.jsonbounds import MOST_VALUES, deeper_than, has_number_beyond, has_too_many_values
 from pointsman_router.settings import Limits
 
 _KEY = b'"model"'
@@ -30,6 +30,8 @@ _PARAMETER = re.compile(rb';[ \t]*([^ \t=;"]+)=("(?:[^"\\\r\n]|\\.)*"|[^ \t;"\r\
 
 def read_json(body: bytes, limits: Limits) -> dict[str, Any]:
     """The JSON object in a body. Raises RefusedError if it isn't one, or isn't within the limits."""
+    if has_too_many_values(body):
+        raise RefusedError(errors.bad_body(f"The request body holds more than {MOST_VALUES} values"))
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:

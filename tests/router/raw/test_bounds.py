@@ -209,6 +209,17 @@ DOCUMENTS: tuple[Case, ...] = (
         400,
         "invalid_body",
     ),
+    answered(
+        "a million empty lists",
+        post(body=BODY[:-1] + b',"a":[' + b"[]," * 500_000 + b"[]]}"),
+        400,
+        "invalid_body",
+    ),
+    passed(
+        "a million commas in a string",
+        post(body=BODY[:-1] + b',"a":"' + b"," * 1_100_000 + b'"}'),
+        body=BODY[:-1] + b',"a":"' + b"," * 1_100_000 + b'"}',
+    ),
     passed("wide, not deep", post(body=document(a=[[]] * 200)), body=document(a=[[]] * 200)),
     passed("brackets in a string", post(body=document(a="[{" * 200)), body=document(a="[{" * 200)),
     passed("a number as long as allowed", post(body=document(seed=10**63)), body=document(seed=10**63)),
