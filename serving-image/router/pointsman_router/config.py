@@ -29,7 +29,10 @@ FORMAT = 1
 
 _ORIGIN = re.compile(r"\*|[a-z][-+.a-z0-9]*://([-._a-z0-9]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_PORT = re.compile("[0-9]{1,5}")
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_ENGINE = re.compile(rf"(?=.{{1,253}}$)(\[[0-9A-Fa-f:.]{{2,45}}\]|{_LABEL}(\.{_LABEL})*)")
+"""Where an engine may be: it's written into heads of requests, too."""
+_PORT = re.compile("0*[1-9][0-9]{0,4}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FIELD_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _LARGEST = 2**63
@@ -214,9 +217,12 @@ def _check_upstreams(config: RouterConfig) -> None:
                 if not 0 < port < 65536:
                     raise ConfigError(f"{where}.upstream: {port} is no port; it must be 1 to 65535")
             for address in variant.upstream.addresses:
-                host, _, port_text = address.rpartition(":")
-                if not host or _PORT.fullmatch(port_text) is None or not 0 < int(port_text) < 65536:
-                    raise ConfigError(f"{where}.upstream.addresses: {address!r} is not host:port")
+                host, _, number = address.rpartition(":")
+                if _ENGINE.fullmatch(host) is None or _PORT.fullmatch(number) is None or int(number) > 65535:
+                    raise ConfigError(
+                        f"{where}.upstream.addresses: {address[:300]!r} is not host:port "
+                        "(an IPv6 address in brackets)"
+                    )
 
 
 def _check_access(config: RouterConfig) -> None:

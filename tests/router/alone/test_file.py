@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pointsman_router import standalone
 from pointsman_router.config import ConfigError
@@ -93,6 +94,45 @@ WRONG = {
         "services.0..engineModel: missing",
     ),
 }
+
+
+ENGINES = {
+    "10.1.0.1:8000": True,
+    "[2001:db8::5]:8000": True,
+    "engine-0.engines.team_a.svc:80": True,
+    "10.1.0.1": False,
+    "10.1.0.1:0": False,
+    "10.1.0.1:65536": False,
+    "2001:db8::5:8000": False,
+    ":8000": False,
+    "a..b:8000": False,
+    "a b:8000": False,
+    "a\r\nx:8000": False,
+    "http://a:8000": False,
+    "a/v1:8000": False,
+    "x" * 64 + ":8000": False,
+    "a:" + "9" * 5000: False,
+}
+
+
+@pytest.mark.parametrize(("address", "good"), ENGINES.items(), ids=[address[:40] for address in ENGINES])
+def test_an_address_is_a_host_and_a_port(file: Path, address: str, good: bool) -> None:
+    upstream = {"addresses": [address]}
+    service = {
+        "name": "a",
+        "modelNames": ["a"],
+        "engineModel": "m",
+        "variants": [{"name": "v", "upstream": upstream}],
+    }
+    file.write_text(yaml.safe_dump({"name": "x", "services": [service]}))
+    try:
+        standalone.read(file)
+        message = ""
+    except ConfigError as refused:
+        message = str(refused)
+    expected = "" if good else "services[0].variants[0].upstream.addresses: "
+    assert message.startswith(expected)
+    assert bool(message) != good
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG.values(), ids=WRONG.keys())
