@@ -95,7 +95,14 @@ def read(path: Path) -> FileConfig:
         raise ConfigError(f"{path}{where}: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    return contract.parse_as(FileConfig, document)
+    config = contract.parse_as(FileConfig, document)
+    for s, service in enumerate(config.services):
+        for v, variant in enumerate(service.variants):
+            if variant.upstream.service:
+                raise ConfigError(
+                    f"services[{s}].variants[{v}].upstream.service: only in a cluster; give addresses"
+                )
+    return config
 
 
 def check_certificate(config: FileConfig) -> None:

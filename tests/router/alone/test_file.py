@@ -84,6 +84,11 @@ WRONG = {
     ),
     "no text": ("name: \x00", "not YAML: .*unacceptable character|control characters"),
     "another format": ("name: x\nformat: 9", "format: 9 is not known here; this router reads format 1"),
+    "engines that only a cluster finds": (
+        "name: x\nservices: [{name: a, modelNames: [a], engineModel: m, "
+        "variants: [{name: v, upstream: {service: a}}]}]",
+        "services.0..variants.0..upstream.service: only in a cluster; give addresses",
+    ),
     "half a pair": ("name: x\ntls: {certFile: /nowhere/crt}", "tls: give certFile and keyFile, or neither"),
     "a key in the clear": (
         "name: x\nkeys: [{name: a, sha256: sk-a}]",
