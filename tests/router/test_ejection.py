@@ -5,7 +5,7 @@ from time import monotonic
 
 from pointsman_router.endpoints import Endpoint, Slice
 from pointsman_router.engine import Engine
-from tests.router.engine import FakeEngine, Turn, close, reply
+from tests.router.engine import FakeEngine, Turn, close, hang, reply
 from tests.router.stack import CHAT, Stack, configuration, eventually, refused_address, service, variant
 
 BROKEN = reply({"error": {"message": "broken"}}, 500)
@@ -152,3 +152,19 @@ async def test_an_engine_that_joins_others_starts_slowly(stack: Stack) -> None:
     first, second = _engines(stack)
     assert first.full_at <= now
     assert now + 9 < second.full_at < now + 11
+
+
+async def test_who_waits_goes_to_an_engine_that_need_no_longer_be_spared(stack: Stack) -> None:
+    full, spared = await stack.engine(always=hang), await stack.engine()
+    chat = service("chat", variant("stable", full, spared))
+    await stack.start(configuration(chat, maxRequests=1, queueSeconds=30, firstByteSeconds=30))
+    first, second = _engines(stack)
+    second.aside_until = monotonic() + 5
+    client = await stack.client()
+    await client.send(CHAT)
+    await eventually(lambda: full.requests)
+    waiting = [asyncio.ensure_future(stack.ask(CHAT)) for _ in range(2)]
+    await eventually(lambda: first.wanted)
+    second.aside_until = 0.0
+    assert [(await answer).status for answer in waiting] == [200, 200]
+    assert len(spared.requests) == 2

@@ -179,6 +179,8 @@ class Attempts:
     def _check_queue(self, now: float, variant: VariantState, service: ServiceState) -> None:
         if now - self._sent_at > service.routing.engines.queue_seconds:
             self._give_up_waiting(variant, service, "queue_seconds")
+        elif next(iter(variant.queue.waiting), None) is self:
+            variant.queue.wake(now)  # an engine that was only to be spared for a time tells nobody it's back
 
     def _give_up_waiting(self, variant: VariantState, service: ServiceState, limit: str) -> None:
         problem = errors.queue_full(service.name, variant.queue.retry_after(), limit)
@@ -294,3 +296,4 @@ class Attempts:
         variant.stats.count_failure(reason)
         if health.failed(engine, variant.ready, monotonic(), service.routing.ejection):
             variant.stats.ejections += 1
+            self._probing = False

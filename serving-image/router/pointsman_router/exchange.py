@@ -175,6 +175,7 @@ class Exchange(Attempts):
                 return None
         elif engine.ejected:
             health.began_well(engine, self._sent_at, service.routing.ejection)
+            self._probing = False  # the next one that is to decide is another's
         self._answered = True
         self._quiet_since = monotonic()
         self._head = b""
