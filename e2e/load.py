@@ -66,6 +66,7 @@ class Load:
     outcomes: list[Outcome] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _began: float = 0.0
     _seconds: float = 0.0
 
     def __enter__(self) -> Load:
@@ -91,7 +92,8 @@ class Load:
     @property
     def sent_a_second(self) -> float:
         """The rate that was kept."""
-        return len(self.outcomes) / self._seconds if self._seconds else 0.0
+        seconds = self._seconds or (time.monotonic() - self._began)
+        return len(self.outcomes) / seconds if self._began else 0.0
 
     def __str__(self) -> str:
         counts = Counter(outcome.kind for outcome in self.outcomes)
@@ -109,7 +111,7 @@ class Load:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            began = time.monotonic()
+            self._began = began = time.monotonic()
             async with asyncio.TaskGroup() as group:
                 for number, kind in enumerate(itertools.cycle(self.mix), start=1):
                     group.create_task(self._one(session, kind))
