@@ -81,6 +81,14 @@ async def test_a_connect_that_hangs_is_given_up_after_its_time(stack: Stack) -> 
     assert time.monotonic() - began < 3
 
 
+async def test_a_name_that_no_host_can_have_cannot_be_reached(stack: Stack) -> None:
+    await stack.start(chat_on("a-host:8000"))
+    (engine,) = stack.router.state.engines
+    engine.pool.host = "no..host"
+    answer = await stack.ask(CHAT)
+    assert (answer.status, answer.error["code"]) == (503, "engine_unreachable")
+
+
 @pytest.mark.parametrize("death", [close, reset], ids=["closed", "reset"])
 async def test_a_reused_connection_that_died_is_no_failure(stack: Stack, death: object) -> None:
     engine = await stack.engine(reply({"first": True}), death, reply({"third": True}))  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ It knows addresses and times, nothing of what connections carry.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from time import monotonic
 
 from pointsman_router.response import Taker
@@ -72,13 +71,17 @@ class Pool:
 
     async def _connect(self, taker: Taker, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        factory: Callable[[], Connection] = lambda: Connection(self)  # noqa: E731
+        connection = Connection(self)
         try:
             async with asyncio.timeout(seconds):
-                _, connection = await loop.create_connection(factory, self.host, self.port)
-        except (OSError, TimeoutError) as error:
+                await loop.create_connection(lambda: connection, self.host, self.port)
+        except (OSError, TimeoutError, ValueError) as error:  # ValueError: a name no host can have
+            connection.discard()
             self.connecting.pop(taker, None)
             taker.unreachable(error)
+        except asyncio.CancelledError:
+            connection.discard()
+            raise
         else:
             self.connecting.pop(taker, None)
             taker.connected(connection)

@@ -147,6 +147,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def discard(self) -> None:
+        """It was given up while it was being made. If it was made all the same, uvloop only closes it."""
+        self.abort()
+        self.connection_lost(None)
+
     def pause(self) -> None:
         """The client can't take more for now."""
         if self._transport is not None and not self._paused:
@@ -214,6 +219,8 @@ class Connection(asyncio.Protocol):
             self._finish(taker, b"")
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._transport is None:
+            return  # it never was, or that's known
         self._transport = None
         self._parser = None
         self.pool.lost(self)
