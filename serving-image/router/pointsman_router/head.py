@@ -45,6 +45,11 @@ _LINE_ROOM: Final = 64
 """Bytes of a request line beside its target, generously."""
 _MAX_NOMINATED: Final = 32
 
+_USUAL_LINES: Final[dict[bytes, bytes]] = {}
+"""Lines of usual fields, by how they were sent: what is passed on of them."""
+_MAX_USUAL_LINES: Final = 512
+_MAX_USUAL_BYTES: Final = 256
+
 _action_of = REQUEST_ACTIONS.get
 _meaning_of = meanings.MEANINGS.get
 
@@ -127,12 +132,19 @@ def _read_fields(request: Request, fields: list[bytes]) -> dict[int, bytes]:
     lines = request.lines
     given: dict[int, bytes] = {}
     for field in fields:
+        usual = _USUAL_LINES.get(field)
+        if usual is not None:
+            lines.append(usual)
+            continue
         name, _, value = field.partition(b":")
         action = _action_of(name)
+        if action == FORWARD:
+            lines.append(_usual(field, name + b": " + value.strip(BLANK)))
+            continue
         if action is None:
             action = classify_request(name)
         if action == FORWARD:
-            lines.append(b"%b: %b" % (name, value.strip(BLANK)))
+            lines.append(name + b": " + value.strip(BLANK))
         elif action == DROP:
             continue
         elif action not in given:
@@ -142,6 +154,15 @@ def _read_fields(request: Request, fields: list[bytes]) -> dict[int, bytes]:
         else:
             given[action] += b"," + value.strip(BLANK)
     return given
+
+
+def _usual(field: bytes, line: bytes) -> bytes:
+    """Remembers a line of those that API clients send with every request, which have few values."""
+    if len(field) <= _MAX_USUAL_BYTES:
+        if len(_USUAL_LINES) >= _MAX_USUAL_LINES:
+            _USUAL_LINES.clear()
+        _USUAL_LINES[field] = line
+    return line
 
 
 def _check_framing(head: Head, given: dict[int, bytes]) -> None:

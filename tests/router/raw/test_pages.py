@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.router.engine import events
 from tests.router.raw.case import HOST, Case, Got, Told, check, post
-from tests.router.stack import Stack, configuration, service
+from tests.router.stack import Stack, configuration, service, variant
 
 APP = "https://app.example"
 LISTED: dict[str, Any] = {"cors": {"allowedOrigins": [APP, "http://localhost:3000"], "maxAgeSeconds": 60}}
@@ -190,3 +191,12 @@ async def test_a_preflight_needs_no_key(stack: Stack) -> None:
     denied = await client.ask(from_page(APP))
     assert (denied.status, denied.error["code"]) == (401, "invalid_api_key")
     assert denied.field(ALLOW) == APP, "the page must be able to read why"
+
+
+async def test_a_stream_carries_the_pages_permission(stack: Stack) -> None:
+    engine = await stack.engine(events({"n": 1}, {"n": 2}))
+    await stack.start(configuration(service("chat", variant("v", engine))) | LISTED)
+    client = await stack.client()
+    answer = await client.ask(post(b"Origin: " + APP.encode(), body=b'{"model":"chat","stream":true}'))
+    assert (answer.status, answer.field(ALLOW), answer.field("vary")) == (200, APP, "Origin")
+    assert len(answer.chunks) == 3
