@@ -184,7 +184,11 @@ async def test_a_stream_that_waits_is_kept_alive_by_comments(stack: Stack, path:
 async def test_only_a_request_for_a_stream_gets_comments(stack: Stack) -> None:
     await stack.engine(always=late(0.3, reply({"n": 1})))
     await stack.start(commentSeconds=0.05)
-    for request in (CHAT, post("/v1/chat/completions", {"model": "chat", "stream": "true"})):
+    for request in (
+        CHAT,
+        post("/v1/chat/completions", {"model": "chat", "stream": "true"}),
+        post("/v1/embeddings", {"model": "chat", "stream": True}),
+    ):
         answer = await stack.ask(request)
         assert answer.document == {"n": 1}
         assert answer.field("content-length")

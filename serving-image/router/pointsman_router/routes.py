@@ -39,6 +39,8 @@ class Route:
     shape: Shape = Shape.OPENAI
     prompt: bool = False
     """Whether engines keep what they compute of its prompt, and are chosen by it."""
+    streams: bool = False
+    """Whether its answer is a stream where the request asks for one."""
     stored: bool = False
     """Whether the API can refer to earlier responses (`previous_response_id`), which is refused."""
 
@@ -53,11 +55,11 @@ MODEL = Route(MODEL_PREFIX + b"{id}", b"GET", ModelIn.PATH)
 
 ROUTES: tuple[Route, ...] = (
     Route(b"/v1/models", b"GET", ModelIn.LIST),
-    Route(b"/v1/chat/completions", prompt=True),
-    Route(b"/v1/completions", prompt=True),
+    Route(b"/v1/chat/completions", prompt=True, streams=True),
+    Route(b"/v1/completions", prompt=True, streams=True),
     Route(b"/v1/embeddings", prompt=True),
-    Route(b"/v1/responses", shape=Shape.RESPONSES, prompt=True, stored=True),
-    Route(b"/v1/messages", shape=Shape.ANTHROPIC, prompt=True),
+    Route(b"/v1/responses", shape=Shape.RESPONSES, prompt=True, streams=True, stored=True),
+    Route(b"/v1/messages", shape=Shape.ANTHROPIC, prompt=True, streams=True),
     Route(b"/v1/messages/count_tokens", shape=Shape.ANTHROPIC),
     Route(b"/v1/rerank"),
     Route(b"/rerank"),

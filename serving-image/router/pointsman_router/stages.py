@@ -61,7 +61,7 @@ def _from_json(request: Request, route: Route, table: Table) -> Prepared:
         body = modelname.replace_in_json(body, service.engine_model)
     wishes = service.wishes
     wish = None if wishes is None else wishes.read(request, document, model, route.prompt)
-    return Prepared(service, body, document.get("stream") is True, wish)
+    return Prepared(service, body, route.streams and document.get("stream") is True, wish)
 
 
 def _from_form(request: Request, table: Table) -> Prepared:
