@@ -20,7 +20,7 @@ from pointsman_router.errors import Problem
 
 if TYPE_CHECKING:
     from pointsman_router.metrics import KeyStats
-    from pointsman_router.reader import Request
+    from pointsman_router.request import Request
     from pointsman_router.state import Table
 
 _RANDOM_BYTES: Final = 32

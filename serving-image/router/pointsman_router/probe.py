@@ -18,7 +18,7 @@ import orjson
 
 from pointsman_router import routes
 from pointsman_router.exchange import Exchange
-from pointsman_router.reader import Request
+from pointsman_router.request import Request
 from pointsman_router.router import Router
 from pointsman_router.state import ServiceState
 

@@ -17,8 +17,7 @@ from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.head import Head
 from pointsman_router.meanings import Trust, new_id
 from pointsman_router.recognition import Repeated, recognisable
-from pointsman_router.request import Budget
-from pointsman_router.request import Request as Request
+from pointsman_router.request import Budget, Request
 from pointsman_router.settings import Limits
 
 _END: Final = b"\r\n\r\n"
