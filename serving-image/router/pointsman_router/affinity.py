@@ -80,6 +80,18 @@ class Memory:
         """What is known under a key."""
         return self._newer.get(key) or self._older.get(key)
 
+    def deepest(self, chain: Sequence[int], salt: int, most: int) -> tuple[int, Known | None]:
+        """How many of a prompt's first `most` blocks are known, and what is; (0, None) where none is. A long
+        prompt that's new is looked up as often as it has blocks, hence no calls in here."""
+        newer, older = self._newer, self._older
+        for depth in range(most, 0, -1):
+            key = chain[depth - 1] ^ salt
+            if key in newer:
+                return depth, newer[key]
+            if key in older:
+                return depth, older[key]
+        return 0, None
+
     def put(self, key: int, known: Known) -> None:
         """Remembers, or remembers that it was of use."""
         self._newer[key] = known
@@ -159,14 +171,13 @@ def _counts(depth: int, chain: Sequence[int]) -> bool:
 def _longest_known(place: Placement, chain: Sequence[int], most: int) -> tuple[int, Known | None]:
     """How many blocks of a prompt, up to so many, are known on engines that are still there, and on which."""
     memory, salt, engines = place.memory, place.salt, place.engines
-    get = memory.get
-    for depth in range(most, 0, -1):
-        known = get(chain[depth - 1] ^ salt)
-        if known is not None:
-            if known.engines[-1] in engines or not engines.keys().isdisjoint(known.engines):
-                return depth, known
-            memory.drop(chain[depth - 1] ^ salt)
-    return 0, None
+    depth, known = memory.deepest(chain, salt, most)
+    while known is not None:
+        if known.engines[-1] in engines or not engines.keys().isdisjoint(known.engines):
+            break
+        memory.drop(chain[depth - 1] ^ salt)
+        depth, known = memory.deepest(chain, salt, depth - 1)
+    return depth, known
 
 
 def _usable(engine: Engine, tried: Collection[Engine], now: float) -> bool:
