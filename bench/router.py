@@ -112,6 +112,8 @@ def measure(running: Sequence[Running], pinned: Cores, rounds: int) -> dict[str,
         first = number % len(running)
         for step in STEPS:
             for one in (*running[first:], *running[:first]):
+                if one.pid is None and step is _streams:
+                    continue  # of the engine's own, no cost is told
                 step(one, pinned, rows[one.candidate.name])
                 _forget_log(one.candidate.log)
     for one in running:
