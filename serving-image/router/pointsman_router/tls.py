@@ -43,6 +43,8 @@ def _read(field: str, path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"{field}: {path}: {error.strerror}") from None
+    except ValueError as error:  # a NUL: no file's name
+        raise ConfigError(f"{field}: {error}") from None
 
 
 def _no_password() -> str:

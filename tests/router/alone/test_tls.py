@@ -258,3 +258,8 @@ def test_a_pair_that_can_not_be_used_is_named(
             path.write_bytes(content)
     with pytest.raises(ConfigError, match=message):
         tls.context_of(Tls(*map(str, names)))
+
+
+def test_a_name_that_no_file_can_have_is_refused_like_any_other() -> None:
+    with pytest.raises(ConfigError, match="tls.certFile: embedded null byte"):
+        tls.context_of(Tls("a\0b", "c"))
