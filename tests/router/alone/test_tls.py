@@ -261,5 +261,5 @@ def test_a_pair_that_can_not_be_used_is_named(
 
 
 def test_a_name_that_no_file_can_have_is_refused_like_any_other() -> None:
-    with pytest.raises(ConfigError, match="tls.certFile: embedded null byte"):
+    with pytest.raises(ConfigError, match=r"tls\.certFile: embedded null byte"):
         tls.context_of(Tls("a\0b", "c"))
