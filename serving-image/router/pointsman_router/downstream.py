@@ -254,8 +254,6 @@ class Downstream(asyncio.Protocol):
         else:
             self._work()
 
-    # The rest.
-
     @property
     def busy(self) -> bool:
         """Whether a request is being answered, or waits to be."""
@@ -267,7 +265,8 @@ class Downstream(asyncio.Protocol):
             self._end()
 
     def abort(self) -> None:
-        """Ends the connection now, whatever is under way."""
+        """Ends the connection now, whatever is under way or waits to be."""
+        self._close = True
         if self._exchange is not None:
             self._exchange.cancel("stopped")
         if self._transport is not None:

@@ -15,6 +15,7 @@ import uvloop
 from pointsman_router import log, process
 from pointsman_router.listening import Address
 from pointsman_router.process import Feed, Process, StartError
+from pointsman_router.watching import Watch
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
@@ -95,6 +96,7 @@ def _alone(path: Path, count: int) -> int:
 
     # Until they have handlers, signals wait: an early SIGHUP mustn't end what is still starting.
     signal.pthread_sigmask(signal.SIG_BLOCK, process.SIGNALS)
+    watch = Watch((str(path),))  # before it's read: what changes from here on is seen
     try:
         config = read(path)
         check_certificate(config)
@@ -104,14 +106,14 @@ def _alone(path: Path, count: int) -> int:
         return _fail(str(error), _USAGE)
     log.configure(config.log_level)
     if count == 1:
-        return _run(_from_file(path, config))
+        return _run(_from_file(path, watch, config))
     from pointsman_router import workers
 
     config = replace(config, listen=replace(config.listen, reuse_port=True))
-    return workers.run(count, lambda index, lifeline: _run(_from_file(path, config, index, lifeline)))
+    return workers.run(count, lambda index, lifeline: _run(_from_file(path, watch, config, index, lifeline)))
 
 
-def _from_file(path: Path, config: FileConfig, index: int = 0, lifeline: int = -1) -> Process:
+def _from_file(path: Path, watch: Watch, config: FileConfig, index: int = 0, lifeline: int = -1) -> Process:
     def source(running: Process, router: Router) -> Feed:
         from pointsman_router.standalone import FileSource
 
@@ -120,7 +122,7 @@ def _from_file(path: Path, config: FileConfig, index: int = 0, lifeline: int = -
             running.log_requests(new.access_log)
             logging.getLogger().setLevel(new.log_level.upper())
 
-        return Feed([FileSource(path, config, router.state, adopt).follow()])
+        return Feed([FileSource(path, watch, config, router.state, adopt).follow()])
 
     admin_port = config.admin.port + index if config.admin.port else 0
     return Process(

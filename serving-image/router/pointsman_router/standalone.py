@@ -130,14 +130,20 @@ class FileSource:
     """Feeds a file to the state: as it was read at the start, and again whenever it changes."""
 
     def __init__(
-        self, path: Path, config: FileConfig, state: State, adopt: Callable[[FileConfig], None]
+        self,
+        path: Path,
+        watch: Watch,
+        config: FileConfig,
+        state: State,
+        adopt: Callable[[FileConfig], None],
     ) -> None:
-        """`adopt` is told of each configuration that is taken, for what isn't the state's."""
+        """`watch` knows the file as it was before `config` was read from it. `adopt` is told of each
+        configuration that is taken, for what isn't the state's."""
         self._path = path
         self._started_with = config
         self._state = state
         self._adopt = adopt
-        self._watch = Watch((str(path),))
+        self._watch = watch
         self._asked = asyncio.Event()
         self._take(config)
         state.replace_slices({})
