@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
-from pointsman_router.endpoints import Endpoint, Slice
-from pointsman_router.engine import Engine
-from pointsman_router.metrics import Stats
-from pointsman_router.pick import pick
-from pointsman_router.request import Request
+from pointsman_router.answering.pick import pick
+from pointsman_router.answering.stages import Prepared, prepare
+from pointsman_router.clients.request import Request
+from pointsman_router.engines.endpoints import Endpoint, Slice
+from pointsman_router.engines.engine import Engine
+from pointsman_router.records.metrics import Stats
 from pointsman_router.routes import find
-from pointsman_router.stages import Prepared, prepare
 from pointsman_router.state import State
 from tests.router.stack import configuration, service
 

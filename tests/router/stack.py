@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pointsman_router.accesslog import AccessLog
-from pointsman_router.admin import Admin
+from pointsman_router.records.accesslog import AccessLog
 from pointsman_router.router import Router
+from pointsman_router.telling.admin import Admin
 from tests.router.engine import FakeEngine, Script
 
 
@@ -163,7 +163,7 @@ class Stack:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric now."""
-        from pointsman_router import exposition
+        from pointsman_router.telling import exposition
 
         text = exposition.render(self.router.stats, ()).decode()
         shown = ",".join(f'{key}="{labels[key]}"' for key in sorted(labels))

@@ -1,7 +1,7 @@
 """The queue in front of full engines, and the budget of retries: order, bounds, and what they tell."""
 
-from pointsman_router.admission import Queue, freed
-from pointsman_router.retries import Budget, backoff
+from pointsman_router.engines.admission import Queue, freed
+from pointsman_router.engines.retries import Budget, backoff
 
 
 class _Engine:

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from pointsman_router.affinity import Memory, Placement, choose, highest, load, load_bound
-from pointsman_router.endpoints import Endpoint
-from pointsman_router.engine import Engine
-from pointsman_router.prompts import beginning
+from pointsman_router.engines.endpoints import Endpoint
+from pointsman_router.engines.engine import Engine
+from pointsman_router.picking.affinity import Memory, Placement, choose, highest, load, load_bound
+from pointsman_router.picking.prompts import beginning
+from pointsman_router.picking.wishes import Wish
 from pointsman_router.settings import Picking
-from pointsman_router.wishes import Wish
 
 NOW = 1000.0
 NAMES = [f"engine-{n}" for n in range(12)]

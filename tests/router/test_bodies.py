@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman_router import modelname
+from pointsman_router.answering import modelname
 from pointsman_router.errors import RefusedError
 from pointsman_router.settings import Limits
 from tests.router.stack import Stack, configuration, post, service, variant

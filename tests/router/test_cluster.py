@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pointsman_router import config as contract
-from pointsman_router.accesslog import AccessLog
-from pointsman_router.cluster import Api, Follower, Pace, followers, unpack
+from pointsman_router.feeds.cluster import Api, Follower, Pace, followers, unpack
 from pointsman_router.fetch import Target
+from pointsman_router.records.accesslog import AccessLog
 from pointsman_router.router import Router
 from tests.router.apiserver import FakeApiServer
 from tests.router.stack import configuration, eventually, service

@@ -3,8 +3,8 @@
 import asyncio
 from time import monotonic
 
-from pointsman_router.endpoints import Endpoint, Slice
-from pointsman_router.engine import Engine
+from pointsman_router.engines.endpoints import Endpoint, Slice
+from pointsman_router.engines.engine import Engine
 from tests.router.engine import FakeEngine, Turn, close, hang, reply
 from tests.router.stack import CHAT, Stack, configuration, eventually, refused_address, service, variant
 

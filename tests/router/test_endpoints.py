@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from pointsman_router import config as contract
-from pointsman_router.endpoints import Endpoint, Slice, by_service, read_slice
-from pointsman_router.engine import Engine
-from pointsman_router.metrics import Stats
-from pointsman_router.pick import has_another, pick
+from pointsman_router.answering.pick import has_another, pick
+from pointsman_router.engines.endpoints import Endpoint, Slice, by_service, read_slice
+from pointsman_router.engines.engine import Engine
+from pointsman_router.engines.upstream import Connection
+from pointsman_router.records.metrics import Stats
 from pointsman_router.state import ServiceState, State
-from pointsman_router.upstream import Connection
 from tests.router.stack import configuration, service
 
 

@@ -2,9 +2,9 @@
 
 from math import inf
 
-from pointsman_router import health
-from pointsman_router.endpoints import Endpoint
-from pointsman_router.engine import Engine
+from pointsman_router.engines import health
+from pointsman_router.engines.endpoints import Endpoint
+from pointsman_router.engines.engine import Engine
 from pointsman_router.settings import Ejection
 
 RULES = Ejection(failures=3, seconds=10.0, max_seconds=35.0, max_percent=50)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pointsman_router.clients.reader import Reader
+from pointsman_router.clients.request import Budget, Request
+from pointsman_router.engines.pool import Pool
+from pointsman_router.engines.response import Fault, Receiver, Response
+from pointsman_router.engines.upstream import Connection
 from pointsman_router.errors import Problem
-from pointsman_router.pool import Pool
-from pointsman_router.reader import Reader
-from pointsman_router.request import Budget, Request
-from pointsman_router.response import Fault, Receiver, Response
 from pointsman_router.settings import Limits
-from pointsman_router.upstream import Connection
 
 BODY = b'{"model":"chat"}'
 REQUESTS = [

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from pointsman_router.answering.pick import pick
 from pointsman_router.config import ConfigError, parse
-from pointsman_router.pick import pick
 from tests.router.choosing import Chooser, chat, text
 from tests.router.stack import configuration, service
 

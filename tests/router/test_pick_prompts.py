@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pointsman_router.prompts import beginning
-from pointsman_router.wishes import chain_of
+from pointsman_router.picking.prompts import beginning
+from pointsman_router.picking.wishes import chain_of
 
 LIMIT = 4096
 SYSTEM = {"role": "system", "content": "You are brief."}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pointsman_router.pool import Pool
+from pointsman_router.engines.pool import Pool
+from pointsman_router.engines.upstream import Connection
 from pointsman_router.settings import Limits
-from pointsman_router.upstream import Connection
 
 
 class _Transport:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman_router.accesslog import AccessLog, Entry
+from pointsman_router.records.accesslog import AccessLog, Entry
 from tests.router.alone.running import running, write
 from tests.router.apiserver import FakeApiServer
 from tests.router.engine import SSE_HEAD, Turn, chunk, event, reply

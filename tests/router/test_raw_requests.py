@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pointsman_router import keys
+from pointsman_router.clients import keys
 from tests.router.engine import Turn, echo, reply
 from tests.router.stack import CHAT, Stack, configuration, get, post, service, variant
 

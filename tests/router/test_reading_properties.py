@@ -8,11 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pointsman_router import jsonbounds, routes
+from pointsman_router import routes
+from pointsman_router.answering import jsonbounds
+from pointsman_router.clients.forwarded import Proxies
+from pointsman_router.clients.reader import Reader
+from pointsman_router.clients.request import Budget, Request
 from pointsman_router.errors import Problem, RefusedError
-from pointsman_router.forwarded import Proxies
-from pointsman_router.reader import Reader
-from pointsman_router.request import Budget, Request
 from pointsman_router.settings import Limits
 
 _PIECES = st.sampled_from(

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from e2e.cluster import ControlPlane, control_plane
-from pointsman_router.accesslog import AccessLog
-from pointsman_router.cluster import Api, Follower, Pace, Sink, followers
+from pointsman_router.feeds.cluster import Api, Follower, Pace, Sink, followers
+from pointsman_router.records.accesslog import AccessLog
 from pointsman_router.router import Router
 from tests.router.stack import configuration, eventually
 from tests.router.test_cluster import Followed, config_map, watched_service

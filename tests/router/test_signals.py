@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pointsman_router import probe, signals
-from pointsman_router.endpoints import Endpoint, Slice
+from pointsman_router.engines.endpoints import Endpoint, Slice
+from pointsman_router.telling import probe, signals
 from tests.router.engine import FakeEngine, Turn, hang, raw, reply
 from tests.router.stack import CHAT, Stack, configuration, eventually, get, post, service, variant
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pointsman_router.events import EventBuffer
+from pointsman_router.answering.events import EventBuffer
 from tests.router.engine import SSE_HEAD, Turn, chunk, event, events, hang, raw, reply
 from tests.router.stack import (
     CHAT,

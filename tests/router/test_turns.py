@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from pointsman_router.accesslog import AccessLog
-from pointsman_router.downstream import Downstream
+from pointsman_router.answering.downstream import Downstream
+from pointsman_router.records.accesslog import AccessLog
 from pointsman_router.router import Router
 
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from pointsman_router import log, process
-from pointsman_router.listening import Address
-from pointsman_router.process import Feed, Process, StartError
-from pointsman_router.watching import Watch
+from pointsman_router.running import log, process
+from pointsman_router.running.listening import Address
+from pointsman_router.running.process import Feed, Process, StartError
+from pointsman_router.running.watching import Watch
 
 if TYPE_CHECKING:
+    from pointsman_router.feeds.standalone import FileConfig
     from pointsman_router.router import Router
-    from pointsman_router.standalone import FileConfig
 
 _USAGE: Final = 2
 """Exit status where what was asked for can't be: arguments, or a file that is wrong."""
@@ -92,7 +92,7 @@ def _count(text: str) -> int:
 def _alone(path: Path, count: int) -> int:
     """Runs from a file."""
     from pointsman_router.config import ConfigError
-    from pointsman_router.standalone import check_certificate, read
+    from pointsman_router.feeds.standalone import check_certificate, read
 
     # Until they have handlers, signals wait: an early SIGHUP mustn't end what is still starting.
     signal.pthread_sigmask(signal.SIG_BLOCK, process.SIGNALS)
@@ -107,7 +107,7 @@ def _alone(path: Path, count: int) -> int:
     log.configure(config.log_level)
     if count == 1:
         return _run(_from_file(path, watch, config))
-    from pointsman_router import workers
+    from pointsman_router.running import workers
 
     config = replace(config, listen=replace(config.listen, reuse_port=True))
     return workers.run(count, lambda index, lifeline: _run(_from_file(path, watch, config, index, lifeline)))
@@ -115,7 +115,7 @@ def _alone(path: Path, count: int) -> int:
 
 def _from_file(path: Path, watch: Watch, config: FileConfig, index: int = 0, lifeline: int = -1) -> Process:
     def source(running: Process, router: Router) -> Feed:
-        from pointsman_router.standalone import FileSource
+        from pointsman_router.feeds.standalone import FileSource
 
         def adopt(new: FileConfig) -> None:
             running.drain_seconds, running.accept_seconds = new.drain_seconds, new.accept_seconds
@@ -138,7 +138,7 @@ def _from_file(path: Path, watch: Watch, config: FileConfig, index: int = 0, lif
 
 def _in_cluster(arguments: argparse.Namespace) -> int:
     """Runs in a pod."""
-    from pointsman_router import cluster
+    from pointsman_router.feeds import cluster
 
     log.configure(arguments.log_level)
     try:
@@ -181,7 +181,7 @@ def _make_key(arguments: argparse.Namespace) -> int:
     """The key goes to standard error, so that `>> router.yaml` takes only what the file may hold."""
     import json
 
-    from pointsman_router import keys
+    from pointsman_router.clients import keys
 
     secret = keys.fresh()
     print(f"{arguments.name}'s key, which is kept nowhere: {secret}", file=sys.stderr)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from random import random
 from time import monotonic
 
-from pointsman_router.accesslog import AccessLog
-from pointsman_router.downstream import Downstream
-from pointsman_router.metrics import Stats
-from pointsman_router.request import Budget
+from pointsman_router.answering.downstream import Downstream
+from pointsman_router.clients.request import Budget
+from pointsman_router.records.accesslog import AccessLog
+from pointsman_router.records.metrics import Stats
 from pointsman_router.state import State
 
 _MAX_TICK_SECONDS = 1.0

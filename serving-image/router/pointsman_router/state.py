@@ -15,19 +15,19 @@ from time import monotonic
 import orjson
 
 from pointsman_router import config as contract
-from pointsman_router.accesslog import label_of
-from pointsman_router.admission import Queue
-from pointsman_router.affinity import Memory, Placement
+from pointsman_router.clients.cors import Pages, compile_pages
+from pointsman_router.clients.forwarded import Proxies, compile_proxies
+from pointsman_router.clients.keys import KeyState, compile_keys
 from pointsman_router.config import ConfigError, RouterConfig
-from pointsman_router.cors import Pages, compile_pages
-from pointsman_router.endpoints import Endpoint, Slice, by_service
-from pointsman_router.engine import READY, Engine
-from pointsman_router.forwarded import Proxies, compile_proxies
-from pointsman_router.keys import KeyState, compile_keys
-from pointsman_router.metrics import Stats, VariantStats
-from pointsman_router.retries import Budget
+from pointsman_router.engines.admission import Queue
+from pointsman_router.engines.endpoints import Endpoint, Slice, by_service
+from pointsman_router.engines.engine import READY, Engine
+from pointsman_router.engines.retries import Budget
+from pointsman_router.picking.affinity import Memory, Placement
+from pointsman_router.picking.wishes import Wishes
+from pointsman_router.records.accesslog import label_of
+from pointsman_router.records.metrics import Stats, VariantStats
 from pointsman_router.settings import Limits, Policy, Routing, Tls
-from pointsman_router.wishes import Wishes
 
 
 @dataclass(frozen=True, slots=True)

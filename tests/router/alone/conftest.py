@@ -25,7 +25,7 @@ def volume(tmp_path: Path) -> Volume:
 @pytest.fixture
 async def serving(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serving]:
     """A router's own public port, with one engine; files are looked at often."""
-    monkeypatch.setattr("pointsman_router.listening.PERIOD_SECONDS", 0.02)
+    monkeypatch.setattr("pointsman_router.running.listening.PERIOD_SECONDS", 0.02)
     await stack.engine()
     made = Serving(stack)
     try:

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from pointsman_router.listening import Address, PublicPort
+from pointsman_router.running.listening import Address, PublicPort
 from tests.router.alone.certificates import anyone, name_in
 from tests.router.stack import RawClient, Stack, configuration, service, variant
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pointsman_router import admin
+from pointsman_router.telling import admin
 from tests.router.engine import Turn, reply
 from tests.router.stack import RawClient, Stack, get
 

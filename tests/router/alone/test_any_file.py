@@ -8,10 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pointsman_router import standalone
 from pointsman_router.config import ConfigError, parse_as
-from pointsman_router.metrics import Stats
-from pointsman_router.standalone import FileConfig
+from pointsman_router.feeds import standalone
+from pointsman_router.feeds.standalone import FileConfig
+from pointsman_router.records.metrics import Stats
 from pointsman_router.state import State
 from tests.router.alone.test_example import EXAMPLE
 

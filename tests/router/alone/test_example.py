@@ -11,8 +11,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 import yaml
 
-from pointsman_router import settings, standalone
-from pointsman_router.standalone import FileConfig
+from pointsman_router import settings
+from pointsman_router.feeds import standalone
+from pointsman_router.feeds.standalone import FileConfig
 from tests.router.alone.running import ANYWHERE, running
 from tests.router.stack import Stack, post
 

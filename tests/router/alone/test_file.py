@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pointsman_router import standalone
 from pointsman_router.config import ConfigError
-from pointsman_router.standalone import Admin, Listen, LogLevel
+from pointsman_router.feeds import standalone
+from pointsman_router.feeds.standalone import Admin, Listen, LogLevel
 
 WHOLE = """
 name: edge

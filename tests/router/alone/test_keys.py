@@ -10,7 +10,8 @@ import openai
 import pytest
 import yaml
 
-from pointsman_router import config, keys
+from pointsman_router import config
+from pointsman_router.clients import keys
 from tests.router.alone.running import COMMAND
 from tests.router.engine import reply
 from tests.router.stack import Stack, configuration, get, post, service, variant

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pointsman_router.accesslog import AccessLog, Entry, label_of
+from pointsman_router.records.accesslog import AccessLog, Entry, label_of
 from tests.router.alone.running import Running, running, started, write
 from tests.router.engine import SSE_HEAD, Turn, chunk, event
 from tests.router.stack import CHAT, STREAM, Stack, configuration, get, service, variant

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from pointsman_router.admin import Admin
+from pointsman_router.telling.admin import Admin
 from tests.router.alone.certificates import Volume, pair
 from tests.router.alone.serving import Serving
 from tests.router.engine import SSE_HEAD, Turn, chunk, event

@@ -12,9 +12,9 @@ from tests.router.stack import configuration
 
 LATE = {
     "prometheus_client": "metrics are rendered when they're asked for",
-    "pointsman_router.cluster": "a router alone follows no API server",
-    "pointsman_router.tls": "only where TLS is on",
-    "pointsman_router.workers": "only where there are several",
+    "pointsman_router.feeds.cluster": "a router alone follows no API server",
+    "pointsman_router.running.tls": "only where TLS is on",
+    "pointsman_router.running.workers": "only where there are several",
     "importlib.metadata": "the version is looked up when it's asked for",
     "multiprocessing": "forking takes none of it",
     "http.server": "nothing here serves so",

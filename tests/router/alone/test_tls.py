@@ -10,8 +10,8 @@ from pathlib import Path
 import openai
 import pytest
 
-from pointsman_router import tls
 from pointsman_router.config import ConfigError
+from pointsman_router.running import tls
 from pointsman_router.settings import Tls
 from tests.router.alone.certificates import Volume, anyone, pair
 from tests.router.alone.serving import Serving

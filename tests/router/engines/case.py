@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pointsman_router.engine import Engine
+from pointsman_router.engines.engine import Engine
 from tests.router.engines.rough import RIGHT, RoughEngine, Script
 from tests.router.stack import CHAT, STREAM, RawClient, Stack, configuration, eventually, service, variant
 

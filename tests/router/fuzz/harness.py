@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import h11
 
-from pointsman_router.accesslog import AccessLog
-from pointsman_router.downstream import Downstream
-from pointsman_router.pool import Pool
+from pointsman_router.answering.downstream import Downstream
+from pointsman_router.engines.pool import Pool
+from pointsman_router.engines.upstream import Connection
+from pointsman_router.records.accesslog import AccessLog
 from pointsman_router.router import Router
 from pointsman_router.routes import ROUTES
-from pointsman_router.upstream import Connection
 from tests.router.stack import configuration, service, variant
 
 SECRET = b"sk-secret-of-the-client"

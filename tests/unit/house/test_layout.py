@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "pointsman_router/config.py": {"pointsman_router"},
     "pointsman_router/settings.py": set(),
-    "pointsman_router/standalone.py": {"pointsman_router", "yaml"},
+    "pointsman_router/feeds/standalone.py": {"pointsman_router", "yaml"},
 }
 """What a package may import beside the standard library. `pointsman_router/config.py` is the contract between
 operator and router, so with its `settings.py` it stands on nothing."""

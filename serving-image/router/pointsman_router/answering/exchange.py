@@ -1,0 +1,291 @@
+"""The life of one request, from the stages until its answer is complete or given up.
+
+Everything happens in callbacks: a connection's protocol calls in, nothing here waits. A retry is possible
+until an engine's answer has begun; from then on a break is told in the answer itself. Callers are client
+connections and probes. How the request gets to an engine is in `attempts`, what the caller gets in `answer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
+
+from pointsman_router import errors
+from pointsman_router.answering import stages
+from pointsman_router.answering.answer import Answer, Untold, is_json, is_stream, retry_after
+from pointsman_router.answering.attempts import Attempts
+from pointsman_router.answering.caller import Caller
+from pointsman_router.clients.request import Request
+from pointsman_router.engines import health
+from pointsman_router.engines.response import Fault, Receiver, Response
+from pointsman_router.errors import Problem, RefusedError
+from pointsman_router.records.accesslog import NO_LABEL, Entry
+
+if TYPE_CHECKING:
+    from pointsman_router.router import Router
+
+_JSON_LINE: Final = b"content-type: application/json"
+_STALE_SECONDS: Final = 1.0
+"""A reused connection that dies within this time was closed by the engine before it saw the request. One
+that dies later may have died of the request, which must not take the next engine with it."""
+CLIENT_GONE: Final = 499
+"""Counted and logged for a client that left before its answer was complete; never sent."""
+
+
+class Exchange(Attempts):
+    """One request and its answer."""
+
+    __slots__ = (
+        "_answer",
+        "_answered",
+        "_bytes_in",
+        "_deadline",
+        "_done",
+        "_error",
+        "_progress",
+        "_quiet_since",
+        "_spoke_at",
+        "_started",
+        "_stream",
+    )
+
+    def __init__(self, router: Router, caller: Caller, request: Request) -> None:
+        super().__init__(router, caller, request)
+        self._answer = Answer(caller, request)
+        self._bytes_in = len(request.body)
+        self._stream = False
+        """Whether the client asked for a stream."""
+        self._answered = False
+        """Whether an engine's answer has begun."""
+        self._error: Untold | None = None
+        """An engine's answer that can't be passed on, since a stream was begun before it."""
+        self._progress = 0
+        self._deadline: asyncio.TimerHandle | None = None
+        """The client's own; the service's is looked after by `tick`."""
+        self._done = False
+        self._spoke_at = self._quiet_since = self._started = monotonic()
+
+    # What the caller does.
+
+    def begin(self) -> None:
+        """Answers the request, at once or later."""
+        request = self._request
+        try:
+            prepared = stages.prepare(request, self._router.state.table)
+        except RefusedError as refusal:
+            self.refuse(refusal.problem)
+            return
+        service, body = prepared.service, prepared.body
+        if service is None:
+            self.reply(200, [_JSON_LINE], body)
+            return
+        self.service = service
+        self._wish = prepared.wish
+        self._stream = prepared.stream
+        request.body = body
+        self._head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
+            request.head,
+            request.id,
+            len(body),
+        )
+        budget = service.budget
+        if self._started >= budget.turn_at:
+            budget.turn(self._started)
+        budget.requests += 1
+        if request.timeout:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(request.timeout, self._expire, request.timeout)
+        self._try()
+
+    def reply(self, status: int, lines: list[bytes], body: bytes) -> None:
+        """Answers with what needs no engine."""
+        self._answer.write(status, lines, body)
+        self._settle(status, "ok")
+
+    def refuse(self, problem: Problem) -> None:
+        """Answers with a problem that no engine has a part in."""
+        if not self._done:
+            self.fail(problem, "refused")
+
+    def cancel(self, ending: str = "client_gone") -> None:
+        """The caller has gone: whatever is under way for it stops now."""
+        self._let_go()
+        self._settle(CLIENT_GONE, ending)
+
+    def pause(self) -> None:
+        """The caller can't take more for now, so nothing more is read from the engine."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        if self._connection is not None:
+            self._connection.resume()
+
+    # What takes too long.
+
+    def tick(self, now: float) -> None:
+        """Ends what takes longer than the limits allow. Called about once a second."""
+        service = self.service
+        if self._done or service is None:
+            return
+        limits = service.routing.timeouts
+        if self._answer.progress != self._progress:
+            self._progress = self._answer.progress
+            self._quiet_since = now
+        if now - self._started > limits.request_seconds:
+            self._expire(limits.request_seconds, "request_seconds")
+        elif self._waits_for is not None:
+            self._check_queue(now, self._waits_for, service)
+        elif self._answered:
+            if now - self._quiet_since > limits.idle_stream_seconds:
+                self._silent("idle_stream_seconds", limits.idle_stream_seconds)
+        elif self._connection is not None and now - self._sent_at > limits.first_byte_seconds:
+            self._silent("first_byte_seconds", limits.first_byte_seconds)
+        if not self._done and now - max(self._quiet_since, self._spoke_at) > limits.comment_seconds:
+            self._keep_alive(now)
+
+    def _keep_alive(self, now: float) -> None:
+        """Nothing went to the client for a while. A stream takes a comment; what else there is must wait."""
+        if (self._stream or self._answer.status) and not self.internal and self._answer.comment():
+            self._spoke_at = now
+
+    def _silent(self, limit: str, seconds: float) -> None:
+        if self._answered and self._caller.paused:
+            self._router.stats.hit(limit)
+            self._break_off(CLIENT_GONE, "client_gone")
+            return
+        self._count_failure("timeout")
+        self.fail(errors.engine_silent(seconds, limit), "timeout")
+
+    def _expire(self, seconds: float, limit: str = "") -> None:
+        """The whole request took too long, by the client's own word or by the `limit`."""
+        self.fail(errors.too_late(seconds, limit), "timeout")
+
+    # upstream.Taker
+
+    def answered(self, response: Response) -> Receiver | None:
+        engine, variant, service = self._engine, self.variant, self.service
+        assert engine is not None
+        assert variant is not None
+        assert service is not None
+        status = response.status
+        if status >= 500 and health.is_failure(status):
+            if status != 503:
+                self._count_failure("status")
+            elif self._turned_away(engine):
+                return None
+        elif engine.ejected:
+            health.began_well(engine, self._sent_at, service.routing.ejection)
+            self._probing = False  # the next one that is to decide is another's
+        self._answered = True
+        self._quiet_since = monotonic()
+        self._head = b""
+        self._request.release()  # no retry from here on
+        answer = self._answer
+        if answer.status and not (status == 200 and is_stream(response)):
+            self._error = Untold(status)
+            return self._error
+        if status >= 400 and not is_json(response):
+            self.fail(errors.engine_status(status, retry_after(response)), "ok")
+            return None
+        answer.begin(response, variant.stats.gaps)
+        return answer
+
+    def completed(self, data: bytes) -> None:
+        self._connection = None
+        engine, error = self._engine, self._error
+        if error is not None:
+            error.relay(data)
+            self.fail(errors.of_engine(error.status, bytes(error.body)), "ok")
+            return
+        status = self._answer.status
+        if engine is not None and engine.failures and not health.is_failure(status):
+            health.succeeded(engine)
+        self._let_go()
+        self._answer.finish(data)
+        self._settle(status, "ok")
+
+    def broken(self, fault: Fault, untouched: bool) -> None:
+        connection, self._connection = self._connection, None
+        if self._done or connection is None:
+            return
+        # No engine saw the request, so trying again adds to nobody's load and isn't paid for.
+        if untouched and monotonic() - connection.sent_at < _STALE_SECONDS and self._may_retry(paid=False):
+            connection.pool.purge()  # its neighbours are as old
+            self._retry("stale", wait=False)
+            return
+        self._count_failure(fault.reason)
+        if fault.limit:
+            self._router.stats.hit(fault.limit)
+        self.fail(errors.engine_broke(f"Engine failure: {fault.words}"), "engine_broke")
+
+    # Endings.
+
+    def fail(self, problem: Problem, ending: str) -> None:
+        """It ends here: with an error response, or with an error in the stream that has begun."""
+        self._let_go()
+        if problem.limit:
+            self._router.stats.hit(problem.limit)
+        self._answer.fail(problem)
+        self._settle(problem.status, ending)
+
+    def _break_off(self, status: int, ending: str) -> None:
+        self._let_go()
+        self._caller.cut()
+        self._settle(status, ending)
+
+    def _settle(self, status: int, ending: str) -> None:
+        """Counts and logs the request, once; then the caller may go on to its next."""
+        if self._done:
+            return
+        self._done = True
+        now = monotonic()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._move_to(None)
+        if not self.internal:
+            self._count(status, now)
+            log = self._router.log
+            if log.enabled:
+                log.add(self._entry(status, ending, now))
+        self._caller.finished()
+
+    def _count(self, status: int, now: float) -> None:
+        if self.variant is not None:
+            stats = self.variant.stats
+        elif self.service is not None:
+            stats = self.service.stats
+        else:
+            stats = self._router.unrouted
+        answer = self._answer
+        stats.codes[status] = stats.codes.get(status, 0) + 1
+        stats.bytes_in += self._bytes_in
+        stats.bytes_out += answer.bytes_out
+        stats.duration.observe(now - self._started)
+        if answer.first_byte_at:
+            stats.first_byte.observe(answer.first_byte_at - self._started)
+        key = self._request.key
+        if key is not None:
+            key.stats.requests += 1
+
+    def _entry(self, status: int, ending: str, now: float) -> Entry:
+        route, answer, key = self._request.route, self._answer, self._request.key
+        owner = self.variant or self.service
+        return Entry(
+            time(),
+            self._request.id,
+            b"-" if route is None else route.path,
+            status,
+            NO_LABEL if owner is None else owner.label,
+            self._engine_label,
+            self._attempts,
+            answer.first_byte_at - self._started if answer.first_byte_at else 0.0,
+            now - self._started,
+            self._bytes_in,
+            answer.bytes_out,
+            self._request.client or self._caller.address,
+            b'""' if key is None else key.label,
+            ending.encode(),
+        )

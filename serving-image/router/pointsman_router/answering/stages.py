@@ -1,0 +1,89 @@
+"""What happens to a request between its last byte and the choice of an engine.
+
+Pure: a request and the table in, a service and the bytes to send out, or a refusal. Whose key a
+request bears is known by then; which models that key may use is decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from pointsman_router import errors
+from pointsman_router.answering import modelname
+from pointsman_router.clients.keys import KeyState
+from pointsman_router.clients.request import Request
+from pointsman_router.errors import RefusedError
+from pointsman_router.picking.wishes import Wish
+from pointsman_router.routes import MODEL_PREFIX, ModelIn, Route
+from pointsman_router.state import ServiceState, Table
+
+
+@dataclass(slots=True)
+class Prepared:
+    """What the stages made of a request."""
+
+    service: ServiceState | None
+    """Whose engines are to answer; None where `body` is the answer itself."""
+    body: bytes
+    """What the engine gets."""
+    stream: bool = False
+    """Whether the client asked for a stream of events."""
+    wish: Wish | None = None
+    """By what its engine is chosen; None where the choice is free."""
+
+
+def prepare(request: Request, table: Table) -> Prepared:
+    """Takes a whole request through the stages. Raises RefusedError."""
+    route = request.route
+    if request.problem is not None or route is None:
+        raise RefusedError(request.problem or errors.internal_error())
+    if request.encoding and request.encoding.lower() != b"identity":
+        raise RefusedError(errors.encoded_body(request.encoding.decode("latin-1")))
+    match route.model_in:
+        case ModelIn.JSON:
+            return _from_json(request, route, table)
+        case ModelIn.FORM:
+            return _from_form(request, table)
+        case ModelIn.LIST:
+            return Prepared(None, table.model_list if request.key is None else request.key.model_list)
+        case ModelIn.PATH:
+            return Prepared(None, _model(request, table))
+
+
+def _from_json(request: Request, route: Route, table: Table) -> Prepared:
+    body = request.body
+    document = modelname.read_json(body, table.limits)
+    if route.stored and document.get("previous_response_id") is not None:
+        raise RefusedError(errors.stored_response())
+    model = modelname.in_json(document)
+    service = _service(model, request.key, table)
+    if model != service.engine_model and model not in service.adapters:
+        body = modelname.replace_in_json(body, service.engine_model)
+    wishes = service.wishes
+    wish = None if wishes is None else wishes.read(request, document, model, route.prompt)
+    return Prepared(service, body, route.streams and document.get("stream") is True, wish)
+
+
+def _from_form(request: Request, table: Table) -> Prepared:
+    body = request.body
+    model, (start, end) = modelname.in_form(body, request.content_type)
+    service = _service(model, request.key, table)
+    if model != service.engine_model and model not in service.adapters:
+        body = body[:start] + service.engine_model.encode() + body[end:]
+    return Prepared(service, body)
+
+
+def _service(model: str, key: KeyState | None, table: Table) -> ServiceState:
+    service = table.models.get(model)
+    if service is None or not (key is None or key.may_use(model)):
+        raise RefusedError(errors.unknown_model(model))
+    return service
+
+
+def _model(request: Request, table: Table) -> bytes:
+    name = unquote_to_bytes(request.path[len(MODEL_PREFIX) :]).decode("utf-8", "replace")
+    body = table.model_bodies.get(name)
+    if body is None or not (request.key is None or request.key.may_use(name)):
+        raise RefusedError(errors.unknown_model(name))
+    return body

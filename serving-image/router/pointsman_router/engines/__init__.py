@@ -1,0 +1,1 @@
+"""The engines behind a service: their connections, their health, their room, their answers' framing."""

@@ -1,0 +1,1 @@
+"""Where configuration and endpoints come from: the API server, or a file."""

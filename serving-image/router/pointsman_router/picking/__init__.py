@@ -1,0 +1,1 @@
+"""Where a request would like to go: prompts' beginnings, sessions, adapters. Pure."""

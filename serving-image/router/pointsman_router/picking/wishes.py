@@ -1,0 +1,104 @@
+"""What a request wishes of the choice of its engine: to be where its beginning, session or adapter is known.
+
+Compiled per service when configuration or endpoints arrive, so that a service whose requests have no choice
+costs one test. Reads documents and headers; knows nothing of engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from xxhash import xxh3_64_intdigest as digest
+
+from pointsman_router.picking.prompts import beginning
+from pointsman_router.settings import Policy, Routing
+
+_NO_CHAIN: tuple[int, ...] = ()
+
+
+class HasFields(Protocol):
+    """A request, as far as its header fields matter here."""
+
+    def value(self, name: bytes) -> bytes | None:
+        """The value of a field that is passed on, by its lower-case name."""
+
+
+class Wish:
+    """By what an engine is chosen. Numbers are hashes of 64 bits; 0 stands for none."""
+
+    __slots__ = ("adapter", "chain", "session")
+
+    def __init__(self, chain: Sequence[int], session: int = 0, adapter: int = 0) -> None:
+        self.chain = chain
+        """Of the prompt's leading blocks, each over all before it."""
+        self.session = session
+        self.adapter = adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What requests of one service may wish for."""
+
+    adapters: frozenset[str]
+    prefix: bool
+    block_bytes: int
+    max_blocks: int
+    header: bytes
+    """In lower case; empty for none."""
+    conversation: bool
+
+    @classmethod
+    def of(cls, routing: Routing, adapters: Sequence[str], engines: bool, variants: bool) -> Wishes | None:
+        """None where nothing is to choose by. `engines`, `variants`: whether there are several of them."""
+        picking, sticky = routing.picking, routing.stickiness
+        if not engines and not variants:
+            return None
+        wishes = cls(
+            adapters=frozenset(adapters if engines else ()),
+            prefix=engines and picking.policy is Policy.PREFIX_AFFINITY,
+            block_bytes=picking.block_bytes,
+            max_blocks=picking.max_blocks,
+            header=sticky.header.lower().encode(),
+            conversation=sticky.conversation,
+        )
+        wanted = wishes.prefix or wishes.adapters or wishes.header or wishes.conversation
+        return wishes if wanted else None
+
+    def read(self, request: HasFields, document: dict[str, Any], model: str, prompt: bool) -> Wish | None:
+        """A request's wish, if it has one. `prompt`: whether engines keep what they compute of it."""
+        if self.header or self.conversation:
+            session = self._session(request, document)
+            if session:
+                return Wish(_NO_CHAIN, digest(session) or 1)
+        adapter = (digest(model.encode()) or 1) if model in self.adapters else 0
+        chain: Sequence[int] = _NO_CHAIN
+        if prompt and self.prefix:
+            block = self.block_bytes
+            chain = chain_of(beginning(document, block * self.max_blocks), block, adapter)
+        return Wish(chain, 0, adapter) if chain or adapter else None
+
+    def _session(self, request: HasFields, document: dict[str, Any]) -> bytes:
+        if self.header:
+            value = request.value(self.header)
+            if value:
+                return value
+        if self.conversation:
+            conversation = document.get("conversation")
+            if type(conversation) is dict:
+                conversation = conversation.get("id")
+            for name in (conversation, document.get("prompt_cache_key"), document.get("user")):
+                if type(name) is str and name:
+                    return name.encode("utf-8", "surrogatepass")
+        return b""
+
+
+def chain_of(data: bytes, block: int, seed: int = 0) -> list[int]:
+    """The hashes of all beginnings that end with a whole block. What is shorter than one has none: there is
+    nothing in it worth going anywhere for. `seed`: keeps prompts apart that no engine has in common."""
+    chain = []
+    for end in range(block, len(data) + 1, block):
+        seed = digest(data[end - block : end], seed)
+        chain.append(seed)
+    return chain

@@ -1,0 +1,1 @@
+"""One process, or several, on a port: listening, TLS, logs, the graceful stop."""

@@ -1,0 +1,1 @@
+"""What the router tells on its admin port: health, metrics, signals, probes."""
