@@ -27,7 +27,11 @@ KEYS = 100
 """API keys in the configuration of a candidate that has any; the load bears the last one."""
 _READY_WITHIN_S = 90.0
 _QUESTION = json.dumps(
-    {"model": "m", "messages": [{"role": "user", "content": "bench-0000000000000000-0000-00000000"}]}
+    {
+        "model": "m",
+        "messages": [{"role": "user", "content": "bench-0000000000000000-0000-00000000"}],
+        "max_tokens": 1,  # a real engine with a random model may go on for minutes
+    }
 )
 
 
