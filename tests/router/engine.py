@@ -185,6 +185,17 @@ def events(*documents: Any, gap: float = 0.0, end: bool = True) -> Script:
     return script
 
 
+def gated(gate: asyncio.Event) -> Script:
+    """A stream whose first event comes at once, and whose end when the gate is opened."""
+
+    async def script(turn: Turn) -> None:
+        await turn.write(SSE_HEAD + chunk(event({"n": 1})))
+        await gate.wait()
+        await turn.write(chunk(event(b"[DONE]")) + b"0\r\n\r\n")
+
+    return script
+
+
 async def hang(turn: Turn) -> None:
     """Says nothing, until the router leaves."""
     await turn.until_left()

@@ -15,7 +15,7 @@ import pytest
 from pointsman_router.records.accesslog import AccessLog, Entry
 from tests.router.alone.running import running, write
 from tests.router.apiserver import FakeApiServer
-from tests.router.engine import SSE_HEAD, Turn, chunk, event, reply
+from tests.router.engine import SSE_HEAD, Turn, chunk, event, gated, reply
 from tests.router.stack import (
     CHAT,
     STREAM,
@@ -38,13 +38,7 @@ async def test_sigterm_lets_streams_finish_and_takes_new_requests_for_a_while(
     stack: Stack, file: Path
 ) -> None:
     gate = asyncio.Event()
-
-    async def gated(turn: Turn) -> None:
-        await turn.write(SSE_HEAD + chunk(event({"n": 1})))
-        await gate.wait()
-        await turn.write(chunk(event(b"[DONE]")) + b"0\r\n\r\n")
-
-    engine = await stack.engine(gated, always=reply({"ok": True}))
+    engine = await stack.engine(gated(gate), always=reply({"ok": True}))
     write(file, configuration(service("chat", variant("v", engine))), acceptSeconds=0.5, drainSeconds=5)
     async with running(f"--config={file}") as router:
         assert await router.status("/readyz") == 200

@@ -244,10 +244,6 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def client_slow(what: str) -> Problem:
-    return Problem(408, f"Gave up waiting for {what}", code="request_timeout", fatal=True)
-
-
 def internal_error() -> Problem:
     message = "The router failed to handle this request; its log says why"
     return Problem(500, message, type=_SERVER, code="internal_error", fatal=True)

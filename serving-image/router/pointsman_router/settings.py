@@ -8,7 +8,7 @@ router, what concerns its engines to the service. Times are in seconds, sizes in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -199,8 +199,3 @@ class Routing:
     engines: Engines = field(default_factory=Engines)
     picking: Picking = field(default_factory=Picking)
     stickiness: Stickiness = field(default_factory=Stickiness)
-
-
-def defaults(kind: type) -> dict[str, object]:
-    """The default of each field of a settings class that has a plain one, by its name."""
-    return {f.name: f.default for f in fields(kind) if f.default is not MISSING}

@@ -13,7 +13,7 @@ import pytest
 
 from pointsman_router.records.accesslog import AccessLog, Entry, label_of
 from tests.router.alone.running import Running, running, started, write
-from tests.router.engine import SSE_HEAD, Turn, chunk, event
+from tests.router.engine import event, gated
 from tests.router.stack import CHAT, STREAM, Stack, configuration, get, service, variant
 
 
@@ -88,13 +88,7 @@ async def test_sigterm_lets_the_streams_of_all_finish(
     stack: Stack, file: Path, places: tuple[int, int]
 ) -> None:
     gate = asyncio.Event()
-
-    async def gated(turn: Turn) -> None:
-        await turn.write(SSE_HEAD + chunk(event({"n": 1})))
-        await gate.wait()
-        await turn.write(chunk(event(b"[DONE]")) + b"0\r\n\r\n")
-
-    stack.engines[0].script = gated
+    stack.engines[0].script = gated(gate)
     async with started(f"--config={file}", "--processes=3") as router:
         await several(router, 3)
         clients = [await router.client(places[0]) for _ in range(12)]

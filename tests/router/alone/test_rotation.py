@@ -10,7 +10,7 @@ import pytest
 from pointsman_router.telling.admin import Admin
 from tests.router.alone.certificates import Volume, pair
 from tests.router.alone.serving import Serving
-from tests.router.engine import SSE_HEAD, Turn, chunk, event
+from tests.router.engine import event, gated
 from tests.router.stack import CHAT, STREAM, Stack, eventually
 
 FIRST, SECOND = pair("first"), pair("second")
@@ -51,13 +51,7 @@ async def test_a_stream_outlives_the_change_of_its_certificate(
     serving: Serving, stack: Stack, volume: Volume
 ) -> None:
     gate = asyncio.Event()
-
-    async def gated(turn: Turn) -> None:
-        await turn.write(SSE_HEAD + chunk(event({"n": 1})))
-        await gate.wait()
-        await turn.write(chunk(event(b"[DONE]")) + b"0\r\n\r\n")
-
-    stack.engines[0].script = gated
+    stack.engines[0].script = gated(gate)
     volume.put(*FIRST)
     await serving.start(tls=volume.section)
     client = await serving.client()

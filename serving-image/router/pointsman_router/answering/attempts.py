@@ -7,6 +7,7 @@ that's safe. What comes back, and what the caller gets, is the other half's busi
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _DRAINING = "Draining"
 
 
-class Attempts:
+class Attempts(ABC):
     """The attempts of one request at engines, one at a time."""
 
     __slots__ = (
@@ -84,18 +85,18 @@ class Attempts:
 
     # The other half.
 
-    def answered(self, response: Response) -> Receiver | None:
-        raise NotImplementedError
+    @abstractmethod
+    def answered(self, response: Response) -> Receiver | None: ...
 
-    def completed(self, data: bytes) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def completed(self, data: bytes) -> None: ...
 
-    def broken(self, fault: Fault, untouched: bool) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def broken(self, fault: Fault, untouched: bool) -> None: ...
 
+    @abstractmethod
     def fail(self, problem: Problem, ending: str) -> None:
         """No engine will answer."""
-        raise NotImplementedError
 
     # Where to.
 
