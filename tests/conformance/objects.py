@@ -1,4 +1,4 @@
-"""Cases: reading, creating, deleting, status, finalizers, garbage collection, selectors."""
+"""Cases: reading, creating, deleting, status, finalizers, selectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pointsman.api.names import (
     Resource,
 )
 from pointsman.kube import AlreadyExists, Conflict, Invalid, NotFound
-from tests.conformance.stage import NAMESPACE, Stage, deployment_spec, obj, owner
+from tests.conformance.stage import NAMESPACE, Stage, deployment_spec, obj
 from tests.conformance.table import Table
 
 OBJECTS = Table()
@@ -301,60 +301,6 @@ async def _(s: Stage) -> None:
         await s.kube.delete(CONFIGMAP, s.ns, "a", uid=made["metadata"]["uid"])
 
 
-@case("garbage: in the background, children go after their owner")
-async def _(s: Stage) -> None:
-    parent = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
-    await s.kube.create(obj(CONFIGMAP, s.ns, "child", owners=[owner(parent)]))
-    await s.kube.delete(LLMROUTER, s.ns, "r", uid=parent["metadata"]["uid"])
-    with pytest.raises(NotFound):
-        await s.kube.get(LLMROUTER, s.ns, "r")
-    assert await s.eventually(lambda: _gone(s, CONFIGMAP, "child"))
-
-
-@case("garbage: in the foreground, the owner stays visible until a blocking child is gone")
-async def _(s: Stage) -> None:
-    parent = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
-    await s.kube.create(
-        obj(CONFIGMAP, s.ns, "child", owners=[owner(parent)], finalizers=["example.org/held"])
-    )
-    uid = parent["metadata"]["uid"]
-    await s.kube.delete(LLMROUTER, s.ns, "r", uid=uid, propagation="Foreground")
-    assert await s.eventually(lambda: _going(s, CONFIGMAP, "child"))
-    waiting = await s.kube.get(LLMROUTER, s.ns, "r")
-    assert waiting["metadata"]["finalizers"] == ["foregroundDeletion"]
-    child = await s.kube.get(CONFIGMAP, s.ns, "child")
-    await s.kube.patch_finalizers(
-        CONFIGMAP, s.ns, "child", [], resource_version=child["metadata"]["resourceVersion"]
-    )
-    assert await s.eventually(lambda: _gone(s, LLMROUTER, "r"))
-
-
-@case("garbage: orphaned children stay and forget their owner")
-async def _(s: Stage) -> None:
-    parent = await s.kube.create(obj(LLMROUTER, s.ns, "r", spec={}))
-    await s.kube.create(obj(CONFIGMAP, s.ns, "child", owners=[owner(parent)]))
-    await s.kube.delete(LLMROUTER, s.ns, "r", uid=parent["metadata"]["uid"], propagation="Orphan")
-    assert await s.eventually(lambda: _gone(s, LLMROUTER, "r"))
-    assert "ownerReferences" not in (await s.kube.get(CONFIGMAP, s.ns, "child"))["metadata"]
-
-
-@case("garbage: a child of two owners outlives the first")
-async def _(s: Stage) -> None:
-    first = await s.kube.create(obj(LLMROUTER, s.ns, "one", spec={}))
-    second = await s.kube.create(obj(LLMROUTER, s.ns, "two", spec={}))
-    both = [owner(first, controller=False), owner(second, controller=False)]
-    await s.kube.create(obj(CONFIGMAP, s.ns, "child", owners=both))
-    await s.kube.delete(LLMROUTER, s.ns, "one", uid=first["metadata"]["uid"])
-
-    async def one_left() -> bool:
-        child = await s.kube.get(CONFIGMAP, s.ns, "child")
-        return [o["name"] for o in child["metadata"]["ownerReferences"]] == ["two"]
-
-    assert await s.eventually(one_left)
-    await s.kube.delete(LLMROUTER, s.ns, "two", uid=second["metadata"]["uid"])
-    assert await s.eventually(lambda: _gone(s, CONFIGMAP, "child"))
-
-
 @case("events: written by the new API, found by the core API and the object they are about")
 async def _(s: Stage) -> None:
     event = obj(
@@ -385,15 +331,3 @@ async def _(s: Stage) -> None:
 async def _(s: Stage) -> None:
     await s.kube.apply(obj(NAMESPACE, None, f"{s.ns}-more", labels={"a": "b"}), manager="m")
     assert (await s.kube.get(NAMESPACE, None, f"{s.ns}-more"))["metadata"]["labels"]["a"] == "b"
-
-
-async def _gone(s: Stage, resource: Resource, name: str) -> bool:
-    try:
-        await s.kube.get(resource, s.ns, name)
-    except NotFound:
-        return True
-    return False
-
-
-async def _going(s: Stage, resource: Resource, name: str) -> bool:
-    return "deletionTimestamp" in (await s.kube.get(resource, s.ns, name))["metadata"]

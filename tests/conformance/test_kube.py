@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.applying import APPLYING
+from tests.conformance.garbage import GARBAGE
 from tests.conformance.objects import OBJECTS
 from tests.conformance.stage import Stage
 from tests.conformance.table import Case
 
-CASES = (*OBJECTS.cases, *APPLYING.cases)
+CASES = (*OBJECTS.cases, *GARBAGE.cases, *APPLYING.cases)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])
