@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     REFERENCES_RESOLVED = "ReferencesResolved"
+    MODEL_FITS = "ModelFits"
     CAPACITY_AVAILABLE = "CapacityAvailable"
     ENGINE_HEALTHY = "EngineHealthy"
     ROUTER_PROGRAMMED = "RouterProgrammed"
@@ -49,16 +50,32 @@ class Reason(StrEnum):
     SECRET_INVALID = "SecretInvalid"
     IMAGE_UNKNOWN = "ImageUnknown"
 
+    # Room on the accelerators.
+    FITS = "Fits"
+    FIT_UNKNOWN = "FitUnknown"
+    FIT_OVERRIDDEN = "FitOverridden"
+    MODEL_DOES_NOT_FIT = "ModelDoesNotFit"
+
     # Room in the cluster.
     SCHEDULED = "Scheduled"
     INSUFFICIENT_GPU = "InsufficientGPU"
+    UNTOLERATED_TAINT = "UntoleratedTaint"
+    NO_MATCHING_NODE = "NoMatchingNode"
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    ADMISSION_REFUSED = "AdmissionRefused"
     WAITING_FOR_CAPACITY = "WaitingForCapacity"
 
     # The engine's pods.
     HEALTHY = "Healthy"
     ENGINE_STARTING = "EngineStarting"
+    SLOW_START = "SlowStart"
+    STARTUP_BUDGET_EXCEEDED = "StartupBudgetExceeded"
+    VOLUME_UNAVAILABLE = "VolumeUnavailable"
+    CONTAINER_CANNOT_RUN = "ContainerCannotRun"
+    EVICTED = "Evicted"
+    ENGINE_UNRESPONSIVE = "EngineUnresponsive"
+    WRONG_ANSWERS = "WrongAnswers"
     ENGINE_CRASH_LOOPING = "EngineCrashLooping"
     ENGINE_FAILED = "EngineFailed"
     OUT_OF_MEMORY = "OutOfMemory"
@@ -101,6 +118,10 @@ CONDITIONS: Final[dict[ConditionType, str]] = {
         "Tools that wait give up on it."
     ),
     ConditionType.REFERENCES_RESOLVED: "The model and everything else the spec refers to was found.",
+    ConditionType.MODEL_FITS: (
+        "By calculation the model, its cache and its overhead fit the accelerators; the message has the "
+        "arithmetic."
+    ),
     ConditionType.CAPACITY_AVAILABLE: "The cluster has room for the pods that are wanted.",
     ConditionType.ENGINE_HEALTHY: "The engines of the newest revision run and answer.",
     ConditionType.ROUTER_PROGRAMMED: "Every running router has acknowledged this service's configuration.",
@@ -143,21 +164,51 @@ REASONS: Final[dict[Reason, str]] = {
     Reason.IMAGE_UNKNOWN: (
         "No engine image is known for this accelerator or version. Set spec.engine.image."
     ),
+    Reason.FITS: "Weights, cache and overhead fit by calculation. The message has the arithmetic.",
+    Reason.FIT_UNKNOWN: (
+        "Nothing can be calculated: hardware.deviceMemory or the model's facts aren't known. Nothing is "
+        "refused."
+    ),
+    Reason.FIT_OVERRIDDEN: (
+        "The model doesn't fit by calculation, and the spec says to start it all the same."
+    ),
+    Reason.MODEL_DOES_NOT_FIT: (
+        "By calculation the model can't start on the accelerators asked for; no engine is started. The "
+        "message "
+        "has the arithmetic and the largest context that would fit."
+    ),
     Reason.SCHEDULED: "Every wanted pod has a node.",
     Reason.INSUFFICIENT_GPU: (
         "No node has enough free accelerators. The message is the scheduler's own account. Free some, ask "
         "for fewer, or use rollout.strategy Recreate."
     ),
+    Reason.UNTOLERATED_TAINT: "Nodes that would do bear a taint that the pods don't tolerate.",
+    Reason.NO_MATCHING_NODE: "No node bears the labels that hardware.nodeSelector asks for.",
     Reason.UNSCHEDULABLE: (
         "No node takes the pod: memory, CPU, selectors or taints. The message is the scheduler's own account."
     ),
     Reason.QUOTA_EXCEEDED: "The namespace's ResourceQuota refuses the pods. Raise it or ask for less.",
+    Reason.ADMISSION_REFUSED: "An admission policy refuses the pods. The message has its words.",
     Reason.WAITING_FOR_CAPACITY: (
         "The new revision waits for room while the old one serves: it needs accelerators beside those in "
         "use; rollout.strategy Recreate does without, with a gap."
     ),
     Reason.HEALTHY: "The engines run and answer.",
     Reason.ENGINE_STARTING: "Engines are downloading or loading weights; status.engine has the figures.",
+    Reason.SLOW_START: "Engines take longer to start than before, and are still within their startup budget.",
+    Reason.STARTUP_BUDGET_EXCEEDED: "Engines weren't ready within their startup budget and are restarted.",
+    Reason.VOLUME_UNAVAILABLE: "A volume can't be attached or mounted. The message has the kubelet's words.",
+    Reason.CONTAINER_CANNOT_RUN: (
+        "The container can't be made or started. The message has the runtime's words."
+    ),
+    Reason.EVICTED: (
+        "A node threw the pod out for want of memory or disk. The message has the kubelet's words."
+    ),
+    Reason.ENGINE_UNRESPONSIVE: "An engine that was ready stopped answering and is restarted.",
+    Reason.WRONG_ANSWERS: (
+        "The engine runs, but its answer to one of model.proof's prompts is wrong; the revision gets no "
+        "traffic."
+    ),
     Reason.ENGINE_CRASH_LOOPING: "The engine ends again and again. The message has its last words.",
     Reason.ENGINE_FAILED: "The engine ended with an error. The message has its root cause.",
     Reason.OUT_OF_MEMORY: (

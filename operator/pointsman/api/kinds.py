@@ -123,6 +123,7 @@ KINDS: Final[tuple[KindRow, ...]] = (
             ConditionType.READY,
             ConditionType.AVAILABLE,
             ConditionType.REFERENCES_RESOLVED,
+            ConditionType.MODEL_FITS,
             ConditionType.CAPACITY_AVAILABLE,
             ConditionType.ENGINE_HEALTHY,
             ConditionType.ROUTER_PROGRAMMED,

@@ -1,7 +1,6 @@
-"""What the status of an LLMService says: one function per condition, in the order in which they are read.
+"""What the status of an LLMService says: the summary over the single facts (`verdicts`), and what else shows.
 
-Status explains; it decides nothing. Messages hold no numbers that tick and no generated names, so an
-unchanged world gives an unchanged status.
+Status explains; it decides nothing. An unchanged world gives an unchanged status.
 """
 
 from __future__ import annotations
@@ -12,16 +11,20 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter, RouterSpec
-from pointsman.api.service import Strategy
-from pointsman.api.service_status import Step
-from pointsman.core import conditions, diagnosis, pod_template, rollout, routing
-from pointsman.core.conditions import Finding, Verdict
+from pointsman.core import conditions, rollout, routing, verdicts
+from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
-from pointsman.core.world import Missing
 from pointsman_router import config
 
 STALLING = frozenset(
-    {Reason.ARGUMENTS_INVALID, Reason.IMAGE_UNKNOWN, Reason.MODEL_NAME_CONFLICT, Reason.OBJECT_NOT_OWNED}
+    {
+        Reason.ARGUMENTS_INVALID,
+        Reason.IMAGE_UNKNOWN,
+        Reason.MODEL_DOES_NOT_FIT,
+        Reason.MODEL_NAME_CONFLICT,
+        Reason.OBJECT_NOT_OWNED,
+        Reason.WRONG_ANSWERS,
+    }
 )
 """Reasons that nothing but a person's edit mends: tools that wait may give up."""
 
@@ -33,12 +36,12 @@ UNMET = frozenset({Reason.MODEL_NAME_CONFLICT, Reason.REFERENCE_NOT_FOUND})
 def compose(facts: Facts, after: rollout.State) -> dict[str, Any]:
     """The whole status (`rollout` aside, which the decision writes itself)."""
     service = facts.world.service
-    verdicts = tuple(_verdicts(facts, after))
+    said = tuple(_verdicts(facts, after))
     status = {
         "observedGeneration": service.metadata.generation,
         "conditions": conditions.merge(
             service.status.conditions,
-            [*verdicts, *_summary(facts, after, verdicts)],
+            [*said, *_summary(facts, after, said)],
             generation=service.metadata.generation,
             now=facts.world.now,
         ),
@@ -57,12 +60,12 @@ def deleting(facts: Facts) -> dict[str, Any]:
     """The status of a service on its way out."""
     service = facts.world.service
     message = "routers are letting go of the service; its engines drain after that"
-    verdicts = [
+    said = [
         Verdict(kind, holds, Reason.DELETING, message)
         for kind, holds in ((ConditionType.READY, False), (ConditionType.RECONCILING, True))
     ]
     merged = conditions.merge(
-        service.status.conditions, verdicts, generation=service.metadata.generation, now=facts.world.now
+        service.status.conditions, said, generation=service.metadata.generation, now=facts.world.now
     )
     kept = service.status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return kept | {"observedGeneration": service.metadata.generation, "conditions": merged}
@@ -82,157 +85,17 @@ def proven(facts: Facts, state: rollout.State) -> bool:
 
 
 def _verdicts(facts: Facts, after: rollout.State) -> Iterator[Verdict]:
-    yield _references(facts)
-    yield _capacity(facts)
-    yield _engine_health(facts)
-    yield _router(facts, after)
-    yield _rollout(facts, after)
+    yield verdicts.references(facts)
+    yield verdicts.capacity(facts)
+    yield verdicts.engine_health(facts)
+    yield verdicts.router_programmed(facts, after)
+    yield verdicts.rollout_healthy(facts, after)
 
 
-def _references(facts: Facts) -> Verdict:
-    kind = ConditionType.REFERENCES_RESOLVED
-    for reference, field in ((facts.world.model, "spec.modelRef"), (facts.world.router, "spec.routerRef")):
-        if isinstance(reference, Missing):
-            missing = f"{field}: there is no {reference.kind} {reference.name!r} in this namespace"
-            return Verdict(
-                kind, False, Reason.REFERENCE_NOT_FOUND, f"{missing}; create it or correct the name"
-            )
-    asking = facts.pods_of(names.ROLE_RESOLVE, facts.target)
-    pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target), *asking]
-    finding = diagnosis.references(pods, facts.world.pod_events)
-    if finding is None and not facts.born:
-        finding = diagnosis.engine(asking)
-    if finding:
-        return Verdict(kind, False, finding.reason, finding.message)
-    if not facts.born and facts.resolution is None:
-        return Verdict(
-            kind, None, Reason.RESOLVING_MODEL, "the model's repository is being asked what it holds"
-        )
-    return Verdict(kind, True, Reason.RESOLVED)
-
-
-def _capacity(facts: Facts) -> Verdict:
-    kind = ConditionType.CAPACITY_AVAILABLE
-    if facts.replicas == 0:
-        return Verdict(kind, True, Reason.IDLE, "no replicas are asked for")
-    finding = _short_of(facts)
-    if finding:
-        hint = ""
-        if facts.state.stable and facts.world.service.spec.strategy is Strategy.SURGE and _changing(facts):
-            hint = "; the old revision keeps serving, and rollout.strategy Recreate would use its room"
-        return Verdict(kind, False, finding.reason, finding.message.rstrip(". ") + hint)
-    if facts.target not in facts.deployments:
-        return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
-    return Verdict(kind, True, Reason.SCHEDULED)
-
-
-def _short_of(facts: Facts) -> Finding | None:
-    deployment = facts.deployments.get(facts.target)
-    return diagnosis.capacity(
-        facts.pods_of(names.ROLE_ENGINE, facts.target), [deployment] if deployment else []
-    )
-
-
-def _changing(facts: Facts) -> bool:
-    return bool(facts.target) and facts.target != facts.state.stable
-
-
-def _engine_health(facts: Facts) -> Verdict:
-    kind = ConditionType.ENGINE_HEALTHY
-    if facts.model is not None and not facts.born and not facts.image:
-        message = f"no engine image is known for {_wanted_engine(facts)}; set spec.engine.image"
-        return Verdict(kind, False, Reason.IMAGE_UNKNOWN, message)
-    if facts.deployed(facts.target):
-        return Verdict(kind, True, Reason.IDLE if facts.replicas == 0 else Reason.HEALTHY)
-    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.target))
-    if finding:
-        return Verdict(kind, False, finding.reason, finding.message)
-    if facts.target not in facts.deployments:
-        return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
-    phases = sorted(_phases(facts))
-    return Verdict(
-        kind,
-        None,
-        Reason.ENGINE_STARTING,
-        f"engines are starting: {', '.join(phases)}" if phases else "engines are starting",
-    )
-
-
-def _wanted_engine(facts: Facts) -> str:
-    spec = facts.world.service.spec
-    version = spec.engine.version if spec.engine else None
-    resource = pod_template.accelerator(spec) or "CPU"
-    return f"{resource} in version {version}" if version else resource
-
-
-def _phases(facts: Facts) -> set[str]:
-    service = facts.world.service.metadata.name
-    variants = [
-        s.services[service].variants.get(facts.target) for s in facts.world.signals if service in s.services
-    ]
-    return {e.phase for v in variants if v for e in v.engines if e.phase and not e.ready}
-
-
-def _silence(facts: Facts) -> str:
-    """That the router takes no requests, with its own reason where it gives one."""
-    router = facts.world.router
-    told = router.status.conditions if isinstance(router, LLMRouter) else ()
-    said = next((c.message for c in told if c.type == ConditionType.READY and c.status != "True"), "")
-    return f"no pod of LLMRouter {facts.router!r} takes requests" + (f": {said}" if said else "")
-
-
-def _router(facts: Facts, after: rollout.State) -> Verdict:
-    kind = ConditionType.ROUTER_PROGRAMMED
-    service, signals = facts.world.service, facts.world.signals
-    lost = [model for model in routing.model_names(service) if model not in facts.granted]
-    if lost:
-        owner = routing.claims(facts.world.peers, facts.router).get(lost[0], "another service")
-        message = f"model name {lost[0]!r} is claimed by the older LLMService {owner!r}"
-        return Verdict(
-            kind, False, Reason.MODEL_NAME_CONFLICT, f"{message}; choose another in spec.modelNames"
-        )
-    if not signals:
-        return Verdict(kind, False, Reason.ROUTER_NOT_READY, _silence(facts))
-    refused = next((s.config_error for s in signals if s.config_error), "")
-    if refused:
-        return Verdict(kind, False, Reason.AWAITING_ROUTER, f"a router refuses its configuration: {refused}")
-    current = facts.routed_generation == service.metadata.generation and after == facts.state
-    if current and facts.acknowledged():
-        return Verdict(kind, True, Reason.PROGRAMMED)
-    return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
-
-
-def _rollout(facts: Facts, after: rollout.State) -> Verdict:
-    kind = ConditionType.ROLLOUT_HEALTHY
-    if facts.settled(after):
-        return Verdict(kind, True, Reason.COMPLETE)
-    if _in_gap(facts, after):
-        message = "Recreate: the old revision has stopped and the new one isn't ready; nobody is served"
-        return Verdict(kind, False, Reason.RECREATE_GAP, message)
-    if after.step is Step.CAPACITY and _short_of(facts):
-        message = (
-            "the new revision waits for room beside the old one; rollout.strategy Recreate would do without"
-        )
-        return Verdict(kind, False, Reason.WAITING_FOR_CAPACITY, message)
-    if after.step is Step.CAPACITY and _engine_health(facts).holds is False:
-        return Verdict(
-            kind,
-            False,
-            Reason.CANDIDATE_FAILING,
-            "the new revision doesn't come up; the old one keeps serving",
-        )
-    return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)
-
-
-def _in_gap(facts: Facts, after: rollout.State) -> bool:
-    recreating = facts.world.service.spec.strategy is Strategy.RECREATE and len(facts.revisions) > 1
-    return after.step is Step.DRAINING or (after.step is Step.STARTING and recreating)
-
-
-def _summary(facts: Facts, after: rollout.State, verdicts: tuple[Verdict, ...]) -> Iterator[Verdict]:
+def _summary(facts: Facts, after: rollout.State, said: tuple[Verdict, ...]) -> Iterator[Verdict]:
     """Available, Ready, and kstatus' two."""
     available = _available(facts, after)
-    ready = _ready(facts, after, verdicts, available)
+    ready = _ready(facts, after, said, available)
     stalled = not ready.holds and ready.reason in STALLING
     yield available
     yield ready
@@ -247,16 +110,16 @@ def _available(facts: Facts, after: rollout.State) -> Verdict:
         return Verdict(kind, True, Reason.SERVING)
     if facts.replicas == 0:
         return Verdict(kind, False, Reason.IDLE, "no replicas are asked for")
-    if _in_gap(facts, after):
+    if verdicts.in_gap(facts, after):
         return Verdict(
             kind, False, Reason.RECREATE_GAP, "the old revision has stopped and the new one isn't ready"
         )
     if facts.engines_run() and not facts.world.signals:
-        return Verdict(kind, False, Reason.ROUTER_NOT_READY, _silence(facts))
+        return Verdict(kind, False, Reason.ROUTER_NOT_READY, verdicts.silence(facts))
     return Verdict(kind, False, Reason.NO_READY_REPLICAS, "no engine takes requests")
 
 
-def _ready(facts: Facts, after: rollout.State, verdicts: tuple[Verdict, ...], available: Verdict) -> Verdict:
+def _ready(facts: Facts, after: rollout.State, said: tuple[Verdict, ...], available: Verdict) -> Verdict:
     kind = ConditionType.READY
     if facts.world.strangers:
         stranger = facts.world.strangers[0]
@@ -264,7 +127,7 @@ def _ready(facts: Facts, after: rollout.State, verdicts: tuple[Verdict, ...], av
         return Verdict(
             kind, False, Reason.OBJECT_NOT_OWNED, f"{what} exists and isn't ours; rename or delete it"
         )
-    unmet = next((v for v in verdicts if v.holds is False and v.reason in UNMET), None)
+    unmet = next((v for v in said if v.holds is False and v.reason in UNMET), None)
     if unmet:
         return Verdict(kind, False, unmet.reason, unmet.message)
     if (
@@ -281,20 +144,20 @@ def _ready(facts: Facts, after: rollout.State, verdicts: tuple[Verdict, ...], av
         return Verdict(kind, False, available.reason, available.message)
     if facts.world.service.spec.paused:
         return Verdict(kind, False, Reason.PAUSED, "spec.paused is true; nothing is changed")
-    return _unproven(facts, verdicts)
+    return _unproven(facts, said)
 
 
-def _unproven(facts: Facts, verdicts: tuple[Verdict, ...]) -> Verdict:
+def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
     """Why this generation hasn't answered yet: the first thing in its way."""
     kind = ConditionType.READY
     probe = facts.world.probe
-    blocking = [v for v in verdicts if v.holds is False] or [v for v in verdicts if v.holds is None]
+    blocking = [v for v in said if v.holds is False] or [v for v in said if v.holds is None]
     if blocking:
         return Verdict(kind, False, blocking[0].reason, blocking[0].message)
     if probe is not None and not probe.ok:
-        said = probe.message or probe.reason or "no answer"
+        words = probe.message or probe.reason or "no answer"
         return Verdict(
-            kind, False, Reason.PROBE_FAILED, f"a request through the router was not answered: {said}"
+            kind, False, Reason.PROBE_FAILED, f"a request through the router was not answered: {words}"
         )
     return Verdict(kind, False, Reason.PROGRESSING, "the new generation is on its way")
 

@@ -1,0 +1,157 @@
+"""The single facts behind an LLMService's summary: one function per condition, each with its reason.
+
+Each looks at the facts of this pass and at nothing else. Messages hold no numbers that tick and no generated
+names, so an unchanged world gives unchanged words.
+"""
+
+from __future__ import annotations
+
+from pointsman.api import names
+from pointsman.api.conditions import ConditionType, Reason
+from pointsman.api.router import LLMRouter
+from pointsman.api.service import Strategy
+from pointsman.api.service_status import Step
+from pointsman.core import diagnosis, pod_template, rollout, routing
+from pointsman.core.conditions import Finding, Verdict
+from pointsman.core.facts import Facts
+from pointsman.core.world import Missing
+
+
+def references(facts: Facts) -> Verdict:
+    kind = ConditionType.REFERENCES_RESOLVED
+    for reference, field in ((facts.world.model, "spec.modelRef"), (facts.world.router, "spec.routerRef")):
+        if isinstance(reference, Missing):
+            missing = f"{field}: there is no {reference.kind} {reference.name!r} in this namespace"
+            return Verdict(
+                kind, False, Reason.REFERENCE_NOT_FOUND, f"{missing}; create it or correct the name"
+            )
+    asking = facts.pods_of(names.ROLE_RESOLVE, facts.target)
+    pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target), *asking]
+    finding = diagnosis.references(pods, facts.world.pod_events)
+    if finding is None and not facts.born:
+        finding = diagnosis.engine(asking)
+    if finding:
+        return Verdict(kind, False, finding.reason, finding.message)
+    if not facts.born and facts.resolution is None:
+        return Verdict(
+            kind, None, Reason.RESOLVING_MODEL, "the model's repository is being asked what it holds"
+        )
+    return Verdict(kind, True, Reason.RESOLVED)
+
+
+def capacity(facts: Facts) -> Verdict:
+    kind = ConditionType.CAPACITY_AVAILABLE
+    if facts.replicas == 0:
+        return Verdict(kind, True, Reason.IDLE, "no replicas are asked for")
+    finding = _short_of(facts)
+    if finding:
+        hint = ""
+        if facts.state.stable and facts.world.service.spec.strategy is Strategy.SURGE and _changing(facts):
+            hint = "; the old revision keeps serving, and rollout.strategy Recreate would use its room"
+        return Verdict(kind, False, finding.reason, finding.message.rstrip(". ") + hint)
+    if facts.target not in facts.deployments:
+        return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
+    return Verdict(kind, True, Reason.SCHEDULED)
+
+
+def _short_of(facts: Facts) -> Finding | None:
+    deployment = facts.deployments.get(facts.target)
+    return diagnosis.capacity(
+        facts.pods_of(names.ROLE_ENGINE, facts.target), [deployment] if deployment else []
+    )
+
+
+def _changing(facts: Facts) -> bool:
+    return bool(facts.target) and facts.target != facts.state.stable
+
+
+def engine_health(facts: Facts) -> Verdict:
+    kind = ConditionType.ENGINE_HEALTHY
+    if facts.model is not None and not facts.born and not facts.image:
+        message = f"no engine image is known for {_wanted_engine(facts)}; set spec.engine.image"
+        return Verdict(kind, False, Reason.IMAGE_UNKNOWN, message)
+    if facts.deployed(facts.target):
+        return Verdict(kind, True, Reason.IDLE if facts.replicas == 0 else Reason.HEALTHY)
+    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.target))
+    if finding:
+        return Verdict(kind, False, finding.reason, finding.message)
+    if facts.target not in facts.deployments:
+        return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
+    phases = sorted(_phases(facts))
+    return Verdict(
+        kind,
+        None,
+        Reason.ENGINE_STARTING,
+        f"engines are starting: {', '.join(phases)}" if phases else "engines are starting",
+    )
+
+
+def _wanted_engine(facts: Facts) -> str:
+    spec = facts.world.service.spec
+    version = spec.engine.version if spec.engine else None
+    resource = pod_template.accelerator(spec) or "CPU"
+    return f"{resource} in version {version}" if version else resource
+
+
+def _phases(facts: Facts) -> set[str]:
+    service = facts.world.service.metadata.name
+    variants = [
+        s.services[service].variants.get(facts.target) for s in facts.world.signals if service in s.services
+    ]
+    return {e.phase for v in variants if v for e in v.engines if e.phase and not e.ready}
+
+
+def silence(facts: Facts) -> str:
+    """That the router takes no requests, with its own reason where it gives one."""
+    router = facts.world.router
+    told = router.status.conditions if isinstance(router, LLMRouter) else ()
+    said = next((c.message for c in told if c.type == ConditionType.READY and c.status != "True"), "")
+    return f"no pod of LLMRouter {facts.router!r} takes requests" + (f": {said}" if said else "")
+
+
+def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
+    kind = ConditionType.ROUTER_PROGRAMMED
+    service, signals = facts.world.service, facts.world.signals
+    lost = [model for model in routing.model_names(service) if model not in facts.granted]
+    if lost:
+        owner = routing.claims(facts.world.peers, facts.router).get(lost[0], "another service")
+        message = f"model name {lost[0]!r} is claimed by the older LLMService {owner!r}"
+        return Verdict(
+            kind, False, Reason.MODEL_NAME_CONFLICT, f"{message}; choose another in spec.modelNames"
+        )
+    if not signals:
+        return Verdict(kind, False, Reason.ROUTER_NOT_READY, silence(facts))
+    refused = next((s.config_error for s in signals if s.config_error), "")
+    if refused:
+        return Verdict(kind, False, Reason.AWAITING_ROUTER, f"a router refuses its configuration: {refused}")
+    current = facts.routed_generation == service.metadata.generation and after == facts.state
+    if current and facts.acknowledged():
+        return Verdict(kind, True, Reason.PROGRAMMED)
+    return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
+
+
+def rollout_healthy(facts: Facts, after: rollout.State) -> Verdict:
+    kind = ConditionType.ROLLOUT_HEALTHY
+    if facts.settled(after):
+        return Verdict(kind, True, Reason.COMPLETE)
+    if in_gap(facts, after):
+        message = "Recreate: the old revision has stopped and the new one isn't ready; nobody is served"
+        return Verdict(kind, False, Reason.RECREATE_GAP, message)
+    if after.step is Step.CAPACITY and _short_of(facts):
+        message = (
+            "the new revision waits for room beside the old one; rollout.strategy Recreate would do without"
+        )
+        return Verdict(kind, False, Reason.WAITING_FOR_CAPACITY, message)
+    if after.step is Step.CAPACITY and engine_health(facts).holds is False:
+        return Verdict(
+            kind,
+            False,
+            Reason.CANDIDATE_FAILING,
+            "the new revision doesn't come up; the old one keeps serving",
+        )
+    return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)
+
+
+def in_gap(facts: Facts, after: rollout.State) -> bool:
+    recreating = facts.world.service.spec.strategy is Strategy.RECREATE and len(facts.revisions) > 1
+    return after.step is Step.DRAINING or (after.step is Step.STARTING and recreating)
