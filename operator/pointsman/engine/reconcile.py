@@ -8,16 +8,17 @@ last and only if it differs. Everything here may be the last thing that happens 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
-from pointsman.core import conditions, inventory, model, patch, router, service
+from pointsman.core import conditions, inventory, patch, router
 from pointsman.core.conditions import Verdict
 from pointsman.core.decision import Decision
 from pointsman.core.world import Manifest
+from pointsman.engine import looking
 from pointsman.engine.apply import Applier, Failure
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer, Unreadable
@@ -58,37 +59,23 @@ class Reconciler:
             return await self._report_unreadable(key, unreadable)
 
     async def _service(self, key: names.Key) -> Report:
-        found = await self.gatherer.service(key, self.now())
-        if found is None:
+        seen = await looking.service(self.gatherer, key, self.now())
+        if seen is None:
             return Report(because="gone")
-        world, raw = found
-        decision = service.decide(world)
-        strangers = await self.gatherer.strangers(decision.desired, world.owned, world.service.metadata.uid)
-        if strangers:
-            world = replace(world, strangers=strangers)
-            decision = service.decide(world)
-        return await self._carry_out(key, raw, decision, world.owned, world.strangers)
+        return await self._carry_out(key, seen.raw, seen.decision, seen.world.owned, seen.world.strangers)
 
     async def _router(self, key: names.Key) -> Report:
-        world, raw = await self.gatherer.router(key, self.now())
-        decision = router.decide(world)
-        if world.router is not None:
-            uid = world.router.metadata.uid
-            strangers = await self.gatherer.strangers(decision.desired, world.owned, uid)
-            if strangers:
-                world = replace(world, strangers=strangers)
-                decision = router.decide(world)
-        if router.abandoned(world) and raw is not None:
-            await self._delete_router(raw)
+        seen = await looking.router(self.gatherer, key, self.now())
+        if router.abandoned(seen.world) and seen.raw is not None:
+            await self._delete_router(seen.raw)
             return Report(deleted=1, because="on demand, and nobody asks any more")
-        return await self._carry_out(key, raw, decision, world.owned, world.strangers)
+        return await self._carry_out(key, seen.raw, seen.decision, seen.world.owned, seen.world.strangers)
 
     async def _model(self, key: names.Key) -> Report:
-        found = await self.gatherer.model(key, self.now())
-        if found is None:
+        seen = await looking.model(self.gatherer, key, self.now())
+        if seen is None:
             return Report(wake=await self.gatherer.users_of_model(key), because="gone")
-        world, raw = found
-        return await self._carry_out(key, raw, model.decide(world))
+        return await self._carry_out(key, seen.raw, seen.decision)
 
     async def _carry_out(
         self,

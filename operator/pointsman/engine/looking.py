@@ -1,0 +1,66 @@
+"""The first half of a pass: what one object's World is, and what is decided about it. Nothing is written.
+
+A pass carries the decision out; `pointsman debug world` writes both down. Both look by these functions, so
+what is recorded is what a pass would have seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from pointsman.api import names
+from pointsman.core import model as model_core
+from pointsman.core import router as router_core
+from pointsman.core import service as service_core
+from pointsman.core.decision import Decision
+from pointsman.core.world import Manifest, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.engine.gather import Gatherer
+
+World = TypeVar("World", ServiceWorld, RouterWorld, ModelWorld)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[World]):
+    """One object, everything about it, and the decision."""
+
+    world: World
+    decision: Decision
+    raw: Manifest | None
+    """The object as the API server has it; None for a router that doesn't exist (yet)."""
+
+
+async def service(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[ServiceWorld] | None:
+    """An LLMService; None where it is gone. Raises Unreadable and the kube errors, as do the others."""
+    found = await gatherer.service(key, now)
+    if found is None:
+        return None
+    world, raw = found
+    decision = service_core.decide(world)
+    strangers = await gatherer.strangers(decision.desired, world.owned, world.service.metadata.uid)
+    if strangers:
+        world = replace(world, strangers=strangers)
+        decision = service_core.decide(world)
+    return Seen(world, decision, raw)
+
+
+async def router(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[RouterWorld]:
+    """An LLMRouter, which may not exist (yet)."""
+    world, raw = await gatherer.router(key, now)
+    decision = router_core.decide(world)
+    if world.router is not None:
+        strangers = await gatherer.strangers(decision.desired, world.owned, world.router.metadata.uid)
+        if strangers:
+            world = replace(world, strangers=strangers)
+            decision = router_core.decide(world)
+    return Seen(world, decision, raw)
+
+
+async def model(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[ModelWorld] | None:
+    """An LLMModel; None where it is gone."""
+    found = await gatherer.model(key, now)
+    if found is None:
+        return None
+    world, raw = found
+    return Seen(world, model_core.decide(world), raw)
