@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+import orjson
+
 from pointsman.kube.shapes import is_atomic_map, is_set, item_key, list_keys
 
 Step = tuple[str, Any]
@@ -27,12 +29,8 @@ class Kind:
 
 def copied(value: Value) -> Value:
     """A deep copy of a JSON value."""
-    copy: Any = value
-    if isinstance(value, Mapping):
-        copy = {key: copied(item) for key, item in value.items()}
-    elif isinstance(value, list | tuple):
-        copy = [copied(item) for item in value]
-    return cast(Value, copy)
+    # By far the most frequent thing the twin does, and this the fastest way to do it.
+    return cast(Value, orjson.loads(orjson.dumps(value, default=dict)))
 
 
 def names_of(path: Path) -> tuple[str, ...]:

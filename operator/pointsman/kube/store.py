@@ -5,7 +5,6 @@ It knows how an object changes and vanishes (versions, generations, finalizers);
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,7 +46,8 @@ class Store:
         self.objects: dict[Address, Stored] = {}
         self.history: list[tuple[int, WatchEvent]] = []
         """(resourceVersion, event) since the beginning, oldest first."""
-        self.watchers: set[asyncio.Queue[WatchEvent]] = set()
+        self.watchers: set[Callable[[WatchEvent], None]] = set()
+        """Called with every event at the moment it happens."""
         self._now = now
         self._version = 0
 
@@ -125,8 +125,8 @@ class Store:
     def _publish(self, kind: str, obj: Object) -> None:
         event = WatchEvent(kind, copied(obj))
         self.history.append((self._version, event))
-        for queue in self.watchers:
-            queue.put_nowait(event)
+        for tell in list(self.watchers):
+            tell(event)
 
 
 def address_of(resource: Resource, namespace: str | None, name: str) -> Address:

@@ -215,7 +215,7 @@ class MemoryKube:
         """Events from now on, without end."""
         group, kind, space, _ = address_of(resource, namespace, "")
         queue: asyncio.Queue[WatchEvent] = asyncio.Queue()
-        self.store.watchers.add(queue)
+        self.store.watchers.add(queue.put_nowait)
         try:
             while True:
                 event = await queue.get()
@@ -224,7 +224,7 @@ class MemoryKube:
                 if at[:2] == (group, kind) and (namespace is None or at[2] == space):
                     yield event
         finally:
-            self.store.watchers.discard(queue)
+            self.store.watchers.discard(queue.put_nowait)
 
     def _apply(
         self, address: Address, intent: Object, given: Mapping[str, Any], manager: Manager, force: bool
