@@ -116,8 +116,8 @@ IMAGES = {
         Image(
             "scripted-engine",
             "e2e/scripted/Dockerfile",
-            (*_ENGINE, "e2e/scripted"),
-            parents={"PARENT": "router-libraries"},
+            (*_ENGINE, "e2e/scripted", "tests/engine/hub_server.py", "tests/engine/models.py"),
+            parents={"PARENT": "operator-libraries"},
             seconds=5,
             gib=0,
         ),

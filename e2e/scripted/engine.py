@@ -6,6 +6,8 @@ It speaks what the entrypoint and routers expect, and dies as vLLM does: from SI
 while /health stays 200, what is in flight is cut short, and a second later it's gone. An answer has
 `max_tokens` tokens, `token_seconds` (a field of the request) apart. Runs by itself: it imports nothing of
 this project.
+
+On demand it does what engines do on bad days, by arguments that vLLM hasn't got: see Script.
 """
 
 from __future__ import annotations
@@ -15,13 +17,42 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 TOKEN_SECONDS = 0.02
 LAST_WORDS_SECONDS = 1.0
+OPTION = "--scripted-"
+MENDED = Path("/tmp/mended")
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the engine is told to do; each field is an argument, `--scripted-says=Paris` for instance."""
+
+    says: str = "la "
+    """First token of every answer."""
+    error: str = ""
+    """Ends with this error instead of serving."""
+    hogs: int = 0
+    """MiB of memory that it takes before it serves."""
+    refuses: str = ""
+    """Requests to this path get 500, until there is a file MENDED in the pod."""
+    loads: float = 0.0
+    """Seconds until it is healthy."""
+
+    @classmethod
+    def of(cls, options: list[str]) -> Script:
+        """The script among all the options that the engine was given."""
+        told = dict(
+            option.removeprefix(OPTION).split("=", 1) for option in options if option.startswith(OPTION)
+        )
+        made = {name: type(getattr(cls(), name))(value) for name, value in told.items()}
+        return cls(**made)
 
 
 @dataclass(slots=True)
@@ -29,8 +60,15 @@ class Engine:
     """The whole state of the engine."""
 
     model: str
+    script: Script = Script()
     in_flight: int = 0
     ending: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def loading(self) -> bool:
+        """Whether it isn't healthy yet."""
+        return time.monotonic() - self.began < self.script.loads
 
 
 async def serve(engine: Engine, port: int) -> None:
@@ -72,20 +110,24 @@ async def answer(engine: Engine, line: str, body: bytes, writer: asyncio.StreamW
         text = "".join(f'vllm:num_requests_{name}{{engine="0"}} {float(value)}\n' for name, value in gauges)
         writer.write(whole(200, text.encode(), b"text/plain"))
     elif method == "GET":
-        writer.write(whole(200, b"{}"))
+        writer.write(whole(503 if engine.loading else 200, b"{}"))
+    elif path == engine.script.refuses and not MENDED.exists():
+        writer.write(whole(500, b'{"error":{"message":"the scripted engine refuses","type":"server_error"}}'))
     elif engine.ending:
         writer.write(whole(500, b'{"error":{"message":"the engine is dead","type":"server_error"}}'))
     else:
         engine.in_flight += 1
         try:
-            await complete(engine, json.loads(body), writer)
+            await complete(engine, json.loads(body), writer, chat=path.startswith("/v1/chat/"))
         finally:
             engine.in_flight -= 1
     await writer.drain()
 
 
-async def complete(engine: Engine, asked: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-    """Answers a completion, streamed or whole, token by token."""
+async def complete(
+    engine: Engine, asked: dict[str, Any], writer: asyncio.StreamWriter, *, chat: bool = True
+) -> None:
+    """Answers a completion, of a chat or of a prompt, streamed or whole, token by token."""
     count, pause = int(asked.get("max_tokens") or 16), float(asked.get("token_seconds") or TOKEN_SECONDS)
     streamed = bool(asked.get("stream"))
     if streamed:
@@ -93,18 +135,21 @@ async def complete(engine: Engine, asked: dict[str, Any], writer: asyncio.Stream
     done = 0
     while done < count and not engine.ending:
         await asyncio.sleep(pause)
+        token = "la " if done else engine.script.says
         done += 1
         if streamed:
-            writer.write(event({"index": 0, "delta": {"content": "la "}, "finish_reason": None}))
+            writer.write(event({"index": 0, "delta": {"content": token}, "finish_reason": None}))
             await writer.drain()
     finish = "length" if done == count else "abort"
     usage = {"prompt_tokens": 1, "completion_tokens": done, "total_tokens": done + 1}
     if streamed:
         writer.write(b"".join(last_events(finish, usage)))
         return
-    message = {"role": "assistant", "content": "la " * done}
-    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
-    document = {**about("chat.completion"), "model": engine.model, "choices": [choice], "usage": usage}
+    text = (engine.script.says + "la " * (done - 1)) if done else ""
+    said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    choice = {"index": 0, **said, "finish_reason": finish, "logprobs": None}
+    kind = "chat.completion" if chat else "text_completion"
+    document = {**about(kind), "model": engine.model, "choices": [choice], "usage": usage}
     writer.write(whole(200, json.dumps(document).encode()))
 
 
@@ -144,8 +189,13 @@ def main(arguments: list[str]) -> None:
     with os.fdopen(int(go_fd)) as go:
         if go.readline().strip() != "go":
             return
+    script = Script.of(options)
+    if script.error:
+        raise RuntimeError(script.error)
+    hoard = bytearray(os.urandom(1 << 20) * script.hogs)
     port = next(int(option.partition("=")[2]) for option in options if option.startswith("--port="))
-    asyncio.run(serve(Engine(model), port))
+    asyncio.run(serve(Engine(model, script), port))
+    del hoard
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ class Repo:
     failures: int = 0
     """How many requests to the API are still to be answered by 503."""
     slow_s: float = 0.0
+    bytes_per_second: int = 0
+    """How fast a big file goes out; 0: at once."""
     cut: str = ""
     """A file whose first transfer ends halfway."""
 
@@ -47,7 +49,9 @@ class HubServer:
     cdn: str = ""
 
 
-def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
+def handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
+    """What answers requests as this hub."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -140,17 +144,22 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content[: len(content) // 2])
                 self.close_connection = True
                 return
-            self.reply(206 if start else 200, content[start:], headers)
+            self.reply(206 if start else 200, content[start:], headers, repo.bytes_per_second)
 
-        def reply(self, code: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        def reply(
+            self, code: int, body: bytes, headers: Mapping[str, str] | None = None, rate: int = 0
+        ) -> None:
             self.send_response(code)
             for name, value in (headers or {}).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
+                piece = rate // 10 or len(body) or 1
                 with suppress(OSError):  # the client may be gone by now
-                    self.wfile.write(body)
+                    for start in range(0, len(body), piece):
+                        self.wfile.write(body[start : start + piece])
+                        threading.Event().wait(0.1 if rate else 0)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -170,7 +179,7 @@ def serving(repos: dict[str, Repo], certificate: tuple[Path, Path] | None = None
 
 @contextmanager
 def _server(hub: HubServer, certificate: tuple[Path, Path] | None) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(hub))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
