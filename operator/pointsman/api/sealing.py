@@ -1,0 +1,122 @@
+"""Secrets and prompts out of a document: each replaced by a hash that stands for it.
+
+A recorded World is sent to other people, so nothing in it may be what someone would not show them: values
+of environment variables, texts of proofs, addresses of proxies. A revision is named by sealed values too
+(`revision_fields`), so that a sealed World asks for the same one. Sealing what is sealed changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+MARK: Final = "sealed:"
+PROOF_VARIABLE: Final = "POINTSMAN_PROOF"
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+
+_SEALED = re.compile(r"sealed:[0-9a-f]{12}")
+_SEALED_HOST = re.compile(r"[a-z][a-z0-9+.-]*://[0-9a-f]{12}\.sealed(:[0-9]+)?")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#@]*@)?[^/?#:@]+(:[0-9]+)?(?:[/?#].*)?", re.DOTALL)
+_QUOTED = re.compile(r"“([^”]*)(”|\Z)")
+
+_OPEN_VARIABLES: Final = frozenset({"HOME", "HF_TOKEN_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"})
+"""Variables that hold nothing but paths of ours; so do all that begin with POINTSMAN_, save for the proof."""
+_PROOF_TEXTS: Final = frozenset({"message", "prompt", "exact", "contains", "regex"})
+_SPEECH: Final = frozenset({"message", "note"})
+"""Fields in which conditions, events and containers say something in words."""
+_OPEN_MAPS: Final = frozenset({"args", "labels", "matchLabels", "nodeSelector", "annotations"})
+"""Maps whose keys users choose: a label called `message` says nothing."""
+
+
+def seal(document: Any) -> Any:
+    """A JSON value (a World, a Decision, an object, a spec) without secrets and prompts."""
+    if isinstance(document, Mapping):
+        return {key: _field(str(key), value) for key, value in document.items() if key != "managedFields"}
+    if isinstance(document, list | tuple):
+        return [seal(item) for item in document]
+    return document
+
+
+def sealed(text: str) -> str:
+    """What stands for a text: the same for the same text."""
+    if _SEALED.fullmatch(text):
+        return text
+    return MARK + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+
+
+def sealed_variable(name: str, value: str) -> str:
+    """What stands for the value of an environment variable."""
+    if name == PROOF_VARIABLE:
+        return _in_json(value, _proof, otherwise=sealed(value))
+    if name in _OPEN_VARIABLES or name.startswith("POINTSMAN_"):
+        return value
+    if name == "HF_ENDPOINT" or name.upper().endswith("_PROXY"):
+        return sealed_address(value)
+    return sealed(value)
+
+
+def sealed_address(address: str) -> str:
+    """What stands for an address; scheme and port stay, since network policies follow from them."""
+    if _SEALED_HOST.fullmatch(address):
+        return address
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None:
+        return sealed(address)
+    return f"{parts[1].lower()}://{sealed(address).removeprefix(MARK)}.sealed{parts[2] or ''}"
+
+
+def sealed_words(text: str) -> str:
+    """A message without what it quotes from prompts and answers, which stands between “ and ”."""
+    said = _in_json(text, seal, otherwise=text) if text.startswith("{") else text
+    return _QUOTED.sub(lambda quoted: f"“{sealed(quoted[1])}{quoted[2]}", said)
+
+
+def _field(key: str, value: Any) -> Any:
+    if key in ("env", "environment"):
+        return _variables(value)
+    if key == "proof" and isinstance(value, list | tuple):
+        return _proof(value)
+    if key == "hf_endpoint" and isinstance(value, str) and value:
+        return sealed_address(value)
+    if key in _SPEECH and isinstance(value, str):
+        return sealed_words(value)
+    if key in _OPEN_MAPS and isinstance(value, Mapping):
+        return {name: sealed(item) if name == LAST_APPLIED else item for name, item in value.items()}
+    return seal(value)
+
+
+def _variables(value: Any) -> Any:
+    """Environment variables: by name, as specs and settings have them, or as a container lists them."""
+    if isinstance(value, Mapping):
+        texts = all(isinstance(item, str) for item in value.values())
+        return {name: sealed_variable(name, item) for name, item in value.items()} if texts else seal(value)
+    if isinstance(value, list | tuple):
+        return [_listed(item) for item in value]
+    return value
+
+
+def _listed(item: Any) -> Any:
+    if isinstance(item, Mapping) and isinstance(item.get("value"), str):
+        return {**item, "value": sealed_variable(str(item.get("name", "")), item["value"])}
+    return seal(item)
+
+
+def _proof(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: sealed(item) if key in _PROOF_TEXTS and isinstance(item, str) else _proof(item)
+            for key, item in value.items()
+        }
+    return [_proof(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _in_json(text: str, seal_: Callable[[Any], Any], *, otherwise: str) -> str:
+    """JSON inside a text: sealed within, and written the one way in which we write it."""
+    try:
+        inner = json.loads(text)
+    except ValueError:
+        return otherwise
+    return json.dumps(seal_(inner), sort_keys=True, separators=(",", ":"))
