@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class ControlPlane:
     mark: str
     tied: bool
     _commands: dict[str, Path]
+    controller_flags: Sequence[str] = ()
+    """Further arguments of the controller-manager; they win over its usual ones."""
     _components: dict[str, Component] = field(default_factory=dict)
 
     @property
@@ -76,7 +78,8 @@ class ControlPlane:
         self._start("etcd", components.etcd(self.place))
         self.start_api_server()
         if self.has_controllers:
-            self._start("kube-controller-manager", components.controller_manager(self.place))
+            arguments = [*components.controller_manager(self.place), *self.controller_flags]
+            self._start("kube-controller-manager", arguments)
         wait_for_default_account(
             Api(self.url, self.pki), creating=not self.has_controllers, kubectl=self.kubectl
         )
@@ -126,13 +129,15 @@ def launch(
     *,
     tied: bool,
     environ: Mapping[str, str] = os.environ,
+    controller_flags: Sequence[str] = (),
 ) -> ControlPlane:
     """Starts a control plane with its state in `folder`; whatever fails takes the rest down again."""
     programs = commands(instance, environ)
     place = Place(folder, ports.choose(mark))
     credentials.prepare(place, instance.name)
     config = place.pki / "admin.kubeconfig"
-    plane = ControlPlane(place, config, Kubectl(programs["kubectl"], config), logs, mark, tied, programs)
+    kubectl = Kubectl(programs["kubectl"], config)
+    plane = ControlPlane(place, config, kubectl, logs, mark, tied, programs, controller_flags)
     try:
         plane.start()
     except BaseException:
@@ -142,10 +147,11 @@ def launch(
 
 
 @contextlib.contextmanager
-def fresh_control_plane() -> Iterator[ControlPlane]:
+def fresh_control_plane(controller_flags: Sequence[str] = ()) -> Iterator[ControlPlane]:
     """A control plane of its own for a test run, empty at first and gone afterwards, logs included.
 
     Several may run at once, also beside the tree's own cluster. A killed test run takes it along.
+    `controller_flags`: further arguments of the controller-manager.
     """
     instance = this_instance()
     runs = instance.cache / "tests" / instance.name
@@ -153,7 +159,8 @@ def fresh_control_plane() -> Iterator[ControlPlane]:
     folder = runs / f"{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir(mode=0o700, parents=True)
     try:
-        plane = launch(folder, folder / "logs", instance, f"{instance.name}/{folder.name}", tied=True)
+        mark = f"{instance.name}/{folder.name}"
+        plane = launch(folder, folder / "logs", instance, mark, tied=True, controller_flags=controller_flags)
         try:
             yield plane
         finally:
