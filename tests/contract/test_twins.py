@@ -21,6 +21,7 @@ from pointsman.api import (
     engine,
     hardware,
     model,
+    model_facts,
     router,
     routing,
     service,
@@ -34,7 +35,7 @@ from tests.contract.manifests import FULL, Json, manifest
 from tests.contract.server import Server
 from tests.contract.test_refusals import CASES
 
-MODULES = (clients, common, engine, hardware, model, router, routing, service, service_status)
+MODULES = (clients, common, engine, hardware, model, model_facts, router, routing, service, service_status)
 TYPES = [
     it
     for module in MODULES

@@ -6,6 +6,7 @@ device plugin will do.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -115,15 +116,42 @@ class Toleration(Base):
     """How many seconds a pod stays on a node that gets the taint, with effect NoExecute. Unset: for good."""
 
 
+class Fit(StrEnum):
+    """What follows when a model doesn't fit its accelerators by calculation."""
+
+    REQUIRED = "Required"
+    ADVISORY = "Advisory"
+
+
 class Hardware(Base):
     """What each engine pod of a service runs on."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         keys_match("node_selector", LABEL_KEY, f"each key of nodeSelector {LABEL_KEY_MESSAGE}"),
+        Rule(
+            cel="!has(self.deviceMemory) || has(self.accelerator)",
+            holds=lambda hardware: hardware.device_memory is None or hardware.accelerator is not None,
+            message="deviceMemory is the memory of an accelerator: give hardware.accelerator, or remove it",
+            field="device_memory",
+        ),
+        Rule(
+            cel="!has(self.fit) || has(self.deviceMemory)",
+            holds=lambda hardware: hardware.fit is None or hardware.device_memory is not None,
+            message="fit says what follows from a calculation that needs hardware.deviceMemory: give that too",
+            field="fit",
+        ),
     )
 
     accelerator: Accelerator | None = None
     """Accelerators of each pod. Unset: the model runs on the CPU."""
+    device_memory: Quantity | None = None
+    """Memory of one accelerator, such as 80Gi (a MIG slice: of the slice). With it and the model's facts, what
+    the model needs is calculated before any engine starts; the condition ModelFits has the arithmetic.
+    Unset: nothing is calculated. Changing it restarts nothing."""
+    fit: Fit | None = None
+    """What follows when the model doesn't fit by that calculation. Required: no engine of the new revision is
+    started. Advisory: it is started all the same, which the condition, an event and the revision's
+    ControllerRevision record. Unset: Required. Changing it restarts nothing."""
     resources: Resources | None = None
     """CPU, memory and ephemeral storage of each pod's engine. Unset: what the operator resolves when a
     revision is born."""

@@ -21,8 +21,10 @@ from pointsman.api.common import (
     ObjectMeta,
     Quantity,
 )
+from pointsman.api.model_facts import ModelFacts
 from pointsman.api.names import API_VERSION
-from pointsman.api.schema import Matches, Rule
+from pointsman.api.proof import Proof
+from pointsman.api.schema import ListMap, Matches, Rule
 
 SOURCE_URI = (
     r"(hf://[A-Za-z0-9][-A-Za-z0-9_.]*/[A-Za-z0-9][-A-Za-z0-9_.]*"
@@ -125,6 +127,13 @@ class ModelSpec(Base):
     """The volume that downloaded weights lie on."""
     defaults: ModelDefaults | None = None
     """Settings that belong to this model, whichever service uses it."""
+    proof: Annotated[tuple[Proof, ...], Field(min_length=1, max_length=8), ListMap("name")] | None = None
+    """Questions with known answers. Every engine is asked them before it takes requests, whenever it starts,
+    with temperature 0; one that answers wrongly gets none, and what served before goes on serving."""
+    facts: ModelFacts | None = None
+    """The model's published facts, from which what it needs of an accelerator is calculated. Unset: what the
+    source says: an hf:// repository is asked, and of a pvc:// volume the headers are read. They go before
+    what was found. Changing them restarts nothing."""
 
 
 class ModelStatus(Base):

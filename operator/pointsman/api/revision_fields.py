@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from pointsman.api import quantity
+from pointsman.api import quantity, sealing
 from pointsman.api.common import without_empty
 from pointsman.api.model import ModelSpec
 from pointsman.api.service import ServiceSpec
@@ -30,7 +30,10 @@ REVISION_FIELDS: Final[dict[str, Part]] = {
     "drainSeconds": Part.HASHED,
     "engine": Part.HASHED,
     "hardware": Part.HASHED,
+    "hardware.deviceMemory": Part.LIVE,
+    "hardware.fit": Part.LIVE,
     "model": Part.HASHED,
+    "model.facts": Part.LIVE,
     "modelNames": Part.LIVE,
     "modelRef": Part.RESOLVED,
     "parallelism": Part.HASHED,
@@ -42,7 +45,7 @@ REVISION_FIELDS: Final[dict[str, Part]] = {
     "routerRef": Part.LIVE,
     "routing": Part.LIVE,
 }
-"""By wire name below spec; a row holds for everything below its field."""
+"""By wire name below spec; a row holds for everything below its field, but where a longer one says otherwise."""
 
 ROUTER_FIELDS: Final[dict[str, str]] = {
     "allowedPeers": "takes effect at once",
@@ -64,8 +67,25 @@ def declared(spec: ServiceSpec, model: ModelSpec) -> dict[str, Any]:
     nothing. What is unset or at the API's default is left out, and quantities are brought to one form.
     """
     fields = {**_given(spec), "model": _given(model)}
-    hashed = {name: value for name, value in fields.items() if REVISION_FIELDS[name] is Part.HASHED}
-    return {name: _one_form(value, (name,)) for name, value in sorted(hashed.items())}
+    hashed = without_empty(_hashed(fields))
+    formed = {name: _one_form(value, (name,)) for name, value in sorted(hashed.items())}
+    # So a recorded World, which holds no secrets, asks for the same revision.
+    return dict(sealing.seal(formed))
+
+
+def _hashed(fields: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """The fields of one level whose row, or the one above them, says that they are hashed."""
+    kept = {}
+    for name, value in fields.items():
+        path = f"{above}{name}"
+        if REVISION_FIELDS.get(path, Part.HASHED) is Part.HASHED:
+            nested = isinstance(value, dict) and path in _DIVIDED
+            kept[name] = _hashed(value, f"{path}.") if nested else value
+    return kept
+
+
+_DIVIDED: Final = frozenset(path.rpartition(".")[0] for path in REVISION_FIELDS if "." in path)
+"""Fields of which a row names a part."""
 
 
 def _given(model: BaseModel) -> dict[str, Any]:

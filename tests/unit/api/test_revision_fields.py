@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api.hardware import Hardware
 from pointsman.api.model import ModelSpec
 from pointsman.api.names import LLMSERVICE
 from pointsman.api.revision_fields import REVISION_FIELDS, ROUTER_FIELDS, Part, declared
@@ -24,7 +25,15 @@ def of(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_table_knows_every_field() -> None:
-    assert {field.alias for field in ServiceSpec.model_fields.values()} == set(REVISION_FIELDS)
+    top = {path for path in REVISION_FIELDS if "." not in path}
+    assert {field.alias for field in ServiceSpec.model_fields.values()} == top
+
+
+@pytest.mark.parametrize("path", [path for path in REVISION_FIELDS if "." in path])
+def test_a_part_that_has_a_row_is_a_field(path: str) -> None:
+    parent, _, name = path.partition(".")
+    type_ = {"hardware": Hardware, "model": ModelSpec}[parent]
+    assert name in {field.alias for field in type_.model_fields.values()}
 
 
 def test_the_routers_table_knows_every_field() -> None:
@@ -32,7 +41,8 @@ def test_the_routers_table_knows_every_field() -> None:
 
 
 def test_everything_hashed_that_is_given_is_declared() -> None:
-    assert set(of()) == {name for name, part in REVISION_FIELDS.items() if part is Part.HASHED}
+    hashed = {name for name, part in REVISION_FIELDS.items() if part is Part.HASHED and "." not in name}
+    assert set(of()) == hashed
 
 
 NEW_REVISION: dict[str, dict[str, Any]] = {
@@ -63,6 +73,9 @@ SAME_REVISION: dict[str, dict[str, Any]] = {
     "another way to the engines": {"routing": {"picking": {"policy": "RoundRobin"}}},
     "another strategy": {"rollout": {"strategy": "Surge"}},
     "a pause": {"paused": True},
+    "an accelerator's memory": {"hardware": {**BASE["hardware"], "deviceMemory": "24Gi"}},
+    "a fit that advises": {"hardware": {**BASE["hardware"], "fit": "Required"}},
+    "other facts of the model": {"model": {**MODEL, "facts": {"parameters": 1}}},
     "the model moved into an LLMModel": {"model": None, "modelRef": {"name": "qwen"}},
     "the engine's type left to the server": {
         "engine": {name: value for name, value in BASE["engine"].items() if name != "type"}
