@@ -6,6 +6,7 @@ which every object of ours gets a pass. What stands in here does what the real p
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from pointsman.engine.apply import Applier
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer
 from pointsman.engine.reconcile import Reconciler, Report
-from pointsman.kube.protocol import Conflict, Forbidden, NotFound
+from pointsman.kube.protocol import Conflict, Forbidden, Kube, NotFound
 from pointsman.kube.store import address_of
 from pointsman.kube.twin import MemoryKube
 from pointsman_router import config
@@ -72,7 +73,7 @@ class StandInRouters:
 
     async def models(self, address: str, *, tls: bool = False) -> Any:
         name, _, port = address.partition(".team-a.svc:")
-        running = self._config(name.removesuffix("-router"))
+        running = self.running(name.removesuffix("-router"))
         ports = [p["port"] for p in self._cluster.find("Service", name)["spec"]["ports"]]
         if tls != bool(running.tls.cert_file) or not self.fit(running.name) or ports != [int(port)]:
             return {"address": address, "reachable": False, "body": {}}
@@ -81,20 +82,21 @@ class StandInRouters:
 
     def fit(self, router: str) -> bool:
         """Whether a router takes requests: one that is to speak TLS needs its certificate."""
-        return self.certified or not self._config(router).tls.cert_file
+        return self.certified or not self.running(router).tls.cert_file
 
-    def _config(self, router: str) -> config.RouterConfig:
+    def running(self, router: str) -> config.RouterConfig:
+        """The configuration that a router's pods run now."""
         if not self.deaf or router not in self._running:
             stored = self._cluster.find("ConfigMap", names.router_name(router))
-            self._running[router] = routing.unpack(stored) or config.RouterConfig(router)
+            self._running[router] = _unpacked(stored) or config.RouterConfig(router)
         return self._running[router]
 
     def _service(self, address: str, name: str) -> config.Service | None:
         router = address.split(":")[0]
-        return next((s for s in self._config(router).services if s.name == name), None)
+        return next((s for s in self.running(router).services if s.name == name), None)
 
     def _signals(self, address: str) -> Mapping[str, Any]:
-        running = self._config(address.split(":")[0])
+        running = self.running(address.split(":")[0])
         return {
             "config": config.config_hash(running),
             "tlsError": "" if self.fit(running.name) else f"{running.tls.cert_file}: no such file",
@@ -130,11 +132,15 @@ class Cluster:
 
     def restart(self, settings: Settings = SETTINGS) -> None:
         """A new operator process: nothing remembered."""
-        self.reconciler = Reconciler(
-            kube=self.kube,
-            gatherer=Gatherer(self.kube, self.routers, settings),
-            applier=Applier(self.kube),
-            recorder=Recorder(self.kube, now=lambda: self.now, instance="test"),
+        self.reconciler = self.operator(self.kube, settings)
+
+    def operator(self, kube: Kube, settings: Settings = SETTINGS, instance: str = "test") -> Reconciler:
+        """What a process of the operator carries its passes out with, by its own way to the API server."""
+        return Reconciler(
+            kube=kube,
+            gatherer=Gatherer(kube, self.routers, settings),
+            applier=Applier(kube),
+            recorder=Recorder(kube, now=lambda: self.now, instance=instance),
             now=lambda: self.now,
         )
 
@@ -164,7 +170,8 @@ class Cluster:
 
     def all(self, kind: str) -> list[Any]:
         """All objects of a kind."""
-        return [s.obj for a, s in sorted(self.kube.store.objects.items()) if a[1] == kind]
+        found = [(a, s.obj) for a, s in self.kube.store.objects.items() if a[1] == kind]
+        return [obj for _, obj in sorted(found, key=lambda pair: pair[0])]
 
     def condition(self, name: str, kind: str, of: str = "LLMService") -> tuple[str, str, str]:
         """(status, reason, message) of one condition; dashes where there is none."""
@@ -326,7 +333,10 @@ class Cluster:
             "metadata": {
                 "name": f"{router}-slice",
                 "namespace": NAMESPACE,
-                "labels": {"kubernetes.io/service-name": names.router_admin_name(router)},
+                "labels": {
+                    **(service["metadata"].get("labels") or {}),
+                    "kubernetes.io/service-name": names.router_admin_name(router),
+                },
                 "ownerReferences": [
                     {"kind": "Service", "uid": service["metadata"]["uid"], "controller": True}
                 ],
@@ -365,6 +375,15 @@ class Cluster:
             if orphaned or pod["metadata"].get("deletionTimestamp"):
                 self.kube.finish(names.POD, NAMESPACE, pod["metadata"]["name"])
                 self.kube.collect()
+
+
+def _unpacked(config_map: Any) -> config.RouterConfig | None:
+    return _unpacked_of(json.dumps((config_map or {}).get("binaryData"), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _unpacked_of(data: str) -> config.RouterConfig | None:
+    return routing.unpack({"binaryData": json.loads(data)})
 
 
 def _accelerators(deployment: Any) -> int:

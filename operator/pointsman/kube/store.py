@@ -5,7 +5,7 @@ It knows how an object changes and vanishes (versions, generations, finalizers);
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -79,7 +79,8 @@ class Store:
         """A change of an existing object; one that changes nothing leaves the version as it is."""
         old = self.objects[address]
         check(obj, old.obj)
-        new = with_defaults(obj)
+        # Versions are written into it, and what it was made from may share its metadata with an older state.
+        new = {**with_defaults(obj), "metadata": {**obj["metadata"]}}
         if new == old.obj and managers == old.managers:
             return copied(old.obj)
         metadata = new["metadata"]
@@ -109,11 +110,15 @@ class Store:
 
     def remove(self, address: Address) -> Object:
         """Takes the object away for good."""
-        stored = self.objects.pop(address)
+        gone = copied(self.objects.pop(address).obj)
         self._version += 1
-        stored.obj["metadata"]["resourceVersion"] = str(self._version)
-        self._publish("DELETED", stored.obj)
-        return copied(stored.obj)
+        gone["metadata"]["resourceVersion"] = str(self._version)
+        self._publish("DELETED", gone)
+        return gone
+
+    def begin_at(self, objects: Mapping[Address, Stored], version: int) -> None:
+        """Continues from a state that a store was in: its `objects` (copied shallowly) and its `version`."""
+        self.objects, self._version = dict(objects), version
 
     def _put(self, address: Address, stored: Stored, event: str) -> Object:
         self._version += 1
