@@ -122,12 +122,14 @@ class Facts:
 
     def serving(self) -> bool:
         """Whether a request sent now finds an engine of the routed revisions."""
+        # Of Kubernetes and the routers one hears first that the last engine has gone; no later pass is sure.
+        if not self.engines_run():
+            return False
         if any(s.reachable for s in self.world.signals):
             return any(count > 0 for name in self._routed for count in self._seen_ready(name))
         # The routers can't be asked. What Kubernetes says of both ends is the next best.
         router = self.world.router
-        running = isinstance(router, LLMRouter) and router.status.ready_replicas > 0
-        return running and self.engines_run()
+        return isinstance(router, LLMRouter) and router.status.ready_replicas > 0
 
     def engines_run(self) -> bool:
         """Whether Kubernetes calls any engine of the routed revisions ready."""

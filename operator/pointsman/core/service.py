@@ -249,16 +249,25 @@ def _requeue(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) ->
     """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
     if after != facts.state or any(m["kind"] == "ControllerRevision" for m in desired):
         return 0.2
+    whole = all(facts.deployed(name) for name in after.revisions)
     if facts.world.service.spec.paused:
-        return None
+        return None if whole else _patience(facts, after)
     if not facts.acknowledged() or after.step is Step.TRAFFIC:
         return 1.0 if facts.world.signals else 2.0
-    if service_status.proven(facts, after) and facts.serving():
+    if whole and service_status.proven(facts, after) and facts.serving():
         return None
-    if facts.replicas == 0 and after.step is Step.STEADY:
+    if whole and facts.replicas == 0 and after.step is Step.STEADY:
         return None
-    waited = facts.world.now - after.since if after.since else timedelta(0)
-    return 5.0 if waited < timedelta(minutes=5) else 15.0
+    return _patience(facts, after)
+
+
+def _patience(facts: Facts, after: rollout.State) -> float:
+    """Pods aren't watched: what keeps them is looked up, often at first, and always within half of the thirty
+    seconds in which a cause is to show and to clear."""
+    unmet = [c for c in facts.world.service.status.conditions if c.status != "True"]
+    moments = [datetime.fromisoformat(c.last_transition_time) for c in unmet]
+    last = max([*moments, *([after.since] if after.since else [])], default=facts.world.now)
+    return 5.0 if facts.world.now - last < timedelta(minutes=5) else 15.0
 
 
 def _because(facts: Facts, after: rollout.State) -> str:

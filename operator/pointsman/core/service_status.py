@@ -29,10 +29,6 @@ STALLING = frozenset(
 """Reasons that nothing but a person's edit mends: tools that wait may give up."""
 
 
-UNMET = frozenset({Reason.MODEL_NAME_CONFLICT, Reason.REFERENCE_NOT_FOUND})
-"""What the spec asks for and can't be had: while that is so, whatever answers isn't this generation."""
-
-
 def compose(facts: Facts, after: rollout.State) -> dict[str, Any]:
     """The whole status (`rollout` aside, which the decision writes itself)."""
     service = facts.world.service
@@ -127,8 +123,9 @@ def _ready(facts: Facts, after: rollout.State, said: tuple[Verdict, ...], availa
         return Verdict(
             kind, False, Reason.OBJECT_NOT_OWNED, f"{what} exists and isn't ours; rename or delete it"
         )
-    unmet = next((v for v in said if v.holds is False and v.reason in UNMET), None)
+    unmet = verdicts.unmet(facts)
     if unmet:
+        # What the spec asks for can't be had, so whatever answers isn't this generation.
         return Verdict(kind, False, unmet.reason, unmet.message)
     if (
         facts.settled(after)
@@ -141,7 +138,8 @@ def _ready(facts: Facts, after: rollout.State, said: tuple[Verdict, ...], availa
             return Verdict(
                 kind, True, Reason.ANSWERING, "a request through the router was answered by this generation"
             )
-        return Verdict(kind, False, available.reason, available.message)
+        cause = next((v for v in _blocking(said) if v.holds is False), available)
+        return Verdict(kind, False, cause.reason, cause.message)
     if facts.world.service.spec.paused:
         return Verdict(kind, False, Reason.PAUSED, "spec.paused is true; nothing is changed")
     return _unproven(facts, said)
@@ -151,7 +149,7 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
     """Why this generation hasn't answered yet: the first thing in its way."""
     kind = ConditionType.READY
     probe = facts.world.probe
-    blocking = [v for v in said if v.holds is False] or [v for v in said if v.holds is None]
+    blocking = _blocking(said)
     if blocking:
         return Verdict(kind, False, blocking[0].reason, blocking[0].message)
     if probe is not None and not probe.ok:
@@ -160,6 +158,16 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
             kind, False, Reason.PROBE_FAILED, f"a request through the router was not answered: {words}"
         )
     return Verdict(kind, False, Reason.PROGRESSING, "the new generation is on its way")
+
+
+def _blocking(said: tuple[Verdict, ...]) -> list[Verdict]:
+    """What keeps this generation from answering, the certain before the unknown. An estimate that is missing
+    or overridden keeps nothing."""
+    fits = ConditionType.MODEL_FITS
+    counted = [
+        v for v in said if v.type is not fits or (v.holds is False and v.reason is not Reason.FIT_OVERRIDDEN)
+    ]
+    return [v for v in counted if v.holds is False] or [v for v in counted if v.holds is None]
 
 
 def _proof(facts: Facts) -> Mapping[str, Any] | None:

@@ -17,14 +17,29 @@ from pointsman.core.facts import Facts
 from pointsman.core.world import Missing
 
 
-def references(facts: Facts) -> Verdict:
-    kind = ConditionType.REFERENCES_RESOLVED
+def unmet(facts: Facts) -> Verdict | None:
+    """What the spec itself asks for and can't have: a reference that leads nowhere, a name that is taken."""
+    return _missing(facts) or _conflict(facts)
+
+
+def _missing(facts: Facts) -> Verdict | None:
     for reference, field in ((facts.world.model, "spec.modelRef"), (facts.world.router, "spec.routerRef")):
         if isinstance(reference, Missing):
             missing = f"{field}: there is no {reference.kind} {reference.name!r} in this namespace"
             return Verdict(
-                kind, False, Reason.REFERENCE_NOT_FOUND, f"{missing}; create it or correct the name"
+                ConditionType.REFERENCES_RESOLVED,
+                False,
+                Reason.REFERENCE_NOT_FOUND,
+                f"{missing}; create it or correct the name",
             )
+    return None
+
+
+def references(facts: Facts) -> Verdict:
+    kind = ConditionType.REFERENCES_RESOLVED
+    missing = _missing(facts)
+    if missing:
+        return missing
     asking = facts.pods_of(names.ROLE_RESOLVE, facts.target)
     pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target), *asking]
     finding = diagnosis.references(pods, facts.world.pod_events)
@@ -109,16 +124,26 @@ def silence(facts: Facts) -> str:
     return f"no pod of LLMRouter {facts.router!r} takes requests" + (f": {said}" if said else "")
 
 
+def _conflict(facts: Facts) -> Verdict | None:
+    lost = [model for model in routing.model_names(facts.world.service) if model not in facts.granted]
+    if not lost:
+        return None
+    owner = routing.claims(facts.world.peers, facts.router).get(lost[0], "another service")
+    message = f"model name {lost[0]!r} is claimed by the older LLMService {owner!r}"
+    return Verdict(
+        ConditionType.ROUTER_PROGRAMMED,
+        False,
+        Reason.MODEL_NAME_CONFLICT,
+        f"{message}; choose another in spec.modelNames",
+    )
+
+
 def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
     kind = ConditionType.ROUTER_PROGRAMMED
     service, signals = facts.world.service, facts.world.signals
-    lost = [model for model in routing.model_names(service) if model not in facts.granted]
-    if lost:
-        owner = routing.claims(facts.world.peers, facts.router).get(lost[0], "another service")
-        message = f"model name {lost[0]!r} is claimed by the older LLMService {owner!r}"
-        return Verdict(
-            kind, False, Reason.MODEL_NAME_CONFLICT, f"{message}; choose another in spec.modelNames"
-        )
+    conflict = _conflict(facts)
+    if conflict:
+        return conflict
     if not signals:
         return Verdict(kind, False, Reason.ROUTER_NOT_READY, silence(facts))
     refused = next((s.config_error for s in signals if s.config_error), "")

@@ -102,6 +102,8 @@ class Reconciler:
                 status = self._amended(raw, status, _refused(results.failed[0]))
             raw = await self._write_status(key, raw, status)
             await self.recorder.transitions(before, raw, decision.notes)
+        elif raw is not None:
+            await self.recorder.record(raw, decision.notes)
         if decision.finalize is False and raw is not None:
             await self._release(key, raw)
         if results.failed:
@@ -163,7 +165,9 @@ class Reconciler:
         if (raw["kind"], raw["metadata"]["name"]) == (key.kind, key.name):
             verdicts = _not_ready(Reason.INVALID_SPEC, unreadable.message, ConditionType.STALLED)
             status = {**_status(raw), "observedGeneration": generation}
-            await self._write_status(key, raw, self._amended(raw, status, verdicts))
+            before = raw
+            raw = await self._write_status(key, raw, self._amended(raw, status, verdicts))
+            await self.recorder.transitions(before, raw)
         return Report(because=f"unreadable: {unreadable.message}", generation=generation)
 
     def _amended(
