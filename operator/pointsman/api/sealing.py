@@ -25,7 +25,7 @@ _QUOTED = re.compile(r"“([^”]*)(”|\Z)")
 _OPEN_VARIABLES: Final = frozenset({"HOME", "HF_TOKEN_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"})
 """Variables that hold nothing but paths of ours; so do all that begin with POINTSMAN_, save for the proof."""
 _PROOF_TEXTS: Final = frozenset({"message", "prompt", "exact", "contains", "regex"})
-_SPEECH: Final = frozenset({"message", "note"})
+SPEECH: Final = frozenset({"message", "note"})
 """Fields in which conditions, events and containers say something in words."""
 _OPEN_MAPS: Final = frozenset({"args", "labels", "matchLabels", "nodeSelector", "annotations"})
 """Maps whose keys users choose: a label called `message` says nothing."""
@@ -81,7 +81,7 @@ def _field(key: str, value: Any) -> Any:
         return _proof(value)
     if key == "hf_endpoint" and isinstance(value, str) and value:
         return sealed_address(value)
-    if key in _SPEECH and isinstance(value, str):
+    if key in SPEECH and isinstance(value, str):
         return sealed_words(value)
     if key in _OPEN_MAPS and isinstance(value, Mapping):
         return {name: sealed(item) if name == LAST_APPLIED else item for name, item in value.items()}

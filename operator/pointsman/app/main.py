@@ -1,4 +1,4 @@
-"""The command `pointsman-operator`."""
+"""The command `pointsman-operator`, which is `pointsman` too: whoever debugs operates nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pointsman import __version__
+from pointsman.app import debug_arguments
 from pointsman.app import settings as settings_module
 from pointsman.app.settings import AppSettings, SettingsError
 from pointsman.engine import log
@@ -20,15 +22,19 @@ logger = logging.getLogger("pointsman")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0 after a stop, 1 otherwise, 2 for wrong settings."""
-    parser = argparse.ArgumentParser(prog="pointsman-operator", description="Pointsman's control plane.")
-    parser.add_argument("--version", action="version", version=f"pointsman-operator {__version__}")
+    program = "pointsman" if Path(sys.argv[0]).name == "pointsman" else "pointsman-operator"
+    parser = argparse.ArgumentParser(prog=program, description="Pointsman's control plane.")
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the operator; settings come from POINTSMAN_* variables")
     commands.add_parser("settings", help="list all variables with their meaning and default")
+    debug_arguments.add_to(commands.add_parser("debug", help="look into decisions and the queue; only reads"))
     arguments = parser.parse_args(argv)
     if arguments.command == "settings":
         print(settings_module.described())
         return 0
+    if arguments.command == "debug":
+        return _debug(arguments)
     try:
         settings = settings_module.read(os.environ)
     except SettingsError as error:
@@ -64,6 +70,13 @@ def run(settings: AppSettings) -> int:
         logger.exception("ended by an error")
         return 1
     return 0
+
+
+def _debug(arguments: argparse.Namespace) -> int:
+    # Late, for the same reason.
+    from pointsman.app import debug
+
+    return asyncio.run(debug.run(arguments))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

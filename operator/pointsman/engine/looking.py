@@ -6,9 +6,12 @@ what is recorded is what a pass would have seen.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
+
+import orjson
 
 from pointsman.api import names
 from pointsman.core import model as model_core
@@ -64,3 +67,10 @@ async def model(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[Model
         return None
     world, raw = found
     return Seen(world, model_core.decide(world), raw)
+
+
+def fingerprint(decision: Decision) -> str:
+    """A short hash of a decision: the same for the same one, in a pass's line and in a recorded file."""
+    # Sets have no order of their own.
+    text = orjson.dumps(decision, default=sorted, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:12]
