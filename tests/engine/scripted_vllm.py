@@ -3,8 +3,10 @@
     python scripted_vllm.py SCRIPT REPORT_FD GO_FD MODEL [OPTION...]
 
 SCRIPT is JSON: report, log (lines printed after go), load_s, exit (status instead of serving), kill (signal),
-completion (status of /v1/completions), hang (stop answering once that file exists), term_s (how long SIGTERM
-takes). It knows nothing of the entrypoint. /metrics counts the streams of /stream?s=SECONDS.
+completion (status of /v1/completions), answers (by what is asked, of /v1/completions and of chats), chat
+(status of /v1/chat/completions), asked (a file of the questions), hang (stop answering once that
+file exists), term_s (how long SIGTERM takes). It knows nothing of the
+entrypoint. /metrics counts the streams of /stream?s=SECONDS.
 """
 
 from __future__ import annotations
@@ -54,8 +56,21 @@ def handler(script: dict[str, Any], running: Running) -> type[BaseHTTPRequestHan
                 self.reply(200, "")
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.reply(script.get("completion", 200), "{}")
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if script.get("asked"):
+                with Path(script["asked"]).open("a") as file:
+                    file.write(json.dumps({"path": self.path, **asked}) + "\n")
+            chat = "chat" in self.path
+            code = script.get("chat" if chat else "completion", 200)
+            self.reply(code, json.dumps(self.answer(asked) if code == 200 else script.get("error", {})))
+
+        def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+            text = asked["messages"][-1]["content"] if "messages" in asked else asked["prompt"]
+            said = script.get("answers", {}).get(text, "")
+            if isinstance(said, dict):
+                return said
+            choice = {"message": {"content": said}} if "messages" in asked else {"text": said}
+            return {"choices": [{**choice, "finish_reason": "stop"}]}
 
         def stream(self, seconds: float) -> None:
             self.send_response(200)

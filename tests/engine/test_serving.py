@@ -31,8 +31,9 @@ def test_it_answers_from_the_first_second_and_becomes_ready(entrypoint: Start) -
     assert (pod.code("/readyz"), pod.code("/livez"), pod.code("/startedz")) == (503, 200, 503)
     status = pod.until("Ready")
     assert (pod.code("/readyz"), pod.code("/livez"), pod.code("/startedz")) == (200, 200, 200)
-    assert set(status["timings"]) == {"preflight", "load", "firstToken"}
+    assert set(status["timings"]) == {"preflight", "load", "firstToken", "total"}
     assert status["timings"]["load"] >= 0.5
+    assert 1 <= status["timings"]["total"] <= status["elapsed"]
     assert status["bytesLoaded"] == status["bytesTotal"] > 8192
 
 
@@ -43,6 +44,40 @@ def test_loading_counts_whole_files_as_the_engine_reports_them(entrypoint: Start
     status = pod.until("Loading")
     eventually(lambda: pod.status()["bytesLoaded"], "bytes of the first shard")
     assert pod.status()["bytesLoaded"] == status["bytesTotal"] // 2
+
+
+COMPILING = {
+    "compiling, as releases of vLLM have said it": (["torch.compile takes 0.30 s in total"], 0.3),
+    "compiling, as they say it now": (
+        ["(EngineCore pid=9) INFO [m.py:1] torch.compile took 0.30 s in total"],
+        0.3,
+    ),
+    "what each worker says again": (
+        ["torch.compile took 0.20 s in total", "torch.compile took 0.30 s in total"],
+        0.3,
+    ),
+    "capturing graphs too": (
+        ["torch.compile took 0.20 s in total", "Graph capturing finished in 0.1 secs, took 0.31 GiB"],
+        0.3,
+    ),
+    "the summary": (
+        ["init engine (profile, create kv cache, warmup model) took 0.42 s (compilation: 0.30 s)"],
+        0.3,
+    ),
+    "more than loading took altogether": (["torch.compile took 99.00 s in total"], None),
+}
+
+
+@pytest.mark.parametrize(("log", "seconds"), COMPILING.values(), ids=COMPILING)
+def test_compiling_is_told_apart_from_loading(
+    entrypoint: Start, log: list[str], seconds: float | None
+) -> None:
+    timings = entrypoint(script={"log": log, "load_s": 0.6}).until("Ready")["timings"]
+    if seconds is None:
+        assert (timings["load"], timings["compile"] >= 0.6) == (0, True)
+    else:
+        assert timings["compile"] == pytest.approx(seconds)
+        assert timings["load"] >= 0.3
 
 
 def test_unknown_paths_and_methods_are_refused(entrypoint: Start) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pointsman_engine.arguments import Arguments
@@ -17,7 +18,7 @@ from pointsman_engine.arguments import Arguments
 _GAUGES = re.compile(r"^vllm:num_requests_(?:running|waiting)(?:\{[^}]*\})? +([0-9.e+]+)$", re.MULTILINE)
 _NO_ANSWER = (OSError, TimeoutError, ValueError, EOFError)
 _HEALTH_TIMEOUT_S = 5.0
-_FIRST_TOKEN_TIMEOUT_S = 900.0
+_ANSWER_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,15 @@ class Engine:
         """
         body = {"model": self.model, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         started = time.monotonic()
-        code = 0
-        with contextlib.suppress(*_NO_ANSWER):
-            async with asyncio.timeout(_FIRST_TOKEN_TIMEOUT_S):
-                code, _ = await self._request("POST", "/v1/completions", json.dumps(body).encode())
+        code, _ = await self.post("/v1/completions", body)
         return code, time.monotonic() - started
+
+    async def post(self, path: str, document: Mapping[str, object]) -> tuple[int, bytes]:
+        """Status code and body of the answer to a request that computes; 0 where there was none."""
+        with contextlib.suppress(*_NO_ANSWER):
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                return await self._request("POST", path, json.dumps(document).encode())
+        return 0, b""
 
     async def _request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         reader, writer = await asyncio.open_connection(self.host, self.port)

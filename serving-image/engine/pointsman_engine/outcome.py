@@ -23,6 +23,7 @@ class Reason(StrEnum):
     DEVICE_UNAVAILABLE = "DeviceUnavailable"
     OUT_OF_MEMORY = "OutOfMemory"
     ENGINE_FAILED = "EngineFailed"
+    WRONG_ANSWERS = "WrongAnswers"
     SECRET_INVALID = "SecretInvalid"
 
 

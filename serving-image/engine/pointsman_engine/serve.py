@@ -1,8 +1,8 @@
 """`pointsman-engine serve`: from the first second to the exit status.
 
 Order: status port, engine process (which imports vLLM and checks its arguments meanwhile), device, weights
-(fetched where the source is remote), tokenizer, go, loading, one first token, Ready; then watching, draining
-and ending. Everything runs on one event loop; what may block runs in threads.
+(fetched where the source is remote), tokenizer, go, loading, one first token, the proof, Ready; then
+watching, draining and ending. Everything runs on one event loop; what may block runs in threads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pointsman_engine.drain import Drained, drain, serve_control
 from pointsman_engine.health import Engine
 from pointsman_engine.log import say
 from pointsman_engine.outcome import Reason, StartFailure, write_termination
-from pointsman_engine.progress import LoadProgress
+from pointsman_engine.progress import CompileTime, LoadProgress
+from pointsman_engine.proof import prove
 from pointsman_engine.settings import Settings
 from pointsman_engine.state import Phase, State
 from pointsman_engine.status import serve_status
@@ -37,12 +38,13 @@ class Serving:
 
     def __init__(self, settings: Settings, given: Sequence[str]) -> None:
         self.settings = settings
-        self.state = State(since=time.time())
+        self.state = State(since=time.time(), begun=time.monotonic())
         self.machine = environment.read_machine()
         self.arguments = self._complete(given)
         self.engine = Engine.of(self.arguments)
         self.stop = asyncio.Event()
         self.progress = LoadProgress(())
+        self.compiling = CompileTime()
         self.child: Child | None = None
         self._drain: asyncio.Task[Drained] | None = None
         self._own: set[int] = set()
@@ -119,13 +121,22 @@ class Serving:
         begun = self._enter(Phase.LOADING)
         child.go()
         await self.engine.until_healthy(POLL_LOADING_S)
-        self.state.timings["load"] = time.monotonic() - begun
+        self._note_load(time.monotonic() - begun)
         await self._first_token()
         self.state.bytes_loaded = self.state.bytes_total
+        await self._prove()
+        self.state.timings["total"] = time.monotonic() - self.state.begun
         self.state.answered = self._enter(Phase.READY)
         while True:
             await self._watch_once()
             await asyncio.sleep(self.settings.watch_s)
+
+    def _note_load(self, seconds: float) -> None:
+        """Compiling is a part of loading that has a figure of its own, where the engine tells it."""
+        compiled = min(self.compiling.seconds, seconds)
+        self.state.timings["load"] = seconds - compiled
+        if compiled:
+            self.state.timings["compile"] = compiled
 
     async def _preflight(self, child: Child) -> None:
         """Checks arguments and weights side by side: what is wrong with either ends the start at once."""
@@ -181,6 +192,14 @@ class Serving:
         raise StartFailure(
             Reason.ENGINE_FAILED, f"the engine says it's healthy, but answers its first request by {code}"
         )
+
+    async def _prove(self) -> None:
+        """What the model must know, asked before anybody else may ask."""
+        if not self.settings.questions:
+            return
+        begun = self._enter(Phase.PROVING)
+        await prove(self.engine, self.settings.questions)
+        self.state.timings["proof"] = time.monotonic() - begun
 
     async def _watch_once(self) -> None:
         if await self.engine.healthy():
@@ -255,6 +274,7 @@ class Serving:
     def _on_line(self, line: str) -> None:
         if self.state.phase is Phase.LOADING:
             self.state.bytes_loaded = self.progress.read(line)
+            self.compiling.read(line)
 
     def _reap(self) -> None:
         if os.getpid() == 1:

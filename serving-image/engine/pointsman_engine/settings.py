@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointsman_engine.proof import Question, read_questions
+
 WEIGHTS = Path("/weights")
 REMOTE = "hf://"
 
@@ -39,6 +41,8 @@ class Settings:
     """Arguments that the image wants where the given ones say nothing."""
     cache_seed: Path | None
     """A folder of the image from which the engine's cache is filled."""
+    questions: tuple[Question, ...]
+    """What the model must know before it is ready."""
     termination_log: Path
     control_socket: Path
     launcher: tuple[str, ...]
@@ -66,6 +70,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         image_device=environment.get("POINTSMAN_IMAGE_DEVICE", ""),
         default_args=tuple(shlex.split(environment.get("POINTSMAN_DEFAULT_ARGS", ""))),
         cache_seed=Path(seed) if (seed := environment.get("POINTSMAN_CACHE_SEED")) else None,
+        questions=read_questions(environment.get("POINTSMAN_PROOF", "")),
         termination_log=termination_log(environment),
         control_socket=control_socket(environment),
         launcher=tuple(shlex.split(environment.get("POINTSMAN_LAUNCHER", ""))),

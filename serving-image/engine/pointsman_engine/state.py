@@ -16,6 +16,7 @@ class Phase(StrEnum):
     PREFLIGHT = "Preflight"
     DOWNLOADING = "Downloading"
     LOADING = "Loading"
+    PROVING = "Proving"
     READY = "Ready"
     DRAINING = "Draining"
     FAILED = "Failed"
@@ -23,9 +24,11 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class State:
-    """The running entrypoint. Times are seconds since the epoch, except `answered`, which is monotonic."""
+    """The running entrypoint. Times are seconds since the epoch, except for the two that are monotonic."""
 
     since: float
+    begun: float = 0.0
+    """Monotonic time of the entrypoint's first second."""
     phase: Phase = Phase.PREFLIGHT
     bytes_loaded: int = 0
     bytes_total: int = 0
@@ -49,11 +52,12 @@ class State:
         """Whether an engine that was ready has stopped answering."""
         return self.started and monotonic - self.answered > HUNG_AFTER_S
 
-    def document(self) -> dict[str, object]:
+    def document(self, monotonic: float) -> dict[str, object]:
         """The body of GET /status; times in seconds, sizes in bytes."""
         return {
             "phase": str(self.phase),
             "since": round(self.since, 3),
+            "elapsed": round(monotonic - self.begun, 3),
             "bytesLoaded": self.bytes_loaded,
             "bytesTotal": self.bytes_total,
             "timings": {name: round(seconds, 3) for name, seconds in self.timings.items()},

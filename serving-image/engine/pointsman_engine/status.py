@@ -30,7 +30,7 @@ def answer(state: State, method: str, path: str, monotonic: float) -> tuple[int,
     phase: dict[str, object] = {"phase": str(state.phase)}
     match path.partition("?")[0]:
         case "/status":
-            return 200, state.document()
+            return 200, state.document(monotonic)
         case "/readyz":
             ready = state.phase is Phase.READY and not state.hung(monotonic)
             return (200 if ready else 503), phase
