@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[dict[str, Any]], list[str]]] = {
     "a long answer, shortened": (
         {"answers": {"Say yes.": "no " * 2000}},
         [WORD],
-        ['proof \'word\': expected "yes", got "no no no', "…"],
+        ["proof 'word': expected “yes”, got “no no no", "…”"],
     ),
     "an answer that had no room": (
         {"answers": {"2 + 2 =": {"choices": [{"text": "Let us", "finish_reason": "length"}]}}},
