@@ -18,6 +18,13 @@ TYPE_META: Final[dict[str, Schema]] = {
 }
 """What the API server itself validates on every object; a CRD may say nothing more about it."""
 
+UNSEEN: Final[Schema] = {"observedGeneration": 0}
+"""The status that the API server shows of an object that no pass has seen yet, or whose status was lost.
+
+Generations begin at 1, so everyone who compares knows that there is something to wait for. kstatus, and with
+it Flux and Helm, takes an object without conditions and without observedGeneration for one that is done.
+"""
+
 
 def crd(row: KindRow) -> dict[str, Any]:
     """The manifest of a kind's CustomResourceDefinition."""
@@ -51,7 +58,15 @@ def schema_of(row: KindRow) -> Schema:
     whole["required"] = [name for name in raw.get("required", ()) if name != "metadata"]
     if not whole["required"]:
         del whole["required"]
+    _begin_unseen(whole["properties"]["status"])
     return whole
+
+
+def _begin_unseen(status: Schema) -> None:
+    """Gives the status its default, and each field of it too: what is written first may be another field."""
+    status["default"] = dict(UNSEEN)
+    for name, value in UNSEEN.items():
+        status["properties"][name]["default"] = value
 
 
 def _version(row: KindRow) -> dict[str, Any]:
