@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 MARK: Final = "sealed:"
@@ -20,7 +20,8 @@ LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _SEALED = re.compile(r"sealed:[0-9a-f]{12}")
 _SEALED_HOST = re.compile(r"[a-z][a-z0-9+.-]*://[0-9a-f]{12}\.sealed(:[0-9]+)?")
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#@]*@)?[^/?#:@]+(:[0-9]+)?(?:[/?#].*)?", re.DOTALL)
-_QUOTED = re.compile(r"“([^”]*)(”|\Z)")
+_QUOTED = re.compile(r"(“|\\u201c)(.*?)(”|\\u201d|\Z)", re.DOTALL)
+"""Also as JSON spells it, since termination messages are JSON."""
 
 _OPEN_VARIABLES: Final = frozenset({"HOME", "HF_TOKEN_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"})
 """Variables that hold nothing but paths of ours; so do all that begin with POINTSMAN_, save for the proof."""
@@ -50,7 +51,7 @@ def sealed(text: str) -> str:
 def sealed_variable(name: str, value: str) -> str:
     """What stands for the value of an environment variable."""
     if name == PROOF_VARIABLE:
-        return _in_json(value, _proof, otherwise=sealed(value))
+        return _sealed_proof(value)
     if name in _OPEN_VARIABLES or name.startswith("POINTSMAN_"):
         return value
     if name == "HF_ENDPOINT" or name.upper().endswith("_PROXY"):
@@ -70,8 +71,16 @@ def sealed_address(address: str) -> str:
 
 def sealed_words(text: str) -> str:
     """A message without what it quotes from prompts and answers, which stands between “ and ”."""
-    said = _in_json(text, seal, otherwise=text) if text.startswith("{") else text
-    return _QUOTED.sub(lambda quoted: f"“{sealed(quoted[1])}{quoted[2]}", said)
+    return _QUOTED.sub(lambda quoted: quoted[1] + _sealed_quote(quoted) + quoted[3], text)
+
+
+def _sealed_quote(quoted: re.Match[str]) -> str:
+    if quoted[1] == "“":
+        return sealed(quoted[2])
+    try:
+        return sealed(json.loads(f'"{quoted[2]}"'))
+    except ValueError:
+        return sealed(quoted[2])
 
 
 def _field(key: str, value: Any) -> Any:
@@ -104,6 +113,15 @@ def _listed(item: Any) -> Any:
     return seal(item)
 
 
+def _sealed_proof(text: str) -> str:
+    """The proof as pods have it, written the one way in which it's rendered."""
+    try:
+        proof = json.loads(text)
+    except ValueError:
+        return sealed(text)
+    return json.dumps(_proof(proof), sort_keys=True, separators=(",", ":"))
+
+
 def _proof(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
@@ -111,12 +129,3 @@ def _proof(value: Any) -> Any:
             for key, item in value.items()
         }
     return [_proof(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _in_json(text: str, seal_: Callable[[Any], Any], *, otherwise: str) -> str:
-    """JSON inside a text: sealed within, and written the one way in which we write it."""
-    try:
-        inner = json.loads(text)
-    except ValueError:
-        return otherwise
-    return json.dumps(seal_(inner), sort_keys=True, separators=(",", ":"))

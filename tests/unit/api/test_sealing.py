@@ -39,7 +39,7 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
     ),
     "a termination message": (
         {"message": json.dumps({"reason": "WrongAnswers", "message": f"got “{SECRET}”"})},
-        {"message": f'{{"message":"got \\u201c{HASH}\\u201d","reason":"WrongAnswers"}}'},
+        {"message": f'{{"reason": "WrongAnswers", "message": "got \\u201c{HASH}\\u201d"}}'},
     ),
     "a copy of the whole object": (
         {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": SECRET, "team": "a"}},

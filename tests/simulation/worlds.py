@@ -1,0 +1,161 @@
+"""Worlds as stories come by them: what every pass saw and decided, with secrets and prompts in everything."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from pointsman.api import names
+from pointsman.engine import looking
+from tests.simulation.cluster import NAMESPACE, SETTINGS, Cluster
+from tests.simulation.stories import rollout, serving
+
+SECRET = "s3cret-0f-the-team"
+PROXIED = replace(
+    SETTINGS,
+    hf_endpoint=f"https://{SECRET}.mirror.corp:8443/hub",
+    environment={"HTTPS_PROXY": f"http://me:{SECRET}@proxy.corp:3128", "NO_PROXY": f"10.0.0.0/8,{SECRET}"},
+    ca_config_map="ca",
+)
+PROOF = [
+    {"name": "capital", "message": f"Where is {SECRET}?", "answer": {"contains": SECRET}},
+    {"name": "count", "prompt": f"{SECRET} 1 2 3", "answer": {"regex": f"{SECRET} 4"}, "maxTokens": 4},
+]
+REMOTE = {
+    "source": {"uri": "hf://org/private", "secretRef": {"name": "hub-token"}},
+    "proof": PROOF,
+}
+CHAT: dict[str, Any] = {"model": REMOTE, "engine": {"env": {"PASSWORD": SECRET, "LEVEL": "1"}}}
+WRONG = {
+    "reason": "WrongAnswers",
+    "message": f"proof 'capital': expected something that contains “{SECRET}”, got “no {SECRET}”",
+}
+
+Story = Callable[[Cluster], Awaitable[None]]
+
+
+async def births(cluster: Cluster) -> None:
+    await serving(cluster, CHAT)
+
+
+async def a_wrong_proof(cluster: Cluster) -> None:
+    await serving(cluster, CHAT)
+    await cluster.apply("LLMService", "chat", {**CHAT, "drainSeconds": 10})
+    await cluster.round()
+    cluster.failing[rollout(cluster)["candidate"]] = {
+        "name": "engine",
+        "ready": False,
+        "restartCount": 2,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": f"back-off: {SECRET}"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": json.dumps(WRONG)}},
+    }
+    await cluster.settle()
+
+
+async def a_secret_that_is_missing(cluster: Cluster) -> None:
+    cluster.unmounted = f'MountVolume.SetUp failed for volume "hub" : secret "hub-token" not found {SECRET}'
+    await cluster.apply("LLMService", "chat", CHAT)
+    await cluster.settle()
+
+
+async def references(cluster: Cluster) -> None:
+    await cluster.apply(
+        "LLMService", "chat", {"modelRef": {"name": "shared"}, "routerRef": {"name": "front"}}
+    )
+    await cluster.round()
+    await cluster.round()
+    await cluster.apply("LLMModel", "shared", REMOTE)
+    await cluster.apply("LLMRouter", "front", {"tls": {}, "limits": {"maxConnections": 5}})
+    cluster.routers.certified = False
+    for _ in range(8):
+        await cluster.round()
+    cluster.routers.certified = True
+    await cluster.settle()
+
+
+async def a_name_that_is_taken(cluster: Cluster) -> None:
+    await cluster.apply("LLMService", "elder", {**CHAT, "modelNames": ["taken"]})
+    await cluster.apply("LLMService", "chat", {**CHAT, "modelNames": ["taken", "chat"]})
+    foreign = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "chat-engine", "namespace": NAMESPACE},
+        "spec": {"selector": {}},
+    }
+    await cluster.kube.create(foreign, manager="them")
+    await cluster.settle()
+
+
+async def recreated_and_deleted(cluster: Cluster) -> None:
+    cluster.accelerators = 1
+    hardware = {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}
+    spec = {**CHAT, "hardware": hardware, "rollout": {"strategy": "Recreate"}}
+    await serving(cluster, spec)
+    await cluster.apply("LLMService", "chat", {**spec, "restartedAt": "2026-01-02T00:00:00Z"})
+    await cluster.settle()
+    await cluster.delete("LLMService", "chat")
+    await cluster.settle()
+
+
+async def without_capacity(cluster: Cluster) -> None:
+    cluster.accelerators = 0
+    hardware = {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}
+    await cluster.apply("LLMService", "chat", {**CHAT, "hardware": hardware, "paused": False})
+    await cluster.settle()
+
+
+STORIES: tuple[Story, ...] = (
+    births,
+    a_wrong_proof,
+    a_secret_that_is_missing,
+    references,
+    a_name_that_is_taken,
+    recreated_and_deleted,
+    without_capacity,
+)
+
+
+class Watched(Cluster):
+    """A cluster whose every World is kept."""
+
+    def __init__(self) -> None:
+        super().__init__(PROXIED)
+        self.seen: list[Any] = []
+
+    async def round(self) -> Any:
+        await self.look()
+        return await super().round()
+
+    async def look(self) -> None:
+        """Keeps what a pass for each object would see now."""
+        for key in self._keys():
+            found = await LOOKS[key.kind](self.reconciler.gatherer, key, self.now)
+            if found is not None:
+                self.seen.append(found)
+
+
+LOOKS: dict[str, Callable[..., Awaitable[Any]]] = {
+    names.LLMSERVICE.kind: looking.service,
+    names.LLMROUTER.kind: looking.router,
+    names.LLMMODEL.kind: looking.model,
+}
+
+
+@functools.cache
+def worlds() -> tuple[Any, ...]:
+    """All that was seen in all stories, with the decisions."""
+
+    async def told() -> list[Any]:
+        seen = []
+        for story in STORIES:
+            cluster = Watched()
+            await story(cluster)
+            await cluster.look()
+            seen += cluster.seen
+        return seen
+
+    return tuple(asyncio.run(told()))
