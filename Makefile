@@ -104,6 +104,10 @@ down: venv ## Take that cluster down: no process, mount or cgroup stays
 bench-serve: venv ## `vllm bench serve` through the router and straight at a real vLLM engine, by turns; 6 minutes
 	@$(python) -m bench.serve $(ARGS)
 
+.PHONY: bench-reconcile
+bench-reconcile: venv ## The operator beside a bare client on a real control plane: 1 to 1,000 services (ARGS='--rows=20'); 25 minutes
+	@$(python) -m bench.reconcile $(ARGS)
+
 .PHONY: crds
 crds: venv ## Generate crds/, the chart's CRDs and RBAC, and reference docs from operator/pointsman/api
 	@$(python) -m pointsman.crdgen
