@@ -76,6 +76,14 @@ e2e: venv ## A fixed handful of scenarios on a real node with real vLLM (CONTEXT
 e2e-all: venv ## Every scenario, the long ones too
 	@$(python) -m pytest e2e --all $(ARGS)
 
+.PHONY: causes
+causes: venv ## What keeps a model from serving, injected on a real node: when status says so, and when it clears
+	@$(python) -m e2e.causes $(context) $(ARGS)
+
+.PHONY: truth
+truth: venv ## 200 creations and changes on a real node: Ready=True held against requests (ARGS=--cycles=N)
+	@$(python) -m e2e.truth $(context) $(ARGS)
+
 .PHONY: bench-router
 bench-router: venv ## The router's cost beside its peers' and none: CPU per request and chunk, latency, memory; 5 minutes
 	@$(python) -m bench.router $(ARGS)

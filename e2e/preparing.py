@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from e2e import cluster as clusters
 from e2e.cluster import Cluster, ClusterError, Wish
@@ -61,10 +63,17 @@ class Stages:
         return "\n".join(f"  {row.name:8} {spoken(row.seconds):>8}  {row.note}".rstrip() for row in rows)
 
 
-def prepare(stages: Stages, wish: Wish, registry: str, images: Sequence[str] = IMAGES) -> Release:
+def prepare(
+    stages: Stages,
+    wish: Wish,
+    registry: str,
+    images: Sequence[str] = IMAGES,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> Release:
     """A cluster with the operator ready on it. Raises ClusterError and Helm's errors.
 
     `registry` is where a cluster that somebody named pulls from; one of our own gets `images` built here.
+    `values`: further ones of the chart.
     """
     if wish.context and not registry:
         raise ClusterError(
@@ -75,7 +84,7 @@ def prepare(stages: Stages, wish: Wish, registry: str, images: Sequence[str] = I
         stage.note = "yours" if wish.context else "found" if _is_up() else "started"
         cluster = clusters.up(wish)
     loaded = [] if registry else _provide_images(stages, cluster, images)
-    release = Release(cluster, registry or LOCAL_REGISTRY, tuple(loaded))
+    release = Release(cluster, registry or LOCAL_REGISTRY, tuple(loaded), values)
     with stages.stage("chart", "Pointsman, by its chart"):
         release.install()
     return release

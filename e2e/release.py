@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pointsman
@@ -27,6 +27,8 @@ class Release:
     registry: str = LOCAL_REGISTRY
     loaded: tuple[str, ...] = ()
     """Images that the node got just now, so that pods that run already have older ones."""
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """Further values of the chart."""
 
     def image(self, name: str) -> str:
         """The whole reference of one of our images."""
@@ -36,6 +38,7 @@ class Release:
         """The chart's values. `digests`: of images by their reference, where they are known."""
         operator = digests.get(self.image("operator"), "")
         return {
+            **self.further,
             "images": {"registry": self.registry, "engines": {"cpu": self.image("demo-engine")}},
             # The tag stays when the image changes: this makes the operator's pod follow all the same.
             "podAnnotations": {"operator-image-digest": operator} if operator else {},

@@ -60,6 +60,7 @@ class Watcher:
     views: dict[str, View] = field(default_factory=lambda: defaultdict(View))
     _waiting: dict[str, list[asyncio.Event]] = field(default_factory=lambda: defaultdict(list))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _listeners: list[Callable[[str, Manifest], None]] = field(default_factory=list)
 
     async def until(self, namespace: str, sign: Sign, timeout_s: float, what: str) -> float:
         """Returns the time.monotonic() at which a namespace first shows a sign. Raises GaveUp."""
@@ -76,17 +77,9 @@ class Watcher:
         finally:
             self._waiting[namespace].remove(news)
 
-    async def changes(self, namespace: str) -> AsyncIterator[tuple[float, View]]:
-        """The view of a namespace at every change, with its time, until the caller has enough."""
-        news = asyncio.Event()
-        self._waiting[namespace].append(news)
-        try:
-            while True:
-                yield time.monotonic(), self.views[namespace]
-                await news.wait()
-                news.clear()
-        finally:
-            self._waiting[namespace].remove(news)
+    def listen(self, heard: Callable[[str, Manifest], None]) -> None:
+        """Tells `heard` of every version of every object that comes, by kind; none is left out."""
+        self._listeners.append(heard)
 
     async def start(self, kinds: Mapping[str, str] = PATHS) -> None:
         """Begins to watch; returns once every kind was listed."""
@@ -141,6 +134,8 @@ class Watcher:
             held.pop(meta["name"], None)
         else:
             held[meta["name"]] = item
+            for heard in self._listeners:
+                heard(kind, item)
         self._tell(meta["namespace"])
 
     def _tell(self, namespace: str) -> None:

@@ -40,6 +40,8 @@ class Script:
     """Ends with this error instead of serving."""
     hogs: int = 0
     """MiB of memory that it takes before it serves."""
+    fills: int = 0
+    """MiB that it writes to /tmp before it serves."""
     refuses: str = ""
     """Requests to this path get 500, until there is a file MENDED in the pod."""
     loads: float = 0.0
@@ -193,6 +195,8 @@ def main(arguments: list[str]) -> None:
     if script.error:
         raise RuntimeError(script.error)
     hoard = bytearray(os.urandom(1 << 20) * script.hogs)
+    if script.fills:
+        Path("/tmp/filling").write_bytes(bytes(script.fills << 20))
     port = next(int(option.partition("=")[2]) for option in options if option.startswith("--port="))
     asyncio.run(serve(Engine(model, script), port))
     del hoard

@@ -1,0 +1,1 @@
+"""`make truth`: whether Ready=True can be relied upon, over hundreds of cycles on a real node."""
