@@ -2,8 +2,8 @@
 
 `python -m bench.reconcile.standin URL PKI`. Every Deployment of ours gets the status that its controller
 would give it: first that its pods are there, then, after their EndpointSlice, that they're ready. No pod
-exists. Router pods speak the real protocol of the admin port and of the public one, from the ConfigMap that the
-operator wrote and from the engines that are ready here.
+exists. Router pods speak the real protocol of the admin port and of the public one, from the ConfigMap that
+the operator wrote and from the engines that are ready here.
 """
 
 from __future__ import annotations
