@@ -61,7 +61,7 @@ def replay(text: str) -> int:
     if not differences:
         print(f"same decision ({versions})")
         return 0
-    print(f"another decision in {len(differences)} places ({versions}):")
+    print(f"another decision ({versions}), where:")
     print("\n".join(f"  {line}" for line in differences))
     return 1
 
@@ -100,27 +100,27 @@ async def record(kube: Kube, signals: Signals, settings: AppSettings, key: names
 async def _recorded(arguments: argparse.Namespace) -> str:
     key = names.Key(debug_arguments.KINDS[arguments.kind], arguments.namespace, arguments.name)
     try:
-        configuration = await config.load(_kubeconfig(arguments.kubeconfig), arguments.context)
+        configuration = await config.load(kubeconfig_of(arguments.kubeconfig), arguments.context)
         async with contextlib.AsyncExitStack() as stack:
             kube = AioKube(configuration)
             stack.push_async_callback(kube.close)
             signals = HttpSignals()
             stack.push_async_callback(signals.close)
-            settings = await _settings(kube, arguments.operator_namespace)
+            settings = await settings_of(kube, arguments.operator_namespace)
             file = await record(kube, signals, settings, key)
     except (config.NoCluster, KubeError) as error:
         raise Failed(str(error)) from None
     return json.dumps(file, indent=1, ensure_ascii=False) + "\n"
 
 
-def _kubeconfig(named: str) -> str:
+def kubeconfig_of(named: str) -> str:
     """Unlike the operator, which acts, this only reads: it looks where kubectl looks."""
     if named or "KUBERNETES_SERVICE_HOST" in os.environ:
         return named
     return os.environ.get("POINTSMAN_KUBECONFIG") or os.environ.get("KUBECONFIG") or "~/.kube/config"
 
 
-async def _settings(kube: Kube, namespace: str) -> AppSettings:
+async def settings_of(kube: Kube, namespace: str) -> AppSettings:
     """The operator's settings: this process's own in its pod, else those of its Deployment."""
     if os.environ.get("POINTSMAN_ROUTER_IMAGE"):
         return _settings_here()

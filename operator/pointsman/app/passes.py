@@ -39,6 +39,7 @@ class Passes:
         if report is not None:
             fields = {
                 "generation": report.generation or None,
+                "decision": report.decision or None,
                 "applied": report.applied,
                 "deleted": report.deleted,
                 "requeueAfter": report.requeue_after,

@@ -34,6 +34,8 @@ class Report(Outcome):
     deleted: int = 0
     because: str = ""
     generation: int = 0
+    decision: str = ""
+    """Hash of what was decided; a recorded World's file has the same."""
 
 
 @dataclass(slots=True)
@@ -118,6 +120,7 @@ class Reconciler:
             deleted=results.deleted,
             because=decision.because,
             generation=raw["metadata"].get("generation", 0) if raw else 0,
+            decision=looking.fingerprint(decision),
         )
 
     async def _write_status(self, key: names.Key, raw: Manifest, status: Mapping[str, Any]) -> Manifest:
