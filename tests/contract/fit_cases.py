@@ -16,7 +16,7 @@ FIT: dict[str, Case] = {
     "a fit of nothing known": Case(
         "hardware",
         {"accelerator": GPU, "fit": "Advisory"},
-        "spec.hardware.fit: Invalid value: fit says what follows from a calculation that needs "
+        "spec.hardware.fit: Invalid value: fit says what follows from a calculation with "
         "hardware.deviceMemory",
     ),
     "a fit of another kind": Case(
@@ -39,6 +39,11 @@ FIT: dict[str, Case] = {
         "model/facts",
         {"experts": 8},
         "spec.model.facts.experts: Invalid value: experts and expertSize together are a layer's experts",
+    ),
+    "experts for a token of a model without": Case(
+        "model/facts",
+        {"expertsPerToken": 2},
+        "spec.model.facts.expertsPerToken: Invalid value: expertsPerToken counts some of a layer's experts",
     ),
     "weights in a format nobody has": Case(
         "model/facts", {"dtype": "int3"}, 'spec.model.facts.dtype: Unsupported value: "int3"'

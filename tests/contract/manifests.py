@@ -110,6 +110,7 @@ FULL: Final[dict[Resource, Json]] = {
             "slidingLayers": 18,
             "experts": 64,
             "expertSize": 1408,
+            "expertsPerToken": 6,
             "kvLoraRank": 512,
             "ropeHeadSize": 64,
         },

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pointsman.api.kinds import KINDS
 from pointsman.api.names import LLMMODEL, LLMROUTER
 from tests.contract.cases import Case
-from tests.contract.server import Server
 from tests.contract.fit_cases import FIT
+from tests.contract.server import Server
 from tests.contract.setting_cases import SETTINGS
 
 MODELS = {row.resource: row.model for row in KINDS}

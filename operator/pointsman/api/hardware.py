@@ -137,7 +137,7 @@ class Hardware(Base):
         Rule(
             cel="!has(self.fit) || has(self.deviceMemory)",
             holds=lambda hardware: hardware.fit is None or hardware.device_memory is not None,
-            message="fit says what follows from a calculation that needs hardware.deviceMemory: give that too",
+            message="fit says what follows from a calculation with hardware.deviceMemory: give that too",
             field="fit",
         ),
     )
@@ -145,8 +145,8 @@ class Hardware(Base):
     accelerator: Accelerator | None = None
     """Accelerators of each pod. Unset: the model runs on the CPU."""
     device_memory: Quantity | None = None
-    """Memory of one accelerator, such as 80Gi (a MIG slice: of the slice). With it and the model's facts, what
-    the model needs is calculated before any engine starts; the condition ModelFits has the arithmetic.
+    """Memory of one accelerator, such as 80Gi (a MIG slice: of the slice). With it and the model's facts,
+    what the model needs is calculated before any engine starts; the condition ModelFits has the arithmetic.
     Unset: nothing is calculated. Changing it restarts nothing."""
     fit: Fit | None = None
     """What follows when the model doesn't fit by that calculation. Required: no engine of the new revision is

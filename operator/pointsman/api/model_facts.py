@@ -47,6 +47,12 @@ class ModelFacts(Base):
             field="sliding_layers",
         ),
         Rule(
+            cel="!has(self.expertsPerToken) || has(self.experts)",
+            holds=lambda facts: facts.experts_per_token is None or facts.experts is not None,
+            message="expertsPerToken counts some of a layer's experts: give experts too",
+            field="experts_per_token",
+        ),
+        Rule(
             cel="has(self.experts) == has(self.expertSize)",
             holds=lambda facts: (facts.experts is None) == (facts.expert_size is None),
             message="experts and expertSize together are a layer's experts: give both or neither",
@@ -75,7 +81,8 @@ class ModelFacts(Base):
     tied_embeddings: Bool | None = None
     """Whether input and output share one table of embeddings (tie_word_embeddings). Unset: no."""
     context_length: Size | None = None
-    """Longest context the model allows, in tokens (max_position_embeddings). engine.maxModelLen goes before."""
+    """Longest context the model allows, in tokens (max_position_embeddings); engine.maxModelLen is
+    what counts where it is given."""
     sliding_window: Size | None = None
     """Tokens that a layer with a sliding window looks back (sliding_window)."""
     sliding_layers: Size | None = None
@@ -84,6 +91,8 @@ class ModelFacts(Base):
     """Experts of a mixture-of-experts layer (num_experts, num_local_experts, n_routed_experts)."""
     expert_size: Size | None = None
     """Inner width of one expert (moe_intermediate_size)."""
+    experts_per_token: Size | None = None
+    """Experts that each token is given to (num_experts_per_tok). Unset: 1."""
     kv_lora_rank: Size | None = None
     """Size of the compressed key and value of multi-head latent attention (kv_lora_rank)."""
     rope_head_size: Size | None = None

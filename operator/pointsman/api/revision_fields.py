@@ -45,7 +45,7 @@ REVISION_FIELDS: Final[dict[str, Part]] = {
     "routerRef": Part.LIVE,
     "routing": Part.LIVE,
 }
-"""By wire name below spec; a row holds for everything below its field, but where a longer one says otherwise."""
+"""By wire name below spec; a row holds for everything below its field, unless a longer one says otherwise."""
 
 ROUTER_FIELDS: Final[dict[str, str]] = {
     "allowedPeers": "takes effect at once",
