@@ -1,0 +1,109 @@
+"""What holds for every model and every placement of the fit calculation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.core.fit import GIB, Model, Placement, estimate
+
+SIZES = st.integers(1, 64)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """Dense, windowed, mixed and latent ones, of any proportions."""
+    layers = draw(st.integers(1, 128))
+    latent = draw(st.sampled_from([0, 0, 512]))
+    experts = draw(st.sampled_from([0, 0, 8, 64, 256]))
+    windowed = draw(st.integers(0, layers))
+    parameters = draw(st.integers(10**6, 10**12))
+    return Model(
+        weights=parameters * draw(st.integers(1, 4)),
+        parameters=parameters,
+        layers=layers,
+        hidden=64 * draw(SIZES),
+        intermediate=64 * draw(SIZES),
+        kv_heads=0 if latent else draw(SIZES),
+        head_size=0 if latent else draw(st.sampled_from([64, 128, 256])),
+        vocabulary=draw(st.integers(1000, 300_000)),
+        tied=draw(st.booleans()),
+        context=draw(st.integers(1, 1_000_000)),
+        window=draw(st.integers(1, 8192)) if windowed else 0,
+        window_layers=windowed,
+        experts=experts,
+        expert_size=512 if experts else 0,
+        experts_per_token=2 if experts else 0,
+        latent=latent,
+        rope=64 if latent else 0,
+    )
+
+
+PLACEMENTS = st.builds(
+    Placement,
+    device=st.integers(GIB, 300 * GIB),
+    percent=st.integers(1, 100),
+    tensor=st.sampled_from([1, 2, 4, 8]),
+    pipeline=st.integers(1, 8),
+    data=st.integers(1, 8),
+    whole_experts=st.booleans(),
+    context=st.integers(1, 1_000_000),
+    sequences=st.integers(1, 1024),
+    batch=st.integers(1, 16_384),
+    eager=st.booleans(),
+)
+
+
+@given(models(), PLACEMENTS, st.integers(1, 10**12))
+def test_more_weights_never_need_less(model: Model, placement: Placement, more: int) -> None:
+    grown = replace(model, weights=model.weights + more)
+    assert estimate(grown, placement).needed >= estimate(model, placement).needed
+
+
+@given(models(), PLACEMENTS, st.integers(1, 100_000))
+def test_a_longer_context_never_needs_less(model: Model, placement: Placement, more: int) -> None:
+    longer = replace(placement, context=placement.context + more)
+    assert estimate(model, longer).needed >= estimate(model, placement).needed
+
+
+@given(models(), PLACEMENTS)
+def test_sharing_among_more_devices_never_takes_more_weights_or_cache(
+    model: Model, placement: Placement
+) -> None:
+    for more in (
+        replace(placement, tensor=placement.tensor * 2),
+        replace(placement, data=placement.data + 1),
+    ):
+        assert estimate(model, more).weights <= estimate(model, placement).weights
+        assert estimate(model, more).cache <= estimate(model, placement).cache
+
+
+@given(models(), PLACEMENTS)
+def test_a_further_stage_never_needs_more(model: Model, placement: Placement) -> None:
+    further = replace(placement, pipeline=placement.pipeline + 1)
+    assert estimate(model, further).needed <= estimate(model, placement).needed + GIB // 1024
+
+
+@given(models(), PLACEMENTS)
+def test_the_largest_context_is_the_largest_that_fits(model: Model, placement: Placement) -> None:
+    largest = estimate(model, placement).largest
+    if largest:
+        assert estimate(model, replace(placement, context=largest)).fits
+    if largest < model.context:
+        assert not estimate(model, replace(placement, context=largest + 1)).fits
+
+
+@given(models(), PLACEMENTS)
+def test_a_model_fits_when_its_context_is_at_most_the_largest(model: Model, placement: Placement) -> None:
+    found = estimate(model, placement)
+    if placement.context <= model.context:
+        assert found.fits == (placement.context <= found.largest)
+        assert found.fits == (found.at_once >= 1)
+
+
+@given(models(), PLACEMENTS)
+def test_more_memory_never_fits_less_under_the_same_load(model: Model, placement: Placement) -> None:
+    larger = replace(placement, device=placement.device * 2)
+    assert estimate(model, larger).largest >= estimate(model, placement).largest
