@@ -18,6 +18,12 @@ RevisionName = Annotated[str, Field(max_length=63)]
 RouterName = Annotated[str, Field(max_length=253)]
 
 
+STARTS_KEPT = 3
+"""How many measured starts status holds."""
+
+Bytes = Annotated[Int, Field(ge=0, json_schema_extra={"format": "int64"})]
+
+
 class Step(StrEnum):
     """How far a rollout is. Each step is left only when what it waits for was observed."""
 
@@ -83,6 +89,51 @@ class ProofStatus(Base):
     """What was asked: chat, completion, embedding, score or transcription."""
 
 
+class StartupRecord(Base):
+    """How long the slowest engine of a revision took to start, in seconds: measured once, when all of them
+    were ready for the first time."""
+
+    revision: RevisionName
+    """Name of the revision."""
+    scheduling: Count | None = None
+    """From the pod's creation until it had a node."""
+    image: Count | None = None
+    """From then until the container started: volumes and the image."""
+    preflight: Count | None = None
+    """Checking arguments, devices and files, and importing the engine."""
+    weights: Count | None = None
+    """Fetching the weights, where the source is remote."""
+    load: Count | None = None
+    """Loading the weights and setting up the engine, without compiling."""
+    compile: Count | None = None
+    """Compiling and capturing graphs, by the engine's own account."""
+    first_token: Count | None = None
+    """From the engine's own readiness to its first token."""
+    proof: Count | None = None
+    """Asking what the model must know."""
+    total: Count
+    """From the pod's creation to ready; starts that failed before aren't in it."""
+    weight_bytes: Bytes | None = None
+    """Size of the weights that were loaded."""
+
+
+class LoadingStatus(Base):
+    """How far the slowest engine is that isn't ready; rewritten at most every 10 s, and gone once all are."""
+
+    revision: RevisionName
+    """Revision whose engines start."""
+    phase: Annotated[str, Field(max_length=32)]
+    """What the engine does: Preflight, Downloading, Loading, Proving, Failed; Pending: none says anything."""
+    bytes_loaded: Bytes | None = None
+    """Bytes of weights that were fetched (Downloading) or read (from then on)."""
+    bytes_total: Bytes | None = None
+    """How many there are."""
+    bytes_per_second: Bytes | None = None
+    """How fast it went since this was last written."""
+    observed_at: Timestamp
+    """When this was seen."""
+
+
 class ServiceStatus(Base):
     """What is so, and why."""
 
@@ -106,3 +157,7 @@ class ServiceStatus(Base):
     """How far a change is."""
     proof: ProofStatus | None = None
     """The last request that proved a generation."""
+    startup: Annotated[tuple[StartupRecord, ...], Field(max_length=STARTS_KEPT), ListMap("revision")] = ()
+    """How long engines took to start, by revision, the newest first."""
+    loading: LoadingStatus | None = None
+    """How far engines are that start now."""

@@ -142,6 +142,11 @@ class ObjectStates:
             "Share of traffic, in percent.",
             labels=["namespace", "name", "role"],
         )
+        starts = GaugeMetricFamily(
+            "pointsman_startup_seconds",
+            "How long the engines of a revision took to start, in seconds, by phase.",
+            labels=["namespace", "name", "role", "phase"],
+        )
         for key, status in self._status.items():
             where = [key.namespace, key.name]
             for condition in status.get("conditions") or ():
@@ -151,7 +156,20 @@ class ObjectStates:
                 step.add_metric([*where, rollout["step"]], 1)
             for role, share in sorted(_weights(rollout).items()):
                 weight.add_metric([*where, role], share)
-        yield from (*conditions.values(), step, weight)
+            for role, phase, seconds in _starts(status):
+                starts.add_metric([*where, role, phase], seconds)
+        yield from (*conditions.values(), step, weight, starts)
+
+
+def _starts(status: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Role, phase and seconds of what is known of the starts of the revisions in use."""
+    rollout = status.get("rollout") or {}
+    roles = {rollout.get("stable"): "stable", rollout.get("candidate"): "candidate"}
+    for row in status.get("startup") or ():
+        if row["revision"] in roles:
+            for phase, seconds in row.items():
+                if phase not in ("revision", "weightBytes"):
+                    yield roles[row["revision"]], phase, seconds
 
 
 def _weights(rollout: Mapping[str, Any]) -> dict[str, int]:

@@ -14,8 +14,9 @@ from pointsman.api import names
 from pointsman.api.model import LLMModel, ModelSpec
 from pointsman.api.router import LLMRouter
 from pointsman.api.service_status import RolloutStatus, Step
-from pointsman.core import diagnosis, pod_template, revision, rollout, routing, sources
+from pointsman.core import diagnosis, pod_template, revision, rollout, routing, sources, startup
 from pointsman.core.inventory import is_leaving
+from pointsman.core.observed import EngineSignals
 from pointsman.core.revision import Revision
 from pointsman.core.world import Manifest, Missing, ServiceWorld
 from pointsman_router import config
@@ -72,6 +73,10 @@ class Facts:
             and not is_leaving(pod)
         ]
         return sorted(chosen, key=lambda pod: str(pod["metadata"]["name"]))
+
+    def engines(self, name: str) -> list[EngineSignals]:
+        """What the engines of one revision told of themselves, ready or not."""
+        return startup.engines(self.world.signals, self.world.service.metadata.name, name)
 
     def route(self, state: rollout.State, generation: int) -> config.Service:
         """The service's part of the router's configuration in a state."""

@@ -20,11 +20,11 @@ class EngineSignals:
     address: str = ""
     ready: bool = False
     phase: str = ""
-    """Preflight, Downloading, Loading, Ready, Draining, Failed; empty while the status port is silent."""
+    """Preflight, Downloading, Loading, Proving, Ready, Draining, Failed; empty: the status port is silent."""
     bytes_loaded: int = 0
     bytes_total: int = 0
     timings: Mapping[str, float] = field(default_factory=dict)
-    """Seconds each phase took: preflight, download, load, firstToken."""
+    """Seconds of each phase: preflight, download, load, compile, firstToken, proof; total, once ready."""
     reason: str = ""
     message: str = ""
 

@@ -7,12 +7,14 @@ without touching a running pod.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pointsman.api import names, quantity
 from pointsman.api.model import ModelSpec
+from pointsman.api.proof import Proof
 from pointsman.api.service import ServiceSpec
 from pointsman.core import sources
 from pointsman.core.settings import CPU, Settings
@@ -46,6 +48,8 @@ class Inputs:
     """What a remote source resolved to."""
     weight_bytes: int = 0
     """Size of what will be fetched; 0 when nothing is."""
+    startup_seconds: int = 0
+    """How long an engine may take to start; 0: as long as the operator allows to all."""
 
 
 def image(spec: ServiceSpec, settings: Settings) -> str:
@@ -214,7 +218,7 @@ def _container(inputs: Inputs) -> dict[str, Any]:
             {"name": "status", "containerPort": names.PORT_ENGINE_STATUS, "protocol": "TCP"},
         ],
         "resources": _resources(inputs),
-        "startupProbe": _probe("/startedz", 5, -(-inputs.settings.startup_seconds // 5)),
+        "startupProbe": _probe("/startedz", 5, -(-_startup_seconds(inputs) // 5)),
         "readinessProbe": _probe("/readyz", 2, 1),
         "livenessProbe": _probe("/livez", 10, 6),
         "lifecycle": {"preStop": {"exec": {"command": ["pointsman-engine", "drain"]}}},
@@ -222,6 +226,10 @@ def _container(inputs: Inputs) -> dict[str, Any]:
         "securityContext": container_security(),
         "volumeMounts": _mounts(inputs),
     }
+
+
+def _startup_seconds(inputs: Inputs) -> int:
+    return inputs.startup_seconds or inputs.settings.startup_seconds
 
 
 def _probe(path: str, period: int, failures: int) -> dict[str, Any]:
@@ -242,6 +250,8 @@ def _environment(inputs: Inputs) -> list[dict[str, str]]:
         "POINTSMAN_DEVICE": _device(inputs.spec),
         "HOME": "/tmp",
     }
+    if inputs.model.proof:
+        values["POINTSMAN_PROOF"] = _proof(inputs.model.proof)
     if sources.is_remote(source.uri):
         values |= {"POINTSMAN_REVISION_SHA": inputs.commit} | sources.fetch_environment(
             source, inputs.settings
@@ -249,6 +259,12 @@ def _environment(inputs: Inputs) -> list[dict[str, str]]:
     if inputs.spec.engine:
         values |= inputs.spec.engine.env or {}
     return [{"name": name, "value": value} for name, value in sorted(values.items())]
+
+
+def _proof(questions: Sequence[Proof]) -> str:
+    """What the entrypoint asks, as JSON. Kubernetes fills in what looks like $(NAME), so no $ is left."""
+    wire = [question.to_wire() for question in questions]
+    return json.dumps(wire, sort_keys=True, separators=(",", ":")).replace("$", "\\u0024")
 
 
 def _device(spec: ServiceSpec) -> str:

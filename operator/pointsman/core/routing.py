@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from pointsman.api import names
 from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
-from pointsman.core import tuning
+from pointsman.core import startup, tuning
 from pointsman.core.world import Manifest
 from pointsman_router import config
 
@@ -74,7 +74,7 @@ def compile_service(
         name=name,
         model_names=tuple(granted_names),
         engine_model=name,
-        variants=tuple(_variant(name, revision, weight) for revision, weight in traffic),
+        variants=tuple(_variant(service, revision, weight) for revision, weight in traffic),
         generation=generation,
         owner=service.metadata.namespace,
         created=epoch(service.metadata.creation_timestamp),
@@ -82,15 +82,16 @@ def compile_service(
     return replace(compiled, routing=tuning.tuned(compiled.routing, service.spec.routing))
 
 
-def _variant(service: str, revision: str, weight: int) -> config.Variant:
+def _variant(service: LLMService, revision: str, weight: int) -> config.Variant:
     # All revisions share one headless Service; a revision's pods bear its Deployment's name.
     upstream = config.Upstream(
-        service=names.engine_name(service),
+        service=names.engine_name(service.metadata.name),
         pod_prefix=f"{revision}-",
         port=names.PORT_ENGINE,
         status_port=names.PORT_ENGINE_STATUS,
     )
-    return config.Variant(name=revision, upstream=upstream, weight=weight)
+    seconds = startup.expected(service.status.startup, revision) or 0
+    return config.Variant(name=revision, upstream=upstream, weight=weight, start_seconds=seconds)
 
 
 def compile_router(

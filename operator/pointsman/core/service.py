@@ -20,6 +20,7 @@ from pointsman.core import (
     rollout,
     service_children,
     service_status,
+    startup,
 )
 from pointsman.core.conditions import timestamp
 from pointsman.core.decision import Decision, Note
@@ -58,7 +59,7 @@ def decide(world: ServiceWorld) -> Decision:
 def wants_pods(world: ServiceWorld) -> bool:
     """Whether the pods must be looked at: something isn't as it should be, or a resolve Job is under way."""
     facts = examine(world)
-    if world.owned_of("Job") or not facts.state.revisions:
+    if world.owned_of("Job") or not facts.state.revisions or service_status.start_measured(facts):
         return True
     return any(not facts.deployed(name) for name in facts.state.revisions)
 
@@ -156,6 +157,7 @@ def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
         arguments=pod_template.arguments(inputs),
         template=pod_template.render(inputs),
     )
+        startup_seconds=_budget(facts, size if isinstance(size, int) else 0),
 
 
 def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
@@ -168,6 +170,14 @@ def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
         return None
     if any(
         diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in facts.world.owned_of("Job")
+def _budget(facts: Facts, weight_bytes: int) -> int:
+    """How long a newborn's engines may take to start, by how long the last one's took."""
+    assert facts.model is not None
+    same = frozenset(r.name for r in facts.revisions.values() if r.model == facts.model.source.uri)
+    rows, most = facts.world.service.status.startup, facts.world.settings.startup_seconds
+    return startup.budget(rows, weight_bytes=weight_bytes, comparable=same, most=most)
+
+
     ):
         return None
     return service_children.resolve_job(
@@ -264,6 +274,8 @@ def _requeue(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) ->
 def _patience(facts: Facts, after: rollout.State) -> float:
     """Pods aren't watched: what keeps them is looked up, often at first, and always within half of the thirty
     seconds in which a cause is to show and to clear."""
+    if service_status.start_awaited(facts):
+        return 2.0
     unmet = [c for c in facts.world.service.status.conditions if c.status != "True"]
     moments = [datetime.fromisoformat(c.last_transition_time) for c in unmet]
     last = max([*moments, *([after.since] if after.since else [])], default=facts.world.now)

@@ -11,7 +11,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter, RouterSpec
-from pointsman.core import conditions, rollout, routing, verdicts
+from pointsman.core import conditions, rollout, routing, startup, verdicts
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
 from pointsman_router import config
@@ -48,6 +48,8 @@ def compose(facts: Facts, after: rollout.State) -> dict[str, Any]:
         "addresses": _addresses(facts),
         "engine": _engine(facts, after),
         "proof": _proof(facts),
+        "startup": _starts(facts),
+        "loading": _loading(facts),
     }
     return {name: value for name, value in status.items() if value not in (None, [], {})}
 
@@ -181,6 +183,31 @@ def _proof(facts: Facts) -> Mapping[str, Any] | None:
             "kind": probe.kind,
         }
     return kept.model_dump(mode="json", by_alias=True) if kept else None
+
+
+def start_measured(facts: Facts) -> bool:
+    """Whether the newest revision has come up and told how long that took, and status doesn't say so yet."""
+    rows = facts.world.service.status.startup
+    return facts.ready(facts.target) and startup.due(rows, facts.target, facts.engines(facts.target))
+
+
+def start_awaited(facts: Facts) -> bool:
+    """Whether it has come up and is about to tell."""
+    rows = facts.world.service.status.startup
+    return facts.ready(facts.target) and startup.awaited(rows, facts.target, facts.engines(facts.target))
+
+
+def _starts(facts: Facts) -> list[dict[str, Any]]:
+    told = facts.engines(facts.target) if start_measured(facts) else []
+    pods = facts.pods_of(names.ROLE_ENGINE, facts.target)
+    return startup.recorded(facts.world.service.status.startup, facts.target, told, pods)
+
+
+def _loading(facts: Facts) -> Mapping[str, Any] | None:
+    if not facts.target or facts.replicas == 0 or facts.deployed(facts.target):
+        return None
+    before, told = facts.world.service.status.loading, facts.engines(facts.target)
+    return startup.loading(before, facts.target, told, facts.world.now)
 
 
 def _engine(facts: Facts, after: rollout.State) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ class _Face:
 
     own: bytes
     state: bytes
-    """A service's rollout state, which its router's configuration is compiled from."""
+    """A service's rollout state and measured starts, which its router's configuration is compiled from."""
     routers: frozenset[str]
     """The routers a service concerns: the one it asks for, and the one that has it."""
     models: frozenset[str]
@@ -150,14 +150,20 @@ def _face(obj: Mapping[str, Any]) -> _Face:
         name: metadata.get(name)
         for name in ("uid", "generation", "deletionTimestamp", "labels", "annotations", "finalizers")
     }
-    rollout = (obj.get("status") or {}).get("rollout")
+    status = obj.get("status") or {}
+    rollout = status.get("rollout")
     routers, models = set(), set()
     if obj["kind"] == LLMSERVICE.kind:
         spec = obj.get("spec") or {}
         reference = spec.get("routerRef") or {}
         models = {str((spec.get("modelRef") or {}).get("name") or "")}
         routers = {str(reference.get("name") or DEFAULT_ROUTER), str((rollout or {}).get("router") or "")}
-    return _Face(_digest(meta), _digest(rollout), frozenset(routers - {""}), frozenset(models - {""}))
+    return _Face(
+        _digest(meta),
+        _digest([rollout, status.get("startup")]),
+        frozenset(routers - {""}),
+        frozenset(models - {""}),
+    )
 
 
 def _digest(value: object) -> bytes:

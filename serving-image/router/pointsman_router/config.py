@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_network
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -70,6 +70,9 @@ class Variant:
     weight: int = 100
     """Share of requests, in percent. The weights of a service's variants sum to 100, or to 0 where none may
     answer yet. A variant of weight 0 is watched and can be probed, and is never picked."""
+    start_seconds: int = 0
+    """How long its engines take to start, as far as that was measured; 0: not known. Clients are told when to
+    come back by it, and nothing else follows from it: `service_hash` leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +158,11 @@ def service_hash(service: Service) -> str:
     """Twelve hex digits that change when anything in this service's own configuration does.
 
     The operator counts a change as done when routers report this hash for the service, so a neighbour's
-    change must not touch it.
+    change must not touch it. How long engines take to start is no part of it: that is measured, not
+    asked for.
     """
-    return _digest(_write(service))
+    variants = tuple(replace(variant, start_seconds=0) for variant in service.variants)
+    return _digest(_write(replace(service, variants=variants)))
 
 
 def config_hash(config: RouterConfig) -> str:
@@ -213,6 +218,8 @@ def _check_upstreams(config: RouterConfig) -> None:
             where = f"services[{s}].variants[{v}]"
             if not 0 <= variant.weight <= 100:
                 raise ConfigError(f"{where}.weight: {variant.weight} is out of bounds; it must be 0 to 100")
+            if variant.start_seconds < 0:
+                raise ConfigError(f"{where}.startSeconds: {variant.start_seconds} is negative")
             for port in (variant.upstream.port, variant.upstream.status_port):
                 if not 0 < port < 65536:
                     raise ConfigError(f"{where}.upstream: {port} is no port; it must be 1 to 65535")

@@ -38,6 +38,8 @@ class VariantState:
     weight: int
     engines: tuple[Engine, ...]
     ready: tuple[Engine, ...]
+    start_seconds: int
+    """How long its engines take to start; 0: not known."""
     stats: VariantStats
     label: bytes
     """Service and variant in the access log."""
@@ -294,6 +296,7 @@ class State:
             weight=variant.weight,
             engines=engines,
             ready=tuple(engine for engine in engines if engine.ready),
+            start_seconds=variant.start_seconds,
             stats=self._stats.of(service.name, variant.name),
             label=label_of(service.name, variant.name),
             placement=Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking),

@@ -1,6 +1,7 @@
 """When it's worth coming back: the Retry-After of a service that can't answer now.
 
-Taken from what is known: engines that are spared until a certain time, engines that load and how fast. Pure.
+Taken from what is known: engines that are spared until a certain time, engines that start: how
+long that took before, and how fast they load. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _MAX_SECONDS: Final = 300
 
 
 def retry_after(service: ServiceState, now: float) -> int:
-    """Seconds, at least 1."""
+    """Seconds, at least 1. Where nothing has weight yet, what is to have it first counts."""
     soonest = min(_times(service, now), default=None)
     if soonest is None:
         return _UNKNOWN_SECONDS
@@ -25,12 +26,12 @@ def retry_after(service: ServiceState, now: float) -> int:
 
 def _times(service: ServiceState, now: float) -> Iterator[float]:
     """How long each engine that may answer will still be out of it, where that's known."""
-    for variant in service.routed:
+    for variant in service.routed or service.variants:
         for engine in variant.engines:
             if engine.ready:
                 if now < engine.aside_until < inf:
                     yield engine.aside_until - now
             else:
-                left = engine.phase.seconds_left(now)
+                left = engine.phase.seconds_left(now, variant.start_seconds)
                 if left is not None:
                     yield left

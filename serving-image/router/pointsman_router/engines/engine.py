@@ -17,6 +17,8 @@ from pointsman_router.settings import Routing
 
 READY = "Ready"
 """The phase of an engine that answers."""
+STARTING = frozenset({"Preflight", "Downloading", "Loading", "Proving"})
+"""Those before."""
 
 _numbers = count(1)
 """Each engine's own in this process, never given again."""
@@ -41,9 +43,27 @@ class Phase:
     """When (monotonic) an answer last showed how much is loaded."""
     bytes_per_second: float = 0.0
     """How fast it loads, by its last two answers; 0 when that isn't known."""
+    elapsed: float = 0.0
+    """Seconds its start has gone on for; 0 when it doesn't say."""
+    told_at: float = 0.0
+    """When (monotonic) it said so."""
 
-    def seconds_left(self, now: float) -> float | None:
-        """How long its loading will go on at this pace, or None when that isn't known."""
+    def seconds_left(self, now: float, whole: int = 0) -> float | None:
+        """How long its start will go on, or None when that isn't known.
+
+        `whole`: seconds a start takes as measured, 0 for unknown. Where its weights load so slowly that they
+        alone take longer, that counts; so it does once a start takes longer than the one before.
+        """
+        left = [seconds for seconds in (self._rest(now, whole), self._loading(now)) if seconds is not None]
+        return max(left, default=None)
+
+    def _rest(self, now: float, whole: int) -> float | None:
+        if not whole or not self.elapsed or self.phase not in STARTING:
+            return None
+        left = whole - self.elapsed - (now - self.told_at)
+        return left if left > 0 else None
+
+    def _loading(self, now: float) -> float | None:
         if not self.bytes_per_second:
             return None
         left = (self.bytes_total - self.bytes_loaded) / self.bytes_per_second

@@ -27,6 +27,7 @@ _TIMEOUT_SECONDS = 2.0
 _MAX_ASKING = 64
 _MAX_BYTES = 64 * 1024
 _MAX_MISSED = 2
+_LONGEST_SECONDS = 1e9
 
 logger = logging.getLogger("pointsman_router.signals")
 
@@ -72,7 +73,8 @@ async def _ask(engine: Engine) -> None:
         target = Target(engine.pool.host, engine.status_port)
         _, body = await fetch.get(target, "/status", _TIMEOUT_SECONDS, _MAX_BYTES)
         engine.phase = read_phase(orjson.loads(body))
-        engine.phase.bytes_per_second = _pace(before, engine.phase, monotonic())
+        engine.phase.told_at = monotonic()
+        engine.phase.bytes_per_second = _pace(before, engine.phase, engine.phase.told_at)
     except (OSError, FetchError, ValueError):
         # One missed answer says nothing; after that, better to know nothing than what was.
         engine.phase = before if before.missed + 1 < _MAX_MISSED else Phase()
@@ -105,6 +107,7 @@ def read_phase(document: object) -> Phase:
         timings={k: v for k, v in timings.items() if isinstance(v, (int, float))}
         if isinstance(timings, dict)
         else {},
+        elapsed=_seconds(document.get("elapsed")),
         reason=_text(document.get("reason")),
         message=_text(document.get("message")),
     )
@@ -112,6 +115,10 @@ def read_phase(document: object) -> Phase:
 
 def _text(value: object) -> str:
     return value[:1000] if isinstance(value, str) else ""
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < _LONGEST_SECONDS else 0.0
 
 
 def _count(value: object) -> int:

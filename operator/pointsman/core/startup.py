@@ -1,0 +1,194 @@
+"""How long engines take to start: the ledger of past starts, and what follows from it for the next ones.
+
+Entrypoints measure themselves and routers pass it on; what happens before a container's first second is in
+its pod. A row is written once per revision and stays, so an unchanged world gives an unchanged ledger. What
+ticks while engines load (`loading`) is told seldom. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pointsman.api.service_status import STARTS_KEPT, LoadingStatus, StartupRecord
+from pointsman.core.conditions import timestamp
+from pointsman.core.observed import EngineSignals, RouterSignals
+from pointsman.core.world import Manifest
+
+PHASES = ("", "Preflight", "Downloading", "Loading", "Proving", "Ready")
+"""What an entrypoint says of itself, in the order of a start; the first: nothing yet."""
+READY = "Ready"
+
+LOADING_EVERY_SECONDS = 10.0
+"""How often status tells, at most, how far loading is."""
+
+BUDGET_FACTOR = 3
+LEAST_BUDGET_SECONDS = 600
+
+_TIMINGS = {
+    "preflight": "preflight",
+    "download": "weights",
+    "load": "load",
+    "compile": "compile",
+    "firstToken": "firstToken",
+    "proof": "proof",
+}
+"""Fields of a row by what entrypoints call them."""
+
+
+def engines(signals: Iterable[RouterSignals], service: str, revision: str) -> list[EngineSignals]:
+    """The engines of one revision, each as the router that knows it best tells of it, by pod."""
+    best: dict[str, EngineSignals] = {}
+    for router in signals:
+        known = router.services.get(service)
+        variant = known.variants.get(revision) if known else None
+        for engine in variant.engines if variant else ():
+            pod = engine.pod or engine.address
+            if pod not in best or _progress(engine) > _progress(best[pod]):
+                best[pod] = engine
+    return [engine for _, engine in sorted(best.items())]
+
+
+def _progress(engine: EngineSignals) -> tuple[int, float, int]:
+    order = PHASES.index(engine.phase) if engine.phase in PHASES else 0
+    share = engine.bytes_loaded / engine.bytes_total if engine.bytes_total else 0.0
+    return order, share, engine.bytes_loaded
+
+
+def record(rows: Sequence[StartupRecord], revision: str) -> StartupRecord | None:
+    """The row of a revision, once its start was measured."""
+    return next((row for row in rows if row.revision == revision), None)
+
+
+def awaited(rows: Sequence[StartupRecord], revision: str, told: Sequence[EngineSignals]) -> bool:
+    """Whether routers are about to tell of a start that is over: they ask engines every few seconds."""
+    return record(rows, revision) is None and any(e.ready and e.phase in PHASES[1:-1] for e in told)
+
+
+def due(rows: Sequence[StartupRecord], revision: str, told: Sequence[EngineSignals]) -> bool:
+    """Whether all engines of a revision have told how long their start took, and no row holds it."""
+    return record(rows, revision) is None and bool(told) and all(e.phase == READY and e.timings for e in told)
+
+
+def recorded(
+    rows: Sequence[StartupRecord], revision: str, told: Sequence[EngineSignals], pods: Sequence[Manifest]
+) -> list[dict[str, Any]]:
+    """The rows with one more, of the slowest engine that told; the newest first."""
+    kept = [row.model_dump(mode="json", by_alias=True, exclude_none=True) for row in rows]
+    if not due(rows, revision, told):
+        return kept
+    slowest = max(told, key=lambda engine: (_engine_total(engine), engine.pod))
+    pod = next((pod for pod in pods if pod["metadata"]["name"] == slowest.pod), None)
+    return [_row(revision, slowest, pod), *kept][:STARTS_KEPT]
+
+
+def _row(revision: str, engine: EngineSignals, pod: Manifest | None) -> dict[str, Any]:
+    phases = {
+        **(_before_start(pod) if pod else {}),
+        **{field: engine.timings[name] for name, field in _TIMINGS.items() if name in engine.timings},
+    }
+    before = phases.get("scheduling", 0.0) + phases.get("image", 0.0)
+    row: dict[str, Any] = {"revision": revision}
+    row |= {field: _whole(seconds) for field, seconds in phases.items()}
+    row["total"] = _whole(before + _engine_total(engine))
+    if engine.bytes_total:
+        row["weightBytes"] = engine.bytes_total
+    return row
+
+
+def _engine_total(engine: EngineSignals) -> float:
+    return engine.timings.get("total") or sum(engine.timings.values())
+
+
+def _whole(seconds: float) -> int:
+    return min(max(round(seconds), 0), 2**31 - 1) if math.isfinite(seconds) else 0
+
+
+def _before_start(pod: Manifest) -> dict[str, float]:
+    """What happened before the container's first second, by the pod's own times (whole seconds).
+
+    A container that was started again says nothing of the first time, so its image is left out then.
+    """
+    status = pod.get("status") or {}
+    created = _moment(pod["metadata"].get("creationTimestamp"))
+    conditions = status.get("conditions") or ()
+    placed = next(
+        (_moment(c.get("lastTransitionTime")) for c in conditions if c.get("type") == "PodScheduled"), None
+    )
+    container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
+    running = (container.get("state") or {}).get("running") or {}
+    begun = _moment(running.get("startedAt")) if not container.get("restartCount") else None
+    found = {}
+    if created and placed:
+        found["scheduling"] = max((placed - created).total_seconds(), 0.0)
+    if placed and begun:
+        found["image"] = max((begun - placed).total_seconds(), 0.0)
+    return found
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def engine_seconds(row: StartupRecord) -> int:
+    """From an engine's first second to ready: what is left of a start without the pod's own part."""
+    return max(row.total - (row.scheduling or 0) - (row.image or 0), 0)
+
+
+def expected(rows: Sequence[StartupRecord], revision: str) -> int | None:
+    """How many seconds an engine of a revision should take from its first second to ready, by the revision's
+    own measured start, else by the last one of another; None where nothing was measured."""
+    row = record(rows, revision) or next(iter(rows), None)
+    return engine_seconds(row) if row else None
+
+
+def budget(rows: Sequence[StartupRecord], *, weight_bytes: int, comparable: frozenset[str], most: int) -> int:
+    """How many seconds an engine of a newborn revision may take before it's started again.
+
+    Three times the last measured start, in proportion to the weights' size; where that can't be compared (the
+    sizes aren't known and `comparable`, the revisions of the same model, doesn't hold it) all of `most`.
+    """
+    last = next(iter(rows), None)
+    if last is None:
+        return most
+    seconds = float(engine_seconds(last))
+    if weight_bytes and last.weight_bytes:
+        seconds *= weight_bytes / last.weight_bytes
+    elif last.revision not in comparable:
+        return most
+    return min(max(math.ceil(BUDGET_FACTOR * seconds), LEAST_BUDGET_SECONDS), most)
+
+
+def loading(
+    before: LoadingStatus | None, revision: str, told: Sequence[EngineSignals], now: datetime
+) -> Mapping[str, Any] | None:
+    """How far the slowest engine of a revision that isn't ready is; None before any told.
+
+    What was told stays for ten seconds, and longer while nothing moves.
+    """
+    starting = [engine for engine in told if not engine.ready and engine.phase]
+    kept = before.model_dump(mode="json", by_alias=True, exclude_none=True) if before else None
+    if before is None and not starting:
+        return None
+    slowest = min(starting, key=_progress, default=EngineSignals(""))
+    found: dict[str, Any] = {"revision": revision, "phase": slowest.phase or "Pending"}
+    if slowest.bytes_total:
+        found |= {"bytesLoaded": slowest.bytes_loaded, "bytesTotal": slowest.bytes_total}
+    since = _moment(before.observed_at) if before else None
+    passed = (now - since).total_seconds() if since else math.inf
+    if kept and (passed < LOADING_EVERY_SECONDS or all(kept.get(key) == found.get(key) for key in _MOVING)):
+        return kept
+    if before and before.phase == found["phase"] and before.revision == revision and passed < math.inf:
+        moved = found.get("bytesLoaded", 0) - (before.bytes_loaded or 0)
+        if moved > 0:
+            found["bytesPerSecond"] = int(moved / passed)
+    return {**found, "observedAt": timestamp(now)}
+
+
+_MOVING = ("revision", "phase", "bytesLoaded", "bytesTotal")
