@@ -64,6 +64,16 @@ def wants_pods(world: ServiceWorld) -> bool:
     return any(not facts.deployed(name) for name in facts.state.revisions)
 
 
+def wanted_events(world: ServiceWorld) -> tuple[str, ...]:
+    """Kinds of objects whose events alone can tell what keeps the listed pods, or a Job from making one."""
+    return diagnosis.wanted_events(world.pods, world.owned_of("Job"))
+
+
+def wants_rooms(world: ServiceWorld) -> bool:
+    """Whether to look at what the nodes have room for: pods find no place, and people allow the look."""
+    return world.settings.capacity_discovery and diagnosis.unplaced(world.pods)
+
+
 def wants_probe(world: ServiceWorld) -> bool:
     """Whether a request through the router would prove something that isn't proven yet."""
     facts = examine(world)

@@ -38,3 +38,5 @@ class Settings:
     operator_namespace: str = "pointsman-system"
     """Where the operator runs: only from there may routers' admin ports be reached."""
     operator_version: str = ""
+    capacity_discovery: bool = False
+    """Whether nodes and their pods may be looked at, to say how much is free while pods find no place."""

@@ -14,7 +14,7 @@ from pointsman.api.service_status import Step
 from pointsman.core import diagnosis, pod_template, rollout, routing
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
-from pointsman.core.world import Missing
+from pointsman.core.world import Manifest, Missing
 
 
 def unmet(facts: Facts) -> Verdict | None:
@@ -40,11 +40,11 @@ def references(facts: Facts) -> Verdict:
     missing = _missing(facts)
     if missing:
         return missing
-    asking = facts.pods_of(names.ROLE_RESOLVE, facts.target)
+    asking, events = facts.pods_of(names.ROLE_RESOLVE, facts.target), facts.world.pod_events
     pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target), *asking]
-    finding = diagnosis.references(pods, facts.world.pod_events)
+    finding = diagnosis.references(pods, _makers(facts), events, facts.world.now)
     if finding is None and not facts.born:
-        finding = diagnosis.engine(asking)
+        finding = diagnosis.engine(asking, events)
     if finding:
         return Verdict(kind, False, finding.reason, finding.message)
     if not facts.born and facts.resolution is None:
@@ -70,10 +70,17 @@ def capacity(facts: Facts) -> Verdict:
 
 
 def _short_of(facts: Facts) -> Finding | None:
+    world = facts.world
+    pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target)]
+    if not facts.born:
+        pods += facts.pods_of(names.ROLE_RESOLVE, facts.target)
+    return diagnosis.capacity(pods, _makers(facts), world.pod_events, world.rooms)
+
+
+def _makers(facts: Facts) -> list[Manifest]:
+    """Who makes the target's pods: its Deployment, and Jobs that look its model up."""
     deployment = facts.deployments.get(facts.target)
-    return diagnosis.capacity(
-        facts.pods_of(names.ROLE_ENGINE, facts.target), [deployment] if deployment else []
-    )
+    return [*([deployment] if deployment else []), *facts.world.owned_of("Job")]
 
 
 def _changing(facts: Facts) -> bool:
@@ -87,7 +94,7 @@ def engine_health(facts: Facts) -> Verdict:
         return Verdict(kind, False, Reason.IMAGE_UNKNOWN, message)
     if facts.deployed(facts.target):
         return Verdict(kind, True, Reason.IDLE if facts.replicas == 0 else Reason.HEALTHY)
-    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.target))
+    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.target), facts.world.pod_events)
     if finding:
         return Verdict(kind, False, finding.reason, finding.message)
     if facts.target not in facts.deployments:

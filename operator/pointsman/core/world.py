@@ -14,6 +14,7 @@ from typing import Any
 from pointsman.api.model import LLMModel
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
+from pointsman.core.capacity import Room
 from pointsman.core.observed import ProbeResult, RouterSignals
 from pointsman.core.settings import Settings
 
@@ -57,7 +58,9 @@ class ServiceWorld:
     pods: Sequence[Manifest] = ()
     """The service's pods; listed only while something isn't as it should be."""
     pod_events: Sequence[Manifest] = ()
-    """Warning events about those pods; listed likewise."""
+    """Warning events about those pods, and about Jobs that make none; listed where they alone can tell."""
+    rooms: Sequence[Room] = ()
+    """What the nodes have room for; looked at while pods find no place, where people have switched it on."""
     signals: Sequence[RouterSignals] = ()
     """What each live pod of the router told in this pass."""
     probe: ProbeResult | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -20,12 +20,13 @@ from pointsman.api.common import Base, ObjectMeta
 from pointsman.api.model import LLMModel
 from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
-from pointsman.core import diagnosis, inventory, observed, owned, routing
+from pointsman.core import inventory, observed, owned, routing
 from pointsman.core import service as service_core
+from pointsman.core.capacity import Room, survey
 from pointsman.core.observed import ProbeResult, RouterSignals
 from pointsman.core.settings import Settings
 from pointsman.core.world import Manifest, Missing, ModelWorld, RouterWorld, ServiceWorld
-from pointsman.kube.protocol import Kube, NotFound
+from pointsman.kube.protocol import Forbidden, Kube, NotFound
 from pointsman.signals.protocol import Signals
 
 Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter)
@@ -33,6 +34,9 @@ Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter)
 
 CACHED_OBJECTS = 20_000
 """How many parsed objects are kept before all are dropped."""
+
+SURVEY_AGE = timedelta(seconds=10)
+"""How old a look at all nodes and pods may be."""
 
 
 class Unreadable(Exception):
@@ -62,6 +66,7 @@ class Gatherer:
     signals: Signals
     settings: Settings
     _parsed: dict[str, tuple[str, Base]] = field(default_factory=dict)
+    _surveyed: tuple[datetime, Sequence[Room]] | None = None
 
     async def service(self, key: names.Key, now: datetime) -> tuple[ServiceWorld, Manifest] | None:
         """The World of one LLMService and the raw object; None where it is gone. Raises Unreadable."""
@@ -147,13 +152,29 @@ class Gatherer:
                 names.POD, meta.namespace, labels=f"{names.LABEL_SERVICE}={meta.name}"
             )
             world = replace(world, pods=pods)
-        if diagnosis.wants_events(world.pods):
-            fields = "involvedObject.kind=Pod,type=Warning"
+        for kind in service_core.wanted_events(world):
+            fields = f"involvedObject.kind={kind},type=Warning"
             events = await self.kube.list(names.CORE_EVENT, meta.namespace, fields=fields)
-            world = replace(world, pod_events=events)
+            world = replace(world, pod_events=[*world.pod_events, *events])
+        if service_core.wants_rooms(world):
+            world = replace(world, rooms=await self._rooms(world.now))
         if addresses and service_core.wants_probe(world):
             world = replace(world, probe=await self._probe(world, addresses))
         return world
+
+    async def _rooms(self, now: datetime) -> Sequence[Room]:
+        """What the cluster has room for, at most SURVEY_AGE old: one look serves all that wait."""
+        if self._surveyed is None or now - self._surveyed[0] >= SURVEY_AGE:
+            try:
+                nodes, pods = await asyncio.gather(
+                    self.kube.list(names.NODE, None),
+                    self.kube.list(names.POD, None, fields="status.phase!=Succeeded,status.phase!=Failed"),
+                )
+            except Forbidden:
+                # Not granted, or not any more: the scheduler's own account must do.
+                nodes, pods = [], []
+            self._surveyed = now, survey(nodes, pods)
+        return self._surveyed[1]
 
     async def _probe(self, world: ServiceWorld, addresses: Sequence[str]) -> ProbeResult:
         """One request through a router's stages, and a look through the Service: both ways must be open."""
