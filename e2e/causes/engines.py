@@ -40,7 +40,7 @@ def _hogs(scene: Scene) -> None:
 
 def _fills(scene: Scene) -> None:
     limit = {"resources": {"limits": {"ephemeral-storage": "10Mi"}}}
-    scene.start(engine=_told(fills="64"), hardware=limit)
+    scene.start(engine=_told(fills="64", loads="300"), hardware=limit)
 
 
 def _real(scene: Scene, **arguments: str) -> None:
@@ -102,7 +102,7 @@ CAUSES = (
         "Evicted",
         act=_fills,
         sign=signs.evicted,
-        mend=lambda scene: scene.edit(engine=_told(fills="")),
+        mend=lambda scene: scene.edit(engine=_told(fills="", loads="")),
         mended=None,
     ),
     Cause(
