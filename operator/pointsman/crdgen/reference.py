@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pointsman.api.conditions import CONDITIONS, REASONS
+from pointsman.api.conditions import CONDITIONS
 from pointsman.api.kinds import KINDS, KindRow
 from pointsman.api.names import API_VERSION
 from pointsman.api.rbac import RBAC
@@ -21,6 +21,7 @@ from pointsman.api.reserved import (
     RESERVED_METADATA,
 )
 from pointsman.api.revision_fields import REVISION_FIELDS, ROUTER_FIELDS
+from pointsman.api.runbook import CHAPTERS
 from pointsman.api.schema import INT_OR_STRING, VALIDATIONS
 from pointsman.crdgen.crd import schema_of
 
@@ -58,10 +59,18 @@ def conditions_page() -> str:
                 ("Type", "Kinds", "When True"), ((t, carried[t], text) for t, text in CONDITIONS.items())
             ),
             "\n## Reasons\n",
-            *_table(("Reason", "What it means, and what helps"), REASONS.items()),
-            "",
+            "Of each: what was seen, what Pointsman does meanwhile, and what you can do.\n",
+            *_runbook(),
         ]
     )
+
+
+def _runbook() -> Iterator[str]:
+    for title, entries in CHAPTERS.items():
+        yield f"### {title}\n"
+        for reason, entry in entries.items():
+            yield f"#### {reason}\n"
+            yield f"{entry.means} *Pointsman:* {entry.does} *You:* {entry.help}\n"
 
 
 def rbac_page() -> str:

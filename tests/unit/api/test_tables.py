@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from pointsman.api.conditions import CONDITIONS, REASONS, ConditionType, Reason
+from pointsman.api.conditions import CONDITIONS, ConditionType, Reason
 from pointsman.api.kinds import KINDS, KindRow
 from pointsman.api.names import (
     NAME_LIMIT,
@@ -20,6 +20,7 @@ from pointsman.api.names import (
     router_name,
 )
 from pointsman.api.rbac import RBAC
+from pointsman.api.runbook import CHAPTERS, RUNBOOK
 from pointsman.crdgen.files import rules
 
 PACKAGE = Path(pointsman.__file__).parent
@@ -27,7 +28,11 @@ PACKAGE = Path(pointsman.__file__).parent
 
 def test_every_condition_and_reason_is_explained() -> None:
     assert set(CONDITIONS) == set(ConditionType)
-    assert set(REASONS) == set(Reason)
+    assert set(RUNBOOK) == set(Reason)
+
+
+def test_a_reason_stands_in_one_chapter() -> None:
+    assert sum(len(entries) for entries in CHAPTERS.values()) == len(RUNBOOK)
 
 
 @pytest.mark.parametrize("reason", Reason, ids=str)
@@ -42,7 +47,13 @@ def test_a_type_or_reason_is_one_camel_case_word(word: str) -> None:
     assert len(word) <= 64
 
 
-@pytest.mark.parametrize("text", [*CONDITIONS.values(), *REASONS.values()])
+TEXTS = [
+    *CONDITIONS.values(),
+    *(text for entry in RUNBOOK.values() for text in (entry.means, entry.does, entry.help)),
+]
+
+
+@pytest.mark.parametrize("text", sorted(set(TEXTS)))
 def test_an_explanation_is_made_of_sentences(text: str) -> None:
     assert text.endswith(".")
     assert "  " not in text
