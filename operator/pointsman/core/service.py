@@ -157,6 +157,7 @@ def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
         settings=facts.world.settings,
         commit=str(resolution.get("commit", "")),
         weight_bytes=size if isinstance(size, int) else 0,
+        startup_seconds=_budget(facts, size if isinstance(size, int) else 0),
     )
     return Revision(
         name=facts.target,
@@ -167,7 +168,14 @@ def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
         arguments=pod_template.arguments(inputs),
         template=pod_template.render(inputs),
     )
-        startup_seconds=_budget(facts, size if isinstance(size, int) else 0),
+
+
+def _budget(facts: Facts, weight_bytes: int) -> int:
+    """How long a newborn's engines may take to start, by how long the last one's took."""
+    assert facts.model is not None
+    same = frozenset(r.name for r in facts.revisions.values() if r.model == facts.model.source.uri)
+    rows, most = facts.world.service.status.startup, facts.world.settings.startup_seconds
+    return startup.budget(rows, weight_bytes=weight_bytes, comparable=same, most=most)
 
 
 def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
@@ -180,14 +188,6 @@ def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
         return None
     if any(
         diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in facts.world.owned_of("Job")
-def _budget(facts: Facts, weight_bytes: int) -> int:
-    """How long a newborn's engines may take to start, by how long the last one's took."""
-    assert facts.model is not None
-    same = frozenset(r.name for r in facts.revisions.values() if r.model == facts.model.source.uri)
-    rows, most = facts.world.service.status.startup, facts.world.settings.startup_seconds
-    return startup.budget(rows, weight_bytes=weight_bytes, comparable=same, most=most)
-
-
     ):
         return None
     return service_children.resolve_job(
@@ -274,6 +274,8 @@ def _requeue(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) ->
         return None if whole else _patience(facts, after)
     if not facts.acknowledged() or after.step is Step.TRAFFIC:
         return 1.0 if facts.world.signals else 2.0
+    if service_status.start_awaited(facts):
+        return 2.0
     if whole and service_status.proven(facts, after) and facts.serving():
         return None
     if whole and facts.replicas == 0 and after.step is Step.STEADY:
@@ -284,8 +286,6 @@ def _requeue(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) ->
 def _patience(facts: Facts, after: rollout.State) -> float:
     """Pods aren't watched: what keeps them is looked up, often at first, and always within half of the thirty
     seconds in which a cause is to show and to clear."""
-    if service_status.start_awaited(facts):
-        return 2.0
     unmet = [c for c in facts.world.service.status.conditions if c.status != "True"]
     moments = [datetime.fromisoformat(c.last_transition_time) for c in unmet]
     last = max([*moments, *([after.since] if after.since else [])], default=facts.world.now)
