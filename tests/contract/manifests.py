@@ -21,6 +21,15 @@ FULL: Final[dict[Resource, Json]] = {
             "source": {"uri": "hf://Qwen/Qwen3-8B", "revision": "main", "secretRef": {"name": "hub"}},
             "storage": {"size": "20Gi"},
             "defaults": {"toolCallParser": "hermes", "reasoningParser": "qwen3", "trustRemoteCode": False},
+            "proof": [
+                {
+                    "name": "capital",
+                    "message": "What is the capital of France?",
+                    "answer": {"contains": "Paris"},
+                    "maxTokens": 32,
+                },
+                {"name": "sum", "prompt": "2 + 2 =", "answer": {"regex": r"^ *4\b"}},
+            ],
             "facts": {
                 "parameters": 8_190_735_360,
                 "dtype": "bfloat16",
@@ -105,6 +114,7 @@ FULL: Final[dict[Resource, Json]] = {
         "source": {"uri": "pvc://models/qwen/3-8b"},
         "storage": {"size": 1},
         "defaults": {"trustRemoteCode": True},
+        "proof": [{"name": "echo", "message": "Say yes.", "answer": {"exact": "yes"}}],
         "facts": {
             "slidingWindow": 4096,
             "slidingLayers": 18,

@@ -22,6 +22,7 @@ from pointsman.api import (
     hardware,
     model,
     model_facts,
+    proof,
     router,
     routing,
     service,
@@ -35,7 +36,19 @@ from tests.contract.manifests import FULL, Json, manifest
 from tests.contract.server import Server
 from tests.contract.test_refusals import CASES
 
-MODULES = (clients, common, engine, hardware, model, model_facts, router, routing, service, service_status)
+MODULES = (
+    proof,
+    clients,
+    common,
+    engine,
+    hardware,
+    model,
+    model_facts,
+    router,
+    routing,
+    service,
+    service_status,
+)
 TYPES = [
     it
     for module in MODULES

@@ -122,7 +122,7 @@ class LoadingStatus(Base):
 
     revision: RevisionName
     """Revision whose engines start."""
-    phase: Annotated[str, Field(max_length=32)]
+    stage: Annotated[str, Field(max_length=32)]
     """What the engine does: Preflight, Downloading, Loading, Proving, Failed; Pending: none says anything."""
     bytes_loaded: Bytes | None = None
     """Bytes of weights that were fetched (Downloading) or read (from then on)."""

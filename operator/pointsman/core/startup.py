@@ -177,18 +177,18 @@ def loading(
     if before is None and not starting:
         return None
     slowest = min(starting, key=_progress, default=EngineSignals(""))
-    found: dict[str, Any] = {"revision": revision, "phase": slowest.phase or "Pending"}
+    found: dict[str, Any] = {"revision": revision, "stage": slowest.phase or "Pending"}
     if slowest.bytes_total:
         found |= {"bytesLoaded": slowest.bytes_loaded, "bytesTotal": slowest.bytes_total}
     since = _moment(before.observed_at) if before else None
     passed = (now - since).total_seconds() if since else math.inf
     if kept and (passed < LOADING_EVERY_SECONDS or all(kept.get(key) == found.get(key) for key in _MOVING)):
         return kept
-    if before and before.phase == found["phase"] and before.revision == revision and passed < math.inf:
+    if before and before.stage == found["stage"] and before.revision == revision and passed < math.inf:
         moved = found.get("bytesLoaded", 0) - (before.bytes_loaded or 0)
         if moved > 0:
             found["bytesPerSecond"] = int(moved / passed)
     return {**found, "observedAt": timestamp(now)}
 
 
-_MOVING = ("revision", "phase", "bytesLoaded", "bytesTotal")
+_MOVING = ("revision", "stage", "bytesLoaded", "bytesTotal")
