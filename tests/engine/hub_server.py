@@ -27,6 +27,8 @@ class Repo:
     """One repository, at one commit, which `main` and `v1` name too."""
 
     files: Mapping[str, bytes]
+    parameters: Mapping[str, int] | None = None
+    """How many of each number format it says it has; None: it doesn't say."""
     token: str = ""
     """Who doesn't show it doesn't see the repository."""
     gated: bool = False
@@ -106,6 +108,9 @@ def handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 "private": False,
                 "tags": [],
             }
+            stored = hub.repos[name].parameters
+            if stored is not None:
+                body["safetensors"] = {"parameters": dict(stored), "total": sum(stored.values())}
             self.reply(200, json.dumps(body).encode())
 
         def file(self, name: str, revision: str, path: str) -> None:

@@ -40,7 +40,7 @@ EXTRA = {
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
     repos = {
-        "org/open": Repo({**FILES, **EXTRA}),
+        "org/open": Repo({**FILES, **EXTRA}, parameters={"BF16": 2048}),
         "org/bin": Repo(BIN),
         "org/private": Repo(FILES, token="secret"),
         "org/gated": Repo(FILES, gated=True),
@@ -115,6 +115,8 @@ def test_resolving_gives_commit_sizes_and_facts(hub: HubServer, tmp_path: Path, 
         "commit": COMMIT,
         "bytes": sum(map(len, FILES.values())),
         "files": len(FILES),
+        "weightBytes": len(FILES["model.safetensors"]),
+        "weights": {"BF16": 2048},
         "config": {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 2},
     }
 

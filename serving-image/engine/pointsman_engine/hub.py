@@ -14,12 +14,12 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pointsman_engine.outcome import Reason, StartFailure
-from pointsman_engine.repository import File, NoWeights, needed
+from pointsman_engine.repository import File, NoWeights, needed, weight_bytes
 
 TRIES = 3
 """How often something is asked; for files the client itself tries several times each."""
@@ -36,10 +36,17 @@ class Repository:
     name: str
     commit: str
     files: tuple[File, ...]
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    """How many of each number format (safetensors' names) the hub says it has; empty: it doesn't say."""
 
     @property
     def size(self) -> int:
         return sum(file.size for file in self.files)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the files that hold weights."""
+        return weight_bytes(self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,8 @@ class Hub:
             name, revision=revision or None, files_metadata=True
         )
         listed = [File(s.rfilename, s.size or 0) for s in info.siblings or ()]
-        return Repository(name, str(info.sha), needed(listed))
+        stored = info.safetensors.parameters if info.safetensors else {}
+        return Repository(name, str(info.sha), needed(listed), dict(stored))
 
     def config(self, repository: Repository, into: Path) -> dict[str, Any]:
         """The model's config.json; empty where there's none."""

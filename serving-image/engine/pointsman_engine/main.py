@@ -62,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         "serve", help="check, fetch, load and serve a model; the engine's arguments follow --"
     )
     commands.add_parser("drain", help="take the running engine out of routing and wait for what is in flight")
-    resolve = commands.add_parser("resolve", help="say what a remote model's repository holds")
-    resolve.add_argument("uri", help="hf://org/name")
+    resolve = commands.add_parser("resolve", help="say what a model's repository or volume holds")
+    resolve.add_argument("uri", help="hf://org/name, or pvc://claim/path where that is mounted")
     resolve.add_argument("--revision", default="", help="branch, tag or commit; default: the hub's own")
     return parser
 

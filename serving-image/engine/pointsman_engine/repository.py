@@ -8,6 +8,8 @@ from dataclasses import dataclass
 SMALL_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py", ".vocab")
 """Configuration, tokenizer, chat template, and the code of models that bring some."""
 
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt")
+
 _SKIPPED_NAMES = ("training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 
 
@@ -37,6 +39,11 @@ def needed(files: Iterable[File]) -> tuple[File, ...]:
     small = [file for file in top if file.path.endswith(SMALL_SUFFIXES) and file not in weights]
     chosen = [*small, *weights]
     return tuple(sorted(chosen, key=lambda file: file.path))
+
+
+def weight_bytes(files: Iterable[File]) -> int:
+    """Bytes of those of the needed files that hold weights."""
+    return sum(file.size for file in files if file.path.endswith(WEIGHT_SUFFIXES))
 
 
 def _weights(files: list[File]) -> list[File]:

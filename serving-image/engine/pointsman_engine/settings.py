@@ -14,6 +14,7 @@ from pointsman_engine.proof import Question, read_questions
 
 WEIGHTS = Path("/weights")
 REMOTE = "hf://"
+MOUNTED = "pvc://"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ Reads headers only. Raises StartFailure with a message that names the file and w
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,23 @@ def weight_files(directory: Path) -> list[Path]:
         if found:
             return found
     return []
+
+
+def parameters(directory: Path) -> dict[str, int]:
+    """How many parameters of each number format the weight files hold, by safetensors' names.
+
+    Empty where the weights are of another kind. To be called on files that `check_weights` passed.
+    """
+    counted: Counter[str] = Counter()
+    for path in weight_files(directory):
+        if path.suffix != ".safetensors":
+            return {}
+        with path.open("rb") as file:
+            header = file.read(struct.unpack("<Q", file.read(8))[0])
+        for name, entry in json.loads(header).items():
+            if name != "__metadata__":
+                counted[str(entry["dtype"])] += math.prod(entry["shape"])
+    return dict(counted)
 
 
 def check_tokenizer(directory: Path) -> None:
