@@ -128,13 +128,13 @@ def _previous(world: RouterWorld) -> dict[str, config.Service]:
 def _wake(
     world: RouterWorld, router: LLMRouter, ready: bool, status: Mapping[str, Any]
 ) -> tuple[names.Key, ...]:
-    """The services behind a router that has just come, gone or moved: their status depends on it."""
+    """The services of a router that has just come, gone or moved, and those that wait for it elsewhere."""
     was = any(c.type == ConditionType.READY and c.status == "True" for c in router.status.conditions)
     moved = [address.url for address in router.status.addresses] != [a["url"] for a in status["addresses"]]
     if was == ready and not moved:
         return ()
-    services = routing.on_router(world.services, world.name)
-    return tuple(names.Key("LLMService", world.namespace, s.metadata.name) for s in services)
+    concerned = [s for s in world.services if world.name in (routing.router_of(s), routing.wanted_router(s))]
+    return tuple(names.Key("LLMService", world.namespace, s.metadata.name) for s in concerned)
 
 
 def _all_kept(world: RouterWorld) -> frozenset[tuple[str, str]]:
