@@ -48,6 +48,8 @@ class StandInRouters:
         """While set, routers keep the configuration they have."""
         self.broken: set[str] = set()
         """Services whose probe fails."""
+        self.told: dict[str, list[Mapping[str, Any]]] = {}
+        """What the engines of a revision tell of themselves."""
         self.certified = True
         """Whether the Secrets that certificates are asked of are there."""
         self._running: dict[str, config.RouterConfig] = {}
@@ -104,7 +106,11 @@ class StandInRouters:
                 s.name: {
                     "hash": config.service_hash(s),
                     "variants": {
-                        v.name: {"endpoints": 1, "ready": self._cluster.ready_pods(v.name)}
+                        v.name: {
+                            "endpoints": 1,
+                            "ready": self._cluster.ready_pods(v.name),
+                            "engines": self.told.get(v.name, []),
+                        }
                         for v in s.variants
                     },
                 }
