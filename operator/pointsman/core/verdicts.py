@@ -11,7 +11,7 @@ from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import Strategy
 from pointsman.api.service_status import Step
-from pointsman.core import diagnosis, pod_template, rollout, routing
+from pointsman.core import diagnosis, pod_template, rollout, routing, startup
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.world import Manifest, Missing
@@ -99,6 +99,9 @@ def engine_health(facts: Facts) -> Verdict:
         return Verdict(kind, False, finding.reason, finding.message)
     if facts.target not in facts.deployments:
         return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
+    late = _late(facts)
+    if late:
+        return Verdict(kind, None, late.reason, late.message)
     phases = sorted(_phases(facts))
     return Verdict(
         kind,
@@ -106,6 +109,12 @@ def engine_health(facts: Facts) -> Verdict:
         Reason.ENGINE_STARTING,
         f"engines are starting: {', '.join(phases)}" if phases else "engines are starting",
     )
+
+
+def _late(facts: Facts) -> Finding | None:
+    expected = startup.expected(facts.world.service.status.startup, facts.target)
+    pods = facts.pods_of(names.ROLE_ENGINE, facts.target)
+    return diagnosis.slow(pods, expected, facts.world.now) if expected else None
 
 
 def _wanted_engine(facts: Facts) -> str:

@@ -91,19 +91,19 @@ def engine(pods: Sequence[Manifest]) -> Finding | None:
     return min(found, key=lambda item: item[:2])[2] if found else None
 
 
-def slow(pods: Sequence[Manifest], last: float, now: datetime) -> Finding | None:
-    """An engine that starts for longer than twice the `last` start, in seconds, and may go on."""
+def slow(pods: Sequence[Manifest], expected: int, now: datetime) -> Finding | None:
+    """An engine that starts for longer than twice what is expected, in seconds, and may go on."""
     for pod in pods:
         for status in reports.containers(pod):
             since = reports.running_since(status)
             patient = budget(pod, str(status.get("name")))
-            if status.get("started") or since is None or not patient or last <= 0:
+            if status.get("started") or since is None or not patient:
                 continue
-            if now - since > timedelta(seconds=2 * last):
+            if now - since > timedelta(seconds=2 * expected):
                 return Finding(
                     Reason.SLOW_START,
-                    f"an engine starts for more than twice the {last:.0f} s of the last start; it is "
-                    f"restarted if it isn't ready within {patient} s",
+                    f"an engine takes more than twice the {expected} s of the last start; it is restarted "
+                    f"if it isn't ready within {patient} s",
                 )
     return None
 
