@@ -40,6 +40,7 @@ VALUE_SETS: Mapping[str, Mapping[str, Any]] = {
     },
     "everything": {
         "crds": {"enabled": False},
+        "capacityDiscovery": True,
         "logLevel": "debug",
         "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": 2, "memory": "2Gi"}},
         "serviceAccount": {"name": "operator", "annotations": {"example.com/identity": "pointsman"}},

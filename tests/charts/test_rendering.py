@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import pointsman
-from pointsman.api.rbac import RBAC
+from pointsman.api.rbac import DISCOVERY, RBAC, Permission
 from pointsman.app import settings
 from tests.charts.rendering import CHART, DIGEST, GOLDEN, ROOT, VALUE_SETS, golden, manifests, render
 from tests.pss import pod_specs, violations
@@ -31,6 +31,16 @@ def of_kind(name: str, kind: str) -> list[dict[str, Any]]:
 def all_roles(name: str) -> list[dict[str, Any]]:
     """Everything that grants rights."""
     return of_kind(name, "ClusterRole") + of_kind(name, "Role")
+
+
+def discovers(role: dict[str, Any]) -> bool:
+    """Whether it is the role that capacity discovery alone brings."""
+    return str(role["metadata"]["name"]).endswith("-discovery")
+
+
+def rights(table: tuple[Permission, ...]) -> set[tuple[str, str, str]]:
+    """(group, resource, verb) of a table."""
+    return {(row.group, row.resource, verb) for row in table for verb in row.verbs}
 
 
 def place(manifest: dict[str, Any], name: str) -> tuple[str | None, str]:
@@ -120,6 +130,8 @@ def test_values_arrive_as_settings() -> None:
     assert settings.read(environment("everything")).log_level == "debug"
     default = settings.read(environment("default"))
     assert default.watch_namespaces == ()
+    assert not default.capacity_discovery
+    assert settings.read(environment("everything")).capacity_discovery
     assert default.engine_version == pointsman.__version__
 
 
@@ -135,9 +147,9 @@ def test_its_ports_are_where_the_chart_looks(name: str) -> None:
 
 @every_value_set
 def test_it_may_do_what_the_table_says_and_no_more(name: str) -> None:
-    table = {(row.group, row.resource, verb) for row in RBAC for verb in row.verbs}
-    roles = all_roles(name)
-    assert len(roles) == max(1, len(VALUE_SETS[name].get("watchNamespaces", ())))
+    roles, wide = all_roles(name), bool(VALUE_SETS[name].get("capacityDiscovery"))
+    assert len(roles) == max(1, len(VALUE_SETS[name].get("watchNamespaces", ()))) + wide
+    assert [role["kind"] for role in roles if discovers(role)] == ["ClusterRole"] * wide
     for role in roles:
         granted = {
             (group, resource, verb)
@@ -146,14 +158,15 @@ def test_it_may_do_what_the_table_says_and_no_more(name: str) -> None:
             for resource in rule["resources"]
             for verb in rule["verbs"]
         }
-        assert granted == table
+        assert granted == rights(DISCOVERY if discovers(role) else RBAC)
 
 
 @every_value_set
 def test_its_rights_hold_no_secrets_no_shells_and_no_wildcards(name: str) -> None:
     for role in all_roles(name):
         for rule in role["rules"]:
-            assert not {"secrets", "pods/exec", "pods/log", "nodes"} & set(rule["resources"])
+            assert not {"secrets", "pods/exec", "pods/log"} & set(rule["resources"])
+            assert "nodes" not in rule["resources"] or (discovers(role) and rule["verbs"] == ["list"])
             assert not {"*", "escalate", "bind", "impersonate"} & {*rule["verbs"], *rule["resources"]}
             assert "*" not in rule["apiGroups"]
 

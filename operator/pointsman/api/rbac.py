@@ -22,6 +22,7 @@ from pointsman.api.names import (
     LLMROUTER,
     LLMSERVICE,
     NETWORKPOLICY,
+    NODE,
     PDB,
     POD,
     ROLE,
@@ -104,3 +105,9 @@ RBAC: Final[tuple[Permission, ...]] = (
     _on(EVENT, ("create",), "tells of transitions"),
 )
 """Every permission of the operator."""
+
+DISCOVERY: Final[tuple[Permission, ...]] = (
+    _on(NODE, ("list",), "how much nodes bear and whom they let on; asked only while pods find no place"),
+    _on(POD, ("list",), "how much of that is taken; asked only then"),
+)
+"""What capacity discovery needs beside that, in the whole cluster; granted only where it is switched on."""

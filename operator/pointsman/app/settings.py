@@ -51,6 +51,10 @@ class AppSettings:
     """JSON map of proxy variables for pods that fetch weights. Default: none."""
     ca_config_map: str = ""
     """ConfigMap with a private CA (`ca.crt`) in each serving namespace. Default: none."""
+    capacity_discovery: bool = False
+    """true: while pods find no place, nodes and their pods are listed, so that status tells what is asked
+    for, what is free, and on how many nodes; that needs the rights in docs/reference/rbac.md. Default: false,
+    the scheduler's own account alone."""
     namespace: str = "pointsman-system"
     """Namespace the operator runs in: only from there may routers' admin ports be reached."""
     pod_name: str = "pointsman"
@@ -92,6 +96,7 @@ class AppSettings:
             environment=self.environment,
             ca_config_map=self.ca_config_map,
             startup_seconds=self.startup_seconds,
+            capacity_discovery=self.capacity_discovery,
             operator_namespace=self.namespace,
             operator_version=__version__,
         )
@@ -147,6 +152,12 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
+def _switch(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
 def _names(name: str, text: str) -> tuple[str, ...]:
     return tuple(sorted({part.strip() for part in text.split(",") if part.strip()}))
 
@@ -164,6 +175,7 @@ def _map(name: str, text: str) -> dict[str, str]:
 _READERS: Mapping[str, Callable[[str, str], Any]] = {
     "str": _text,
     "int": _number,
+    "bool": _switch,
     "tuple[str, ...]": _names,
     "Mapping[str, str]": _map,
 }

@@ -5,13 +5,13 @@ Made from the same schemas and tables as the CRDs, so that a page can't say what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pointsman.api.conditions import CONDITIONS
 from pointsman.api.kinds import KINDS, KindRow
 from pointsman.api.names import API_VERSION
-from pointsman.api.rbac import RBAC
+from pointsman.api.rbac import DISCOVERY, RBAC, Permission
 from pointsman.api.reserved import (
     FORBIDDEN_ARGS,
     HARMLESS_ARGS,
@@ -75,16 +75,23 @@ def _runbook() -> Iterator[str]:
 
 def rbac_page() -> str:
     """docs/reference/rbac.md"""
-    rows = ((it.group or "core", it.resource, ", ".join(it.verbs), it.why) for it in RBAC)
+    heads = ("API group", "Resource", "Verbs", "Why")
     return "\n".join(
         [
             GENERATED,
             "# What the operator may do, and why\n",
             "The chart's ClusterRole, or a Role in each watched namespace, holds exactly this.\n",
-            *_table(("API group", "Resource", "Verbs", "Why"), rows),
+            *_table(heads, _rights(RBAC)),
+            "",
+            "With the chart's capacityDiscovery, and only then, a ClusterRole beside it holds:\n",
+            *_table(heads, _rights(DISCOVERY)),
             "",
         ]
     )
+
+
+def _rights(table: Sequence[Permission]) -> Iterator[tuple[str, str, str, str]]:
+    return ((it.group or "core", it.resource, ", ".join(it.verbs), it.why) for it in table)
 
 
 def _kind(row: KindRow) -> str:

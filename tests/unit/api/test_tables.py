@@ -19,7 +19,7 @@ from pointsman.api.names import (
     router_admin_name,
     router_name,
 )
-from pointsman.api.rbac import RBAC
+from pointsman.api.rbac import DISCOVERY, RBAC
 from pointsman.api.runbook import CHAPTERS, RUNBOOK
 from pointsman.crdgen.files import rules
 
@@ -75,6 +75,10 @@ def test_nobody_may_what_the_operator_never_needs() -> None:
         assert not {"*", "escalate", "bind", "impersonate", "deletecollection"} & set(it.verbs)
         assert it.group != "*"
         assert it.why
+
+
+def test_discovery_only_lists() -> None:
+    assert {(it.resource, it.verbs) for it in DISCOVERY} == {("nodes", ("list",)), ("pods", ("list",))}
 
 
 def test_a_resource_stands_in_the_table_once() -> None:

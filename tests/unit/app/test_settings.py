@@ -36,6 +36,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         ("IMAGE_PULL_POLICY", "Sometimes", "is not one of Always, IfNotPresent, Never"),
         ("STARTUP_SECONDS", "5", "from 60 to 86400"),
         ("RESYNC_SECONDS", "-1", "from 10 to 86400"),
+        ("CAPACITY_DISCOVERY", "yes", "'yes' is neither true nor false"),
         ("HTTP_PORT", "70000", "from 1 to 65535"),
     ],
 )
@@ -74,6 +75,7 @@ def test_whatever_decisions_need_comes_from_a_setting() -> None:
         "POINTSMAN_ENVIRONMENT": '{"HTTPS_PROXY": "http://proxy"}',
         "POINTSMAN_CA_CONFIG_MAP": "ca",
         "POINTSMAN_STARTUP_SECONDS": "60",
+        "POINTSMAN_CAPACITY_DISCOVERY": "true",
         "POINTSMAN_NAMESPACE": "here",
     }
     mine, default = settings.read(environ).for_decisions(), settings.read(REQUIRED).for_decisions()
