@@ -20,7 +20,7 @@ import pytest
 
 from e2e.cluster import ControlPlane
 from e2e.conditions import condition
-from pointsman.api.names import DEPLOYMENT, ENDPOINTSLICE, LLMROUTER, SERVICE, Key
+from pointsman.api.names import DEPLOYMENT, ENDPOINTSLICE, LABEL_ROUTER, LLMROUTER, SERVICE, Key
 from pointsman.engine.apply import Applier
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer
@@ -129,7 +129,7 @@ def _slice(ns: str, port: int) -> dict[str, Any]:
         ENDPOINTSLICE,
         ns,
         "by-hand",
-        labels={"kubernetes.io/service-name": "front-router-admin"},
+        labels={"kubernetes.io/service-name": "front-router-admin", LABEL_ROUTER: "front"},
         addressType="IPv4",
         ports=[{"name": "admin", "port": port}],
         endpoints=[{"addresses": [POD], "conditions": {"ready": False}}],

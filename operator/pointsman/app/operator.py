@@ -65,9 +65,10 @@ class Operator:
             await wait_until_served(kube)
             signals = HttpSignals()
             stack.push_async_callback(signals.close)
-            queue = self._queue(kube, signals)
+            applier = Applier(kube, observe=self.metrics.applied)
+            queue = self._queue(kube, signals, applier)
             self._take_signals(queue)
-            triggers = Triggers(queue.add)
+            triggers = Triggers(queue.add, applier.recognises)
             watches = self._watches(triggers)
             resync = self._resync(kube, triggers)
             web = self._web(queue, resync, watches)
@@ -143,11 +144,11 @@ class Operator:
             observer=self.metrics.api_called,
         )
 
-    def _queue(self, kube: Kube, signals: HttpSignals) -> KeyQueue:
+    def _queue(self, kube: Kube, signals: HttpSignals, applier: Applier) -> KeyQueue:
         reconciler = Reconciler(
             kube=kube,
             gatherer=Gatherer(kube, signals, self.settings.for_decisions()),
-            applier=Applier(kube, observe=self.metrics.applied),
+            applier=applier,
             recorder=Recorder(kube, now=utc_now, instance=self.settings.pod_name),
             now=utc_now,
         )

@@ -1,31 +1,30 @@
 """Carries out a Plan: applies, then deletions, each only where something would change.
 
 Applying what is there already costs the server more than creating it, so an object whose content and intent
-are what they were after our last apply is left alone. That memory may be lost at any time; it saves work and
-decides nothing. Stops at the first failure: what comes later in a plan relies on what comes earlier.
+are what they were after our last apply is left alone. That memory may be lost at any time: then the object
+itself tells whether it still is what was applied (`sameness`). Stops at the first failure: what comes later
+in a plan relies on what comes earlier.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from pointsman.api.names import MANAGER, RESOURCES
 from pointsman.core.inventory import Deletion, Plan
 from pointsman.core.world import Manifest, ObjectKey, key_of
+from pointsman.engine import sameness
 from pointsman.kube.protocol import Conflict, Invalid, Kube, KubeError, NotFound, Object, Retryable
 
 BINDINGS = frozenset({"RoleBinding"})
 """Applied after Roles: who isn't an administrator may only bind a Role that the server can look up."""
 WORKLOADS = frozenset({"Deployment", "Job"})
 """Applied after everything else is there: they start pods, and pods read the rest."""
-CONTROLLERS = ("deployment.kubernetes.io/", "batch.kubernetes.io/")
-"""Prefixes of annotations that Kubernetes' own controllers write after each of our applies."""
+TELLING = frozenset({"Deployment", "Job", "LLMRouter", "Service"})
+"""Kinds whose status a decision looks at."""
 LOOKUP_SECONDS = (0.05, 0.2, 0.5)
 """Pauses while the server's own cache learns of a Role that was just made."""
 
@@ -128,16 +127,17 @@ class Applier:
         objects: dict[ObjectKey, Object],
     ) -> str | Failure:
         key = key_of(intent)
-        there, digest = seen.get(key), _digest(intent)
-        if there is not None and self._known((namespace, *key), there, digest):
+        there, digest = seen.get(key), sameness.digest(intent)
+        if there is not None and self._known((namespace, *key), there, intent, digest):
             return self._counted(key, "skipped")
         try:
             # Not forced where we saw nothing: whoever made an object of that name meanwhile keeps it.
-            result = await self._send(intent, force=there is not None)
+            # And where we saw one of ours, by its uid: whoever has taken the name since keeps it too.
+            result = await self._send(_of(intent, there), force=there is not None)
         except Invalid as error:
             if there is None:
                 return self._failed(key, error)
-            repaired = await self._repair(intent)
+            repaired = await self._repair(_of(intent, there))
             if isinstance(repaired, KubeError):
                 return self._failed(key, repaired)
             result = repaired
@@ -153,6 +153,7 @@ class Applier:
         return self._counted(key, "noop" if result["metadata"]["resourceVersion"] == before else "changed")
 
     async def _send(self, intent: Manifest, *, force: bool) -> Object:
+        intent = sameness.marked(intent)
         for pause in LOOKUP_SECONDS if intent["kind"] in BINDINGS else ():
             try:
                 return await self._kube.apply(intent, manager=MANAGER, force=force)
@@ -164,7 +165,7 @@ class Applier:
         """A hand may have left a state that no apply can mend: a renamed port stays beside ours, and two
         ports of one name are invalid. Written over as a whole, once, the object takes an apply again."""
         try:
-            await self._kube.overwrite(intent)
+            await self._kube.overwrite(sameness.marked(intent))
             return await self._send(intent, force=True)
         except (Conflict, Retryable):
             raise
@@ -190,17 +191,36 @@ class Applier:
             return self._failed(key, error)
         return self._counted(key, "deleted")
 
-    def _known(self, at: tuple[str, str, str], there: Manifest, intent: bytes) -> bool:
+    def recognises(self, obj: Mapping[str, Any]) -> bool:
+        """Whether a child as a watch shows it tells nothing: it is what we applied, and no decision looks at
+        whatever else of it may have changed."""
+        metadata = obj["metadata"]
+        memory = self._memory.get((metadata.get("namespace", ""), *key_of(obj)))
+        if memory is None or memory.uid != metadata.get("uid"):
+            return False
+        if memory.version == metadata.get("resourceVersion"):
+            return True
+        return obj["kind"] not in TELLING and memory.content == sameness.content(obj)
+
+    def _known(self, at: tuple[str, str, str], there: Manifest, intent: Manifest, digest: bytes) -> bool:
         memory = self._memory.get(at)
-        if memory is None or memory.intent != intent or memory.uid != there["metadata"].get("uid"):
+        if memory is None or memory.uid != there["metadata"].get("uid"):
+            if not sameness.holds(there, intent):
+                return False
+            self._remember(at, there, digest)
+            return True
+        if memory.intent != digest:
             return False
         # A workload's status changes all the time; only a change of content is a reason to look closer.
-        return memory.version == there["metadata"].get("resourceVersion") or memory.content == _content(there)
+        version = there["metadata"].get("resourceVersion")
+        return memory.version == version or memory.content == sameness.content(there)
 
-    def _remember(self, at: tuple[str, str, str], result: Object, intent: bytes) -> None:
+    def _remember(self, at: tuple[str, str, str], result: Manifest, intent: bytes) -> None:
         metadata = result["metadata"]
         self._memory.pop(at, None)
-        self._memory[at] = _Memory(metadata["uid"], metadata["resourceVersion"], _content(result), intent)
+        self._memory[at] = _Memory(
+            metadata["uid"], metadata["resourceVersion"], sameness.content(result), intent
+        )
         while len(self._memory) > self._limit:
             del self._memory[next(iter(self._memory))]
 
@@ -213,6 +233,13 @@ class Applier:
         if isinstance(error, Retryable):
             raise error
         return Failure(key, error)
+
+
+def _of(intent: Manifest, there: Manifest | None) -> Manifest:
+    """The intent for exactly the object that was looked at."""
+    if there is None:
+        return intent
+    return {**intent, "metadata": {**intent["metadata"], "uid": there["metadata"]["uid"]}}
 
 
 def _waves(manifests: Sequence[Manifest]) -> list[list[Manifest]]:
@@ -234,19 +261,3 @@ def _added(done: Applied, results: Sequence[tuple[ObjectKey, str | Failure]]) ->
         failed=done.failed + tuple(result for _, result in results if isinstance(result, Failure)),
         objects=done.objects,
     )
-
-
-def _content(obj: Mapping[str, Any]) -> bytes:
-    """Digest of what a hand could have changed: everything but status and the server's own bookkeeping."""
-    metadata = obj["metadata"]
-    own = {name: metadata.get(name) for name in ("labels", "ownerReferences", "finalizers")}
-    annotations = metadata.get("annotations") or {}
-    own["annotations"] = {k: v for k, v in annotations.items() if not k.startswith(CONTROLLERS)}
-    rest = {name: value for name, value in obj.items() if name not in ("metadata", "status")}
-    return _digest({**rest, "metadata": own})
-
-
-def _digest(value: object) -> bytes:
-    return hashlib.blake2b(
-        orjson.dumps(value, default=dict, option=orjson.OPT_SORT_KEYS), digest_size=16
-    ).digest()

@@ -8,7 +8,7 @@ a probe while a generation is unproven. Whether it does is decided in `core`, no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -26,11 +26,15 @@ from pointsman.core.capacity import Room, survey
 from pointsman.core.observed import ProbeResult, RouterSignals
 from pointsman.core.settings import Settings
 from pointsman.core.world import Manifest, Missing, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.engine.together import Together
 from pointsman.kube.protocol import Forbidden, Kube, NotFound
 from pointsman.signals.protocol import Signals
 
 Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter)
 
+
+LABEL_SLICE_OF = "kubernetes.io/service-name"
+"""Label of an EndpointSlice that names its Service."""
 
 CACHED_OBJECTS = 20_000
 """How many parsed objects are kept before all are dropped."""
@@ -58,69 +62,85 @@ class AdminPorts:
     """Of those that don't, and aren't on their way out."""
 
 
+NO_PORTS = AdminPorts((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The LLMServices of a namespace, from one read."""
+
+    raw: Mapping[str, Manifest]
+    """All of them, by name."""
+    readable: Sequence[LLMService]
+
+
 @dataclass(slots=True)
 class Gatherer:
-    """Reads Worlds. Holds no state but a cache of parsed objects, which may be dropped at any time."""
+    """Reads Worlds. Holds no state but a cache of parsed objects, which may be dropped at any time.
+
+    What concerns a whole namespace is read once for all passes that ask for it at the same time.
+    """
 
     kube: Kube
     signals: Signals
     settings: Settings
     _parsed: dict[str, tuple[str, Base]] = field(default_factory=dict)
+    _together: Together = field(default_factory=Together)
     _surveyed: tuple[datetime, Sequence[Room]] | None = None
 
     async def service(self, key: names.Key, now: datetime) -> tuple[ServiceWorld, Manifest] | None:
         """The World of one LLMService and the raw object; None where it is gone. Raises Unreadable."""
-        raw = await self._get(names.LLMSERVICE, key.namespace, key.name)
+        labels = f"{names.LABEL_SERVICE}={key.name}"
+        services, routers, ports, children = await asyncio.gather(
+            self._services(key.namespace),
+            self._routers(key.namespace),
+            self._admin_ports(key.namespace),
+            self._children(key, inventory.SERVICE_KINDS, labels),
+        )
+        raw = services.raw.get(key.name)
         if raw is None:
             return None
         service = self._parse(LLMService, raw)
-        router = await self._router(service)
+        router = self._router(service, routers)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
-        model, peers, children, endpoints = await asyncio.gather(
-            self._model(service),
-            self._services(key.namespace),
-            self._children(
-                key, inventory.SERVICE_KINDS, f"{names.LABEL_SERVICE}={key.name}", service.metadata
-            ),
-            self._router_addresses(key.namespace, router_name),
-        )
-        addresses = endpoints.ready
+        addresses = ports.get(router_name, NO_PORTS).ready
+        model, signals = await asyncio.gather(self._model(service), self._signals(addresses))
         world = ServiceWorld(
             now=now,
             settings=self.settings,
             service=service,
             model=model,
             router=router,
-            peers=peers,
-            owned=children,
-            signals=await self._signals(addresses),
+            peers=services.readable,
+            owned=_owned(children, service.metadata),
+            signals=signals,
         )
         return await self._closer_look(world, addresses), raw
 
     async def router(self, key: names.Key, now: datetime) -> tuple[RouterWorld, Manifest | None]:
         """The World of one LLMRouter, which may not exist (yet), and the raw object. Raises Unreadable."""
-        raw, services = await asyncio.gather(
-            self._get(names.LLMROUTER, key.namespace, key.name), self._services(key.namespace)
+        labels = f"{names.LABEL_ROUTER}={key.name}"
+        services, routers, ports, children = await asyncio.gather(
+            self._services(key.namespace),
+            self._routers(key.namespace),
+            self._admin_ports(key.namespace),
+            self._children(key, inventory.ROUTER_KINDS, labels),
         )
-        world = RouterWorld(now, self.settings, key.namespace, key.name, services=services)
+        world = RouterWorld(now, self.settings, key.namespace, key.name, services=services.readable)
+        raw = routers.get(key.name)
         if raw is None:
             return world, None
-        router = self._parse(LLMRouter, raw)
-        children, endpoints = await asyncio.gather(
-            self._children(key, inventory.ROUTER_KINDS, f"{names.LABEL_ROUTER}={key.name}", router.metadata),
-            self._router_addresses(key.namespace, key.name),
-        )
-        signals, unready = await asyncio.gather(
-            self._signals(endpoints.ready), self._signals(endpoints.unready)
-        )
-        return replace(world, router=router, owned=children, signals=signals, unready=unready), raw
+        router, at = self._parse(LLMRouter, raw), ports.get(key.name, NO_PORTS)
+        signals, unready = await asyncio.gather(self._signals(at.ready), self._signals(at.unready))
+        owned = _owned(children, router.metadata)
+        return replace(world, router=router, owned=owned, signals=signals, unready=unready), raw
 
     async def model(self, key: names.Key, now: datetime) -> tuple[ModelWorld, Manifest] | None:
         """The World of one LLMModel and the raw object; None where it is gone. Raises Unreadable."""
         raw, services = await asyncio.gather(
             self._get(names.LLMMODEL, key.namespace, key.name), self._services(key.namespace)
         )
-        return (ModelWorld(now, self._parse(LLMModel, raw), services), raw) if raw else None
+        return (ModelWorld(now, self._parse(LLMModel, raw), services.readable), raw) if raw else None
 
     async def strangers(
         self, desired: Iterable[Manifest], children: Sequence[Manifest], uid: str
@@ -141,7 +161,7 @@ class Gatherer:
         """Services that refer to an LLMModel, whether or not it exists."""
         return [
             names.Key("LLMService", key.namespace, s.metadata.name)
-            for s in await self._services(key.namespace)
+            for s in (await self._services(key.namespace)).readable
             if s.spec.model_ref and s.spec.model_ref.name == key.name
         ]
 
@@ -210,59 +230,61 @@ class Gatherer:
             return Missing(names.LLMMODEL.kind, name)
         return self._parse(LLMModel, raw)
 
-    async def _router(self, service: LLMService) -> LLMRouter | Missing | None:
+    def _router(self, service: LLMService, routers: Mapping[str, Manifest]) -> LLMRouter | Missing | None:
         name = routing.wanted_router(service)
-        raw = await self._get(names.LLMROUTER, service.metadata.namespace, name)
-        if raw is not None:
-            return self._parse(LLMRouter, raw)
+        if name in routers:
+            return self._parse(LLMRouter, routers[name])
         return None if service.spec.router_ref is None else Missing(names.LLMROUTER.kind, name)
 
-    async def _services(self, namespace: str) -> list[LLMService]:
-        """All LLMServices of a namespace that can be read; an unreadable one claims nothing."""
-        parsed = []
-        for raw in await self.kube.list(names.LLMSERVICE, namespace):
-            try:
-                parsed.append(self._parse(LLMService, raw))
-            except Unreadable:
-                continue
-        return parsed
+    async def _services(self, namespace: str) -> Services:
+        """All LLMServices of a namespace; one that can't be read claims nothing."""
 
-    async def _children(
-        self, key: names.Key, kinds: Sequence[str], labels: str, meta: ObjectMeta
-    ) -> list[Manifest]:
+        async def read() -> Services:
+            listed = await self.kube.list(names.LLMSERVICE, namespace)
+            readable = []
+            for raw in listed:
+                try:
+                    readable.append(self._parse(LLMService, raw))
+                except Unreadable:
+                    continue
+            return Services({raw["metadata"]["name"]: raw for raw in listed}, readable)
+
+        return await self._together.read((names.LLMSERVICE, namespace), read)
+
+    async def _routers(self, namespace: str) -> Mapping[str, Manifest]:
+        """All LLMRouters of a namespace by name."""
+
+        async def read() -> Mapping[str, Manifest]:
+            listed = await self.kube.list(names.LLMROUTER, namespace)
+            return {raw["metadata"]["name"]: raw for raw in listed}
+
+        return await self._together.read((names.LLMROUTER, namespace), read)
+
+    async def _children(self, key: names.Key, kinds: Sequence[str], labels: str) -> list[Manifest]:
         lists = await asyncio.gather(
             *(self.kube.list(names.RESOURCES[kind], key.namespace, labels=labels) for kind in kinds)
         )
-        return [child for children in lists for child in children if owned.is_owned(child, meta.uid)]
+        return [child for children in lists for child in children]
 
-    async def _router_addresses(self, namespace: str, router: str) -> AdminPorts:
-        """Where the admin ports of a router's pods are."""
-        slices = await self.kube.list(
-            names.ENDPOINTSLICE,
-            namespace,
-            labels=f"kubernetes.io/service-name={names.router_admin_name(router)}",
-        )
-        found = [
-            (f"{address}:{port['port']}", endpoint.get("conditions") or {})
-            for part in slices
-            for port in part.get("ports") or ()
-            for endpoint in part.get("endpoints") or ()
-            for address in endpoint.get("addresses") or ()
-        ]
-        # An absent condition means ready, and not terminating, by the API's own definition.
-        return AdminPorts(
-            ready=sorted(address for address, is_ in found if is_.get("ready", True)),
-            unready=sorted(
-                address
-                for address, is_ in found
-                if not is_.get("ready", True) and not is_.get("terminating", False)
-            ),
-        )
+    async def _admin_ports(self, namespace: str) -> Mapping[str, AdminPorts]:
+        """Where the admin ports of all pods of each of a namespace's routers are."""
+
+        async def read() -> Mapping[str, AdminPorts]:
+            # EndpointSlices bear the labels of their Service, so routers' can be told from engines'.
+            slices = await self.kube.list(names.ENDPOINTSLICE, namespace, labels=names.LABEL_ROUTER)
+            routers = {part["metadata"]["labels"][names.LABEL_ROUTER] for part in slices}
+            return {router: _admin_ports(router, slices) for router in routers}
+
+        return await self._together.read((names.ENDPOINTSLICE, namespace), read)
 
     async def _signals(self, addresses: Sequence[str]) -> list[RouterSignals]:
-        return (
-            [observed.parse_signals(raw) for raw in await self.signals.read(addresses)] if addresses else []
-        )
+        if not addresses:
+            return []
+
+        async def read() -> list[RouterSignals]:
+            return [observed.parse_signals(raw) for raw in await self.signals.read(addresses)]
+
+        return await self._together.read(("signals", *addresses), read)
 
     async def _get(self, resource: names.Resource, namespace: str, name: str) -> Manifest | None:
         try:
@@ -290,3 +312,28 @@ def _validated(kind: type[Kind], raw: Manifest) -> Kind:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Unreadable(raw, f"{where}: {first['msg']}") from None
+
+
+def _owned(children: Iterable[Manifest], meta: ObjectMeta) -> list[Manifest]:
+    return [child for child in children if owned.is_owned(child, meta.uid)]
+
+
+def _admin_ports(router: str, slices: Iterable[Manifest]) -> AdminPorts:
+    service = names.router_admin_name(router)
+    found = [
+        (f"{address}:{port['port']}", endpoint.get("conditions") or {})
+        for part in slices
+        if part["metadata"]["labels"].get(LABEL_SLICE_OF) == service
+        for port in part.get("ports") or ()
+        for endpoint in part.get("endpoints") or ()
+        for address in endpoint.get("addresses") or ()
+    ]
+    # An absent condition means ready, and not terminating, by the API's own definition.
+    return AdminPorts(
+        ready=sorted(address for address, is_ in found if is_.get("ready", True)),
+        unready=sorted(
+            address
+            for address, is_ in found
+            if not is_.get("ready", True) and not is_.get("terminating", False)
+        ),
+    )

@@ -7,7 +7,7 @@ service's router) only saves passes and finds deletions in a gap; losing it cost
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ from pointsman.engine.queue import Priority
 
 OWN_KINDS = (LLMMODEL, LLMROUTER, LLMSERVICE)
 _OWN_NAMES = frozenset(resource.kind for resource in OWN_KINDS)
-DELETED = "DELETED"
+ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
 class Add(Protocol):
@@ -51,8 +51,10 @@ class _Face:
 class Triggers:
     """Turns events and lists into keys. Not thread-safe; lives in the event loop."""
 
-    def __init__(self, add: Add) -> None:
+    def __init__(self, add: Add, echoes: Callable[[Mapping[str, Any]], bool] = lambda obj: False) -> None:
+        """`echoes`: whether a child as a watch shows it tells nothing but what we did to it ourselves."""
         self._add = add
+        self._echoes = echoes
         self._faces: dict[Key, _Face] = {}
 
     def own_event(self, kind: str | None, obj: Mapping[str, Any]) -> None:
@@ -71,6 +73,8 @@ class Triggers:
 
     def child_event(self, kind: str | None, obj: Mapping[str, Any]) -> None:
         """An event of something we made, found by label."""
+        if kind in (ADDED, MODIFIED) and self._echoes(obj):
+            return
         priority = Priority.RESYNC if kind is None else Priority.NORMAL
         for key in sorted(owners_of(obj)):
             self._add(key, priority)
