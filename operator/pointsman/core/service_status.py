@@ -194,7 +194,7 @@ def start_measured(facts: Facts) -> bool:
 def start_awaited(facts: Facts) -> bool:
     """Whether it has come up and is about to tell."""
     rows = facts.world.service.status.startup
-    return facts.ready(facts.target) and startup.awaited(rows, facts.target, facts.engines(facts.target))
+    return facts.ready(facts.target) and startup.is_awaited(rows, facts.target, facts.engines(facts.target))
 
 
 def _starts(facts: Facts) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ def record(rows: Sequence[StartupRecord], revision: str) -> StartupRecord | None
     return next((row for row in rows if row.revision == revision), None)
 
 
-def awaited(rows: Sequence[StartupRecord], revision: str, told: Sequence[EngineSignals]) -> bool:
+def is_awaited(rows: Sequence[StartupRecord], revision: str, told: Sequence[EngineSignals]) -> bool:
     """Whether routers are about to tell of a start that is over: they ask engines every few seconds."""
     return record(rows, revision) is None and any(e.ready and e.phase in PHASES[1:-1] for e in told)
 

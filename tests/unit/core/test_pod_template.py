@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -109,6 +110,19 @@ def test_draining_fits_into_the_grace_period() -> None:
 def test_the_startup_budget_is_an_hour_unless_the_operator_says_otherwise() -> None:
     probe = container()["startupProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] == 3600
+
+
+def test_a_newborns_own_budget_goes_before_it() -> None:
+    probe = render(replace(inputs(), startup_seconds=604))["spec"]["containers"][0]["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 605
+
+
+def test_a_proof_is_asked_in_the_pod_as_it_was_declared() -> None:
+    proof = [{"name": "sum", "prompt": "$(HOME) costs $$5, in €:", "answer": {"regex": "5$"}, "maxTokens": 4}]
+    (value,) = [e["value"] for e in container(model={**TINY, "proof": proof})["env"] if "PROOF" in e["name"]]
+    assert json.loads(value) == proof
+    assert "$" not in value, "Kubernetes would fill it in"
+    assert "POINTSMAN_PROOF" not in {entry["name"] for entry in container()["env"]}
 
 
 def test_fetched_weights_have_a_volume_with_a_size_that_the_scheduler_counts() -> None:

@@ -69,11 +69,14 @@ def test_our_own_status_calls_for_no_pass() -> None:
     assert desk.taken() == set()
 
 
-def test_a_changed_rollout_concerns_the_router_alone() -> None:
+@pytest.mark.parametrize(
+    "status", [{"rollout": {"step": "Traffic"}}, {"startup": [{"revision": "a", "total": 9}]}]
+)
+def test_a_changed_rollout_or_a_measured_start_concerns_the_router_alone(status: dict[str, Any]) -> None:
     desk = Desk()
     desk.triggers.own_event("ADDED", service())
     desk.taken()
-    desk.triggers.own_event("MODIFIED", service(status={"rollout": {"step": "Traffic"}}))
+    desk.triggers.own_event("MODIFIED", service(status=status))
     assert desk.taken() == {ROUTER}
 
 

@@ -1,0 +1,210 @@
+"""The ledger of starts: what goes into a row, and what follows from the rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.api.service_status import LoadingStatus, StartupRecord
+from pointsman.core import startup
+from pointsman.core.observed import EngineSignals, parse_signals
+
+NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+TIMINGS = {"preflight": 4.0, "download": 20.4, "load": 30.0, "compile": 9.6, "firstToken": 0.4, "total": 66.0}
+
+
+def engine(phase: str = "Ready", *, pod: str = "a", ready: bool = True, **fields: Any) -> EngineSignals:
+    return EngineSignals(
+        pod, ready=ready, phase=phase, timings=fields.pop("timings", TIMINGS if ready else {}), **fields
+    )
+
+
+def row(revision: str = "old", total: int = 100, **fields: Any) -> StartupRecord:
+    return StartupRecord(revision=revision, total=total, **fields)
+
+
+def pod(name: str = "a", restarts: int = 0) -> dict[str, Any]:
+    """Made at :00, placed at :07, its container begun at :40."""
+    return {
+        "metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {
+            "conditions": [{"type": "PodScheduled", "lastTransitionTime": "2026-01-01T00:00:07Z"}],
+            "containerStatuses": [
+                {"restartCount": restarts, "state": {"running": {"startedAt": "2026-01-01T00:00:40Z"}}}
+            ],
+        },
+    }
+
+
+def test_a_row_holds_what_the_engine_measured_and_what_its_pods_times_tell() -> None:
+    told = [engine(bytes_total=1000)]
+    assert startup.recorded([], "new", told, [pod("b"), pod("a")]) == [
+        {
+            "revision": "new",
+            "scheduling": 7,
+            "image": 33,
+            "preflight": 4,
+            "weights": 20,
+            "load": 30,
+            "compile": 10,
+            "firstToken": 0,
+            "total": 106,
+            "weightBytes": 1000,
+        }
+    ]
+
+
+def test_the_slowest_engine_is_written_down() -> None:
+    told = [engine(pod="a"), engine(pod="b", timings={"load": 80.0, "total": 90.0})]
+    (made,) = startup.recorded([], "new", told, [])
+    assert (made["load"], made["total"]) == (80, 90)
+
+
+def test_a_container_that_was_started_again_says_nothing_of_its_image() -> None:
+    (made,) = startup.recorded([], "new", [engine()], [pod(restarts=1)])
+    assert ("image" in made, made["scheduling"], made["total"]) == (False, 7, 73)
+
+
+def test_an_entrypoint_without_a_total_is_summed_up() -> None:
+    (made,) = startup.recorded([], "new", [engine(timings={"load": 5.0, "preflight": 2.0})], [])
+    assert made["total"] == 7
+
+
+def test_a_row_is_never_rewritten_and_the_three_newest_stay() -> None:
+    rows = [row("c", 3), row("b", 2), row("a", 1)]
+    assert [r["revision"] for r in startup.recorded(rows, "b", [engine()], [])] == ["c", "b", "a"]
+    assert [r["revision"] for r in startup.recorded(rows, "d", [engine()], [])] == ["d", "c", "b"]
+
+
+NOT_YET = {
+    "nobody tells": [],
+    "one of two still proves": [engine(), engine("Proving", pod="b")],
+    "one of two is on its way out": [engine(), engine("Draining", pod="b")],
+    "figures are missing": [engine(timings={})],
+}
+
+
+@pytest.mark.parametrize("told", NOT_YET.values(), ids=NOT_YET)
+def test_a_start_is_measured_when_all_have_told(told: list[EngineSignals]) -> None:
+    assert not startup.due([], "new", told)
+    assert startup.recorded([], "new", told, []) == []
+
+
+def test_a_start_is_awaited_while_routers_lag_behind_the_cluster() -> None:
+    lagging = [engine("Loading")]
+    assert startup.is_awaited([], "new", lagging)
+    assert not startup.is_awaited([row("new")], "new", lagging)
+    assert not startup.is_awaited([], "new", [engine("Loading", ready=False)]), "the cluster will tell"
+    assert not startup.is_awaited([], "new", [engine("")]), "an engine that never tells is not waited for"
+
+
+def test_of_several_routers_the_one_that_knows_more_of_an_engine_is_believed() -> None:
+    def told(phase: str, loaded: int) -> Any:
+        engine = {"pod": "a", "phase": phase, "bytesLoaded": loaded, "bytesTotal": 10}
+        services = {"chat": {"variants": {"r": {"engines": [engine]}}}}
+        return parse_signals({"address": "x", "reachable": True, "body": {"services": services}})
+
+    routers = [told("Loading", 3), told("", 0), told("Loading", 7), told("Preflight", 0)]
+    assert [e.bytes_loaded for e in startup.engines(routers, "chat", "r")] == [7]
+    assert startup.engines(routers, "chat", "other") == []
+
+
+def test_a_start_is_expected_to_take_what_it_took_before() -> None:
+    rows = [row("new", 100, scheduling=20, image=30), row("old", 70)]
+    assert startup.expected(rows, "new") == 50
+    assert startup.expected(rows, "old") == 70
+    assert startup.expected(rows, "unborn") == 50
+    assert startup.expected([], "unborn") is None
+
+
+SAME = frozenset({"old"})
+BUDGETS: dict[str, tuple[list[StartupRecord], int, frozenset[str], int]] = {
+    "nothing measured": ([], 0, SAME, 3600),
+    "three times the last start": ([row(total=300)], 0, SAME, 900),
+    "what came before the engine doesn't count": ([row(total=3000, scheduling=2700)], 0, SAME, 900),
+    "never less than ten minutes": ([row(total=5)], 0, SAME, 600),
+    "never more than the operator allows": ([row(total=2000)], 0, SAME, 3600),
+    "in proportion to the weights": ([row(total=300, weight_bytes=10)], 20, frozenset(), 1800),
+    "another model of unknown size": ([row(total=300, weight_bytes=10)], 0, frozenset(), 3600),
+    "the newest row counts": ([row("old", 400), row("older", 250)], 0, SAME, 1200),
+}
+
+
+@pytest.mark.parametrize(("rows", "size", "same", "seconds"), BUDGETS.values(), ids=BUDGETS)
+def test_the_budget(rows: list[StartupRecord], size: int, same: frozenset[str], seconds: int) -> None:
+    assert startup.budget(rows, weight_bytes=size, comparable=same, most=3600) == seconds
+
+
+@given(st.integers(0, 2**31), st.integers(0, 2**60), st.integers(0, 2**60), st.integers(1, 10**6))
+def test_a_budget_stays_within_its_bounds(total: int, old: int, new: int, most: int) -> None:
+    seconds = startup.budget(
+        [row(total=min(total, 2**31 - 1), weight_bytes=old)], weight_bytes=new, comparable=SAME, most=most
+    )
+    assert min(startup.LEAST_BUDGET_SECONDS, most) <= seconds <= most
+
+
+def loading(before: LoadingStatus | None, *told: EngineSignals, later: float = 0) -> Any:
+    return startup.loading(before, "new", told, NOW + timedelta(seconds=later))
+
+
+def starting(phase: str, loaded: int = 0, pod: str = "a") -> EngineSignals:
+    return engine(phase, pod=pod, ready=False, bytes_loaded=loaded, bytes_total=100)
+
+
+BEFORE = LoadingStatus.model_validate(loading(None, starting("Loading", 20)))
+
+
+def test_loading_is_told_of_the_slowest_engine() -> None:
+    found = loading(None, starting("Loading", 5), starting("Downloading", 90, pod="b"), engine(pod="c"))
+    assert found == {
+        "revision": "new",
+        "stage": "Downloading",
+        "bytesLoaded": 90,
+        "bytesTotal": 100,
+        "observedAt": "2026-01-01T00:01:00Z",
+    }
+
+
+def test_nothing_is_told_before_an_engine_tells() -> None:
+    assert loading(None) is None
+    assert loading(None, engine("", ready=False)) is None
+
+
+KEPT: dict[str, tuple[list[EngineSignals], float]] = {
+    "within ten seconds, though it moved": ([starting("Loading", 60)], 9),
+    "within ten seconds, though it does something else": ([starting("Proving", 100)], 9),
+    "within ten seconds, though nobody tells": ([], 9),
+    "later, where nothing moved": ([starting("Loading", 20)], 3600),
+}
+
+
+@pytest.mark.parametrize(("told", "later"), KEPT.values(), ids=KEPT)
+def test_loading_stays_as_it_was_told(told: list[EngineSignals], later: float) -> None:
+    assert loading(BEFORE, *told, later=later) == loading(None, starting("Loading", 20))
+
+
+MOVED: dict[str, tuple[list[EngineSignals], dict[str, Any]]] = {
+    "more bytes, and how fast": (
+        [starting("Loading", 60)],
+        {"stage": "Loading", "bytesLoaded": 60, "bytesTotal": 100, "bytesPerSecond": 2},
+    ),
+    "fewer bytes of another start": (
+        [starting("Loading", 10)],
+        {"stage": "Loading", "bytesLoaded": 10, "bytesTotal": 100},
+    ),
+    "another stage": (
+        [starting("Proving", 100)],
+        {"stage": "Proving", "bytesLoaded": 100, "bytesTotal": 100},
+    ),
+    "nobody": ([], {"stage": "Pending"}),
+}
+
+
+@pytest.mark.parametrize(("told", "found"), MOVED.values(), ids=MOVED)
+def test_loading_is_told_anew_after_ten_seconds(told: list[EngineSignals], found: dict[str, Any]) -> None:
+    at = {"revision": "new", "observedAt": "2026-01-01T00:01:20Z"}
+    assert loading(BEFORE, *told, later=20) == {**found, **at}
