@@ -59,6 +59,10 @@ format: venv ## Mend style where a machine can
 test: venv ## All tests but e2e, with a real kube-apiserver: needs no kubelet, image or vLLM; at most ten minutes warm
 	@$(python) -m pytest tests $(ARGS)
 
+.PHONY: readings
+readings: venv ## What kstatus, Flux, Argo CD, Helm and kubectl make of our status in every situation: one table, a minute
+	@$(python) -m tests.readings
+
 .PHONY: fuzz
 fuzz: venv ## Fuzz the router's parsers by coverage for five minutes (ARGS=--seconds=N); what is found fails it
 	@$(python) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement locks/fuzz.lock
