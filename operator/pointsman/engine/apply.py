@@ -107,8 +107,10 @@ class Applier:
         done = Applied(refused=plan.refused, objects=objects)
         for wave in _waves(plan.apply):
             results = await asyncio.gather(*(self._apply(obj, namespace, seen, objects) for obj in wave))
+            refused = done.refused
             done = _added(done, [(key_of(obj), result) for obj, result in zip(wave, results, strict=True)])
-            if done.failed:
+            if done.failed or done.refused != refused:
+                # Pods mustn't start on what somebody else has written meanwhile.
                 return done
         if not done.complete:
             # Something desired isn't there, so nothing it was to replace may go.
