@@ -41,7 +41,7 @@ def names_of(path: Path) -> tuple[str, ...]:
 def paths(kind: Kind, value: Any, path: Path = ()) -> Iterator[Path]:
     """All paths a manager owns by stating `value`: scalars, atomic values, list items, empty maps."""
     names = names_of(path)
-    if isinstance(value, Mapping) and value and not is_atomic_map(kind.api_version, kind.kind, names):
+    if isinstance(value, dict) and value and not is_atomic_map(kind.api_version, kind.kind, names):
         for name, item in value.items():
             yield from paths(kind, item, (*path, ("f", name)))
         return
@@ -61,7 +61,7 @@ def value_at(value: Any, path: Path) -> Any:
     """The value at a path, None where there is none."""
     for tag, step in path:
         if tag == "f":
-            value = value.get(step) if isinstance(value, Mapping) else None
+            value = value.get(step) if isinstance(value, dict) else None
         else:
             value = _member(value, tag, step)
         if value is None:

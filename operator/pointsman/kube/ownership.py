@@ -5,9 +5,12 @@ The in-memory twin keeps a `Managers` map beside each object and asks this modul
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from pointsman.kube.fields import Kind, Path, merged, paths, value_at, without
 from pointsman.kube.protocol import Conflict, Object
@@ -27,6 +30,7 @@ UNOWNED = (("apiVersion",), ("kind",)) + tuple(
     )
 )
 """Fields that belong to the server or to the object's identity."""
+_SERVERS = frozenset(path[1] for path in UNOWNED if len(path) == 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,15 @@ Managers = Mapping[Manager, frozenset[Path]]
 
 def stated(obj: Mapping[str, Any]) -> frozenset[Path]:
     """The paths an object states, without those nobody owns."""
-    kind = Kind(obj["apiVersion"], obj["kind"])
-    found = (path for path in paths(kind, obj) if path)
+    metadata = {name: value for name, value in (obj.get("metadata") or {}).items() if name not in _SERVERS}
+    return _stated(orjson.dumps({**obj, "metadata": metadata}, default=dict))
+
+
+@functools.lru_cache(maxsize=8192)
+def _stated(document: bytes) -> frozenset[Path]:
+    """The same objects are written again and again, in a run and in the next one."""
+    obj = orjson.loads(document)
+    found = (path for path in paths(Kind(obj["apiVersion"], obj["kind"]), obj) if path)
     return frozenset(
         path
         for path in found
@@ -83,12 +94,14 @@ def applied(
 
 def updated(old: Object, managers: Managers, new: Object, manager: Manager) -> Managers:
     """Who owns what after `manager` replaced `old` by `new` in an ordinary write."""
-    before, after = stated(old), stated(new)
+    # Most writes touch one of status, spec and metadata; of the rest nothing can change hands.
+    touched = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    before, after = stated(_part(old, touched)), stated(_part(new, touched))
     changed = frozenset(p for p in after if p not in before or value_at(old, p) != value_at(new, p))
     # Membership of a list item doesn't change with the item's fields.
     changed = frozenset(p for p in changed if p not in before or p[-1][0] == "f")
     rest = {
-        other: frozenset(p for p in owned if p in after and p not in changed)
+        other: frozenset(p for p in owned if p[0][1] not in touched or (p in after and p not in changed))
         for other, owned in managers.items()
     }
     return _nonempty({**rest, manager: rest.get(manager, frozenset()) | changed})
@@ -97,13 +110,18 @@ def updated(old: Object, managers: Managers, new: Object, manager: Manager) -> M
 def _disputed(
     live: Object, managers: Managers, intent: Object, new: frozenset[Path], manager: Manager
 ) -> list[tuple[Path, Manager]]:
-    return [
+    others = [(other, new & owned) for other, owned in managers.items() if other != manager]
+    found = [
         (path, other)
-        for path in sorted(new, key=_dotted)
+        for other, shared in others
+        for path in shared
         if path[-1][0] == "f" and value_at(live, path) != value_at(intent, path)
-        for other, owned in managers.items()
-        if other != manager and path in owned
     ]
+    return sorted(found, key=lambda pair: _dotted(pair[0]))
+
+
+def _part(obj: Object, touched: set[str]) -> Object:
+    return {name: value for name, value in obj.items() if name in touched or name in ("apiVersion", "kind")}
 
 
 def _outermost(gone: list[Path], new: frozenset[Path]) -> list[Path]:

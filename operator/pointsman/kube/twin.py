@@ -86,12 +86,13 @@ class MemoryKube:
         call = self._enter("list", resource, namespace, "")
         group, kind, space, _ = address_of(resource, namespace, "")
         found = [
-            _shown(resource, stored.obj)
-            for address, stored in sorted(self.store.objects.items())
+            # Only events are shown otherwise than they are stored; copying the rest can wait until it's chosen.
+            _shown(resource, stored.obj) if kind == "Event" else stored.obj
+            for address, stored in sorted(self.store.objects.items(), key=_by_address)
             if address[:2] == (group, kind) and (namespace is None or address[2] == space)
         ]
         matching = [
-            obj
+            copied(obj)
             for obj in found
             if matches_labels(labels, obj["metadata"].get("labels") or {}) and matches_fields(fields, obj)
         ]
@@ -292,6 +293,10 @@ class MemoryKube:
         self.calls.append(done)
         if self.after is not None:
             self.after(done)
+
+
+def _by_address(item: tuple[Address, Stored]) -> Address:
+    return item[0]
 
 
 def _intent(obj: Mapping[str, Any]) -> Object:
