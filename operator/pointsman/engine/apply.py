@@ -134,12 +134,11 @@ class Applier:
             return self._counted(key, "skipped")
         try:
             # Not forced where we saw nothing: whoever made an object of that name meanwhile keeps it.
-            # And where we saw one of ours, by its uid: whoever has taken the name since keeps it too.
-            result = await self._send(_of(intent, there), force=there is not None)
+            result = await self._send(_sent(intent, there), force=there is not None)
         except Invalid as error:
             if there is None:
                 return self._failed(key, error)
-            repaired = await self._repair(_of(intent, there))
+            repaired = await self._repair(_sent(intent, there))
             if isinstance(repaired, KubeError):
                 return self._failed(key, repaired)
             result = repaired
@@ -155,7 +154,6 @@ class Applier:
         return self._counted(key, "noop" if result["metadata"]["resourceVersion"] == before else "changed")
 
     async def _send(self, intent: Manifest, *, force: bool) -> Object:
-        intent = sameness.marked(intent)
         for pause in LOOKUP_SECONDS if intent["kind"] in BINDINGS else ():
             try:
                 return await self._kube.apply(intent, manager=MANAGER, force=force)
@@ -167,7 +165,7 @@ class Applier:
         """A hand may have left a state that no apply can mend: a renamed port stays beside ours, and two
         ports of one name are invalid. Written over as a whole, once, the object takes an apply again."""
         try:
-            await self._kube.overwrite(sameness.marked(intent))
+            await self._kube.overwrite(intent)
             return await self._send(intent, force=True)
         except (Conflict, Retryable):
             raise
@@ -237,11 +235,13 @@ class Applier:
         return Failure(key, error)
 
 
-def _of(intent: Manifest, there: Manifest | None) -> Manifest:
-    """The intent for exactly the object that was looked at."""
+def _sent(intent: Manifest, there: Manifest | None) -> Manifest:
+    """What goes to the server: the marked intent, where we saw one of ours for exactly that object. Whoever
+    has taken its name since keeps it."""
+    marked = sameness.marked(intent)
     if there is None:
-        return intent
-    return {**intent, "metadata": {**intent["metadata"], "uid": there["metadata"]["uid"]}}
+        return marked
+    return {**marked, "metadata": {**marked["metadata"], "uid": there["metadata"]["uid"]}}
 
 
 def _waves(manifests: Sequence[Manifest]) -> list[list[Manifest]]:

@@ -236,3 +236,24 @@ async def test_a_router_made_on_demand_is_skipped_like_any_other() -> None:
     kube.calls.clear()
     await applier.execute(Plan(apply=(router,)), NS, observed=[there])
     assert writes(kube) == []
+
+
+async def test_whoever_has_taken_the_name_of_ours_since_we_looked_keeps_it() -> None:
+    kube = MemoryKube()
+    await Applier(kube).execute(Plan(apply=(config(),)), NS, observed=[])
+    seen = await observed(kube)
+    await kube.delete(CONFIGMAP, NS, "c", uid=seen[0]["metadata"]["uid"])
+    theirs = await kube.create(config(k="theirs"), manager="them")
+    with pytest.raises(Conflict):
+        await Applier(kube).execute(Plan(apply=(config(k="new"),)), NS, observed=seen)
+    assert await kube.get(CONFIGMAP, NS, "c") == theirs
+
+
+async def test_the_mark_on_an_object_does_not_depend_on_which_object_it_is() -> None:
+    kube = MemoryKube()
+    await Applier(kube).execute(Plan(apply=(config(),)), NS, observed=[])
+    first = await observed(kube)
+    await Applier(kube).execute(Plan(apply=(config(k="new"),)), NS, observed=first)
+    kube.calls.clear()
+    done = await Applier(kube).execute(Plan(apply=(config(k="new"),)), NS, observed=await observed(kube))
+    assert (done.applied, writes(kube)) == (0, [])
