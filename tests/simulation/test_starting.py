@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from pointsman.api import names
+from pointsman.api.service import ServiceSpec
+from pointsman.core import revision as revision_core
 from pointsman.core import routing
 from tests.simulation.cluster import Cluster
 from tests.simulation.stories import CHAT, edited, engines, rollout, serving
@@ -115,11 +117,17 @@ async def test_how_far_loading_is_is_told_every_ten_seconds_and_only_while_it_mo
 async def candidate(cluster: Cluster) -> str:
     """The revision of a change whose engines don't come up yet."""
     await serving(cluster)
+    cluster.failing[name_of(CHANGE)] = RUNNING
     await cluster.apply("LLMService", "chat", CHANGE)
     await cluster.round()
-    revision = str(rollout(cluster)["candidate"])
-    cluster.failing[revision] = RUNNING
-    return revision
+    return name_of(CHANGE)
+
+
+def name_of(spec: dict[str, Any]) -> str:
+    """The revision that a spec will be."""
+    read = ServiceSpec.model_validate(spec)
+    assert read.model is not None
+    return revision_core.name_of("chat", read, read.model)
 
 
 async def test_the_figures_go_when_the_engines_are_ready(cluster: Cluster) -> None:
@@ -140,9 +148,8 @@ async def test_a_revision_that_answers_wrongly_gets_no_traffic_while_the_old_one
 ) -> None:
     old = await serving(cluster)
     proof = [{"name": "capital", "message": "Capital of France?", "answer": {"contains": "Paris"}}]
-    await cluster.apply("LLMService", "chat", {"model": {**CHAT["model"], "proof": proof}})
-    await cluster.round()
-    revision = rollout(cluster)["candidate"]
+    spec = {"model": {**CHAT["model"], "proof": proof}}
+    revision = name_of(spec)
     said = {"reason": "WrongAnswers", "message": "proof 'capital': expected something that contains “Paris”"}
     cluster.failing[revision] = {
         "name": "engine",
@@ -150,6 +157,7 @@ async def test_a_revision_that_answers_wrongly_gets_no_traffic_while_the_old_one
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": {"exitCode": 1, "message": json.dumps(said)}},
     }
+    await cluster.apply("LLMService", "chat", spec)
     await cluster.settle()
     asked = cluster.find("Deployment", revision)["spec"]["template"]["spec"]["containers"][0]["env"]
     assert json.loads(next(e["value"] for e in asked if e["name"] == "POINTSMAN_PROOF")) == proof
