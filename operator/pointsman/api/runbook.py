@@ -193,7 +193,7 @@ ENGINES: Final[dict[Reason, Entry]] = {
     Reason.SLOW_START: Entry(
         "Engines take more than twice as long to start as the last ones, and are within their budget.",
         "Goes on waiting; past the budget the kubelet restarts them.",
-        "status.loading tells the phase and its rate: a slow hub, a cold node or a busy disk are usual.",
+        "status.loading tells the stage and its rate: a slow hub, a cold node or a busy disk are usual.",
     ),
     Reason.STARTUP_BUDGET_EXCEEDED: Entry(
         "An engine wasn't ready within its startup budget.",

@@ -65,7 +65,7 @@ SUPERSEDED = timedelta(minutes=15)
 """A pod that a node threw out stays listed; it explains only the one that was made in its place."""
 
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(?:: |$)')
-_USED = re.compile(r"was using [^,]+, request is (\S+), has larger consumption of (\S+)")
+_USED = re.compile(r"was using [^,]+, request is (\S+), has larger consumption of ([\w/-]+)")
 _THRESHOLD = re.compile(r" ?Threshold quantity: [^,]*, available: \S+?\.(?= |$)")
 _SIGKILL = 137
 
