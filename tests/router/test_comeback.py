@@ -58,6 +58,11 @@ async def test_retry_after_follows_from_the_last_start_of_a_revision(stack: Stac
     assert 59 <= int(answer.field("retry-after") or 0) <= 60
 
 
+async def test_where_no_engine_has_begun_a_whole_start_is_ahead(stack: Stack) -> None:
+    await stack.start(_measured(90))
+    assert (await stack.ask(CHAT)).field("retry-after") == "90"
+
+
 @pytest.mark.parametrize(("elapsed", "told"), [(12.5, 12.5), ("x", 0.0), (-1, 0.0), (1e300, 0.0)])
 async def test_the_status_port_says_how_long_a_start_has_gone_on(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, elapsed: object, told: float

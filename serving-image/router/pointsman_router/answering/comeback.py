@@ -27,6 +27,8 @@ def retry_after(service: ServiceState, now: float) -> int:
 def _times(service: ServiceState, now: float) -> Iterator[float]:
     """How long each engine that may answer will still be out of it, where that's known."""
     for variant in service.routed or service.variants:
+        if not variant.engines and variant.start_seconds:
+            yield variant.start_seconds  # none has begun
         for engine in variant.engines:
             if engine.ready:
                 if now < engine.aside_until < inf:
