@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pointsman.api import names
 from tests.simulation.stories import edited, serving
 from tests.simulation.trouble import Trouble, TroubledCluster
@@ -81,6 +83,25 @@ async def test_the_first_of_routers_and_kubernetes_to_hear_that_the_last_engine_
     cluster.ready_pods = seen  # type: ignore[method-assign]
     await cluster.round()
     assert cluster.condition("chat", "Available")[0] == "False"
+
+
+UNHEARD = {"started": True, "ready": True, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+CALLED_UNREADY = {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T01:00:00Z"}
+
+
+@pytest.mark.parametrize("reached", [True, False], ids=["reach the engine", "have lost the engine"])
+async def test_an_engine_whose_node_does_not_report_serves_while_routers(reached: bool) -> None:
+    """After an outage of the API server the node controller calls all pods unready, and they serve on."""
+    cluster = TroubledCluster()
+    stable = await serving(cluster)
+    cluster.troubles[stable] = Trouble(containers=(UNHEARD,), conditions=(CALLED_UNREADY,))
+    cluster.step()
+    cluster.ready_pods = lambda revision: int(reached)  # type: ignore[method-assign]
+    await cluster.round()
+    assert cluster.condition("chat", "EngineHealthy")[1] == "EngineUnresponsive"
+    expected = ("True", "Serving") if reached else ("False", "NoReadyReplicas")
+    assert cluster.condition("chat", "Available")[:2] == expected
+    assert cluster.condition("chat", "Ready")[0] == str(reached)
 
 
 async def test_a_cleanup_that_timed_out_is_told() -> None:

@@ -128,7 +128,7 @@ class Facts:
     def serving(self) -> bool:
         """Whether a request sent now finds an engine of the routed revisions."""
         # Of Kubernetes and the routers one hears first that the last engine has gone; no later pass is sure.
-        if not self.engines_run():
+        if not self.engines_run() and not self._nodes_lost():
             return False
         if any(s.reachable for s in self.world.signals):
             return any(count > 0 for name in self._routed for count in self._seen_ready(name))
@@ -140,6 +140,12 @@ class Facts:
         """Whether Kubernetes calls any engine of the routed revisions ready."""
         statuses = [(self.deployments.get(name) or {}).get("status") or {} for name in self._routed]
         return any(status.get("readyReplicas", 0) > 0 for status in statuses)
+
+    def _nodes_lost(self) -> bool:
+        """Whether Kubernetes calls engines unready since their node doesn't report: they may serve on."""
+        return any(
+            diagnosis.node_lost(pod) for name in self._routed for pod in self.pods_of(names.ROLE_ENGINE, name)
+        )
 
     @property
     def _routed(self) -> list[str]:

@@ -38,8 +38,8 @@ def waiting(reason: str, message: str = "", **rest: Any) -> dict[str, Any]:
 
 def ended(code: int, message: str = "", reason: str = "Error", **rest: Any) -> dict[str, Any]:
     """A container that ended and runs again."""
-    times = {key: rest.pop(key) for key in ("startedAt", "finishedAt") if key in rest}
-    last = {"exitCode": code, "reason": reason, "message": message, **times}
+    last: dict[str, Any] = {"exitCode": code, "reason": reason, "message": message}
+    last |= {key: rest.pop(key) for key in ("startedAt", "finishedAt") if key in rest}
     return container(state={"running": {"startedAt": NOW}}, lastState={"terminated": last}, **rest)
 
 

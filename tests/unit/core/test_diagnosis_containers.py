@@ -19,7 +19,7 @@ PULL = (
     'resolve reference "registry.test/engine:1": registry.test/engine:1: not found'
 )
 UDP = "failed to do request: dial tcp: lookup r on 10.0.0.1:53: read udp 10.0.0.2:48642->10.0.0.1:53: i/o"
-PROBED = {
+PROBED: dict[str, Any] = {
     "spec": {
         "terminationGracePeriodSeconds": 330,
         "containers": [

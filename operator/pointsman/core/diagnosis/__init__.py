@@ -15,7 +15,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.core.conditions import Finding
 from pointsman.core.diagnosis import containers, placing, reports, volumes
-from pointsman.core.diagnosis.containers import slow
+from pointsman.core.diagnosis.containers import node_lost, slow
 from pointsman.core.diagnosis.placing import capacity, unplaced
 from pointsman.core.world import Manifest
 
@@ -23,6 +23,7 @@ __all__ = [
     "capacity",
     "engine",
     "job_failed",
+    "node_lost",
     "references",
     "resolved",
     "slow",

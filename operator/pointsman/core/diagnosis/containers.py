@@ -64,6 +64,10 @@ ENGINE_REASONS: Mapping[str, Reason] = {
 SUPERSEDED = timedelta(minutes=15)
 """A pod that a node threw out stays listed; it explains only the one that was made in its place."""
 
+NODE_LOST = Finding(
+    Reason.ENGINE_UNRESPONSIVE, "the node that an engine runs on has stopped reporting: kubectl get nodes"
+)
+
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(?:: |$)')
 _USED = re.compile(r"was using [^,]+, request is (\S+), has larger consumption of ([\w/-]+)")
 _THRESHOLD = re.compile(r" ?Threshold quantity: [^,]*, available: \S+?\.(?= |$)")
@@ -85,9 +89,8 @@ def engine(pods: Sequence[Manifest]) -> Finding | None:
                 if finding:
                     found.append((rank, finding.message, _placed(finding, pod, status)))
                     break
-        lost = _node_lost(pod)
-        if lost:
-            found.append((len(RULES), lost.message, lost))
+        if node_lost(pod):
+            found.append((len(RULES), NODE_LOST.message, NODE_LOST))
     return min(found, key=lambda item: item[:2])[2] if found else None
 
 
@@ -274,12 +277,8 @@ def _recent(failed: Manifest, pods: Sequence[Manifest]) -> bool:
     return not unready or over is None or max(unready) - over < SUPERSEDED
 
 
-def _node_lost(pod: Manifest) -> Finding | None:
-    """The node controller calls a pod unready whose kubelet, by its last report, had it ready."""
+def node_lost(pod: Manifest) -> bool:
+    """Whether the node controller calls a pod unready whose kubelet, by its last report, had it ready."""
     listed = list(reports.containers(pod))
     ready = bool(listed) and all(status.get("ready") for status in listed)
-    if not ready or reports.condition(pod, "Ready").get("status") != "False":
-        return None
-    return Finding(
-        Reason.ENGINE_UNRESPONSIVE, "the node that an engine runs on has stopped reporting: kubectl get nodes"
-    )
+    return ready and reports.condition(pod, "Ready").get("status") == "False"
