@@ -33,7 +33,7 @@ def main() -> int:
         Wish(context=arguments.context),
         arguments.registry,
         (*IMAGES, "scripted-engine"),
-        {"huggingFace": {"endpoint": hub.ENDPOINT}},
+        {"huggingFace": {"endpoint": hub.ENDPOINT}, "capacityDiscovery": True},
     )
     rows = asyncio.run(measure(release, causes, arguments.at_once))
     return report(rows, whole=len(causes) == len(CAUSES))

@@ -85,6 +85,8 @@ class Cause:
     """What takes away what outlives the namespace."""
     labels: Sequence[tuple[str, str]] = ()
     """Labels of the namespace."""
+    steady: bool = False
+    """Whether Ready and Available must stay True all the while."""
     alone: bool = False
     """Whether it touches the node, and so must run before all others."""
     hub: bool = False

@@ -127,6 +127,18 @@ CAUSES = (
         mended=signs.pod_ready(),
     ),
     Cause(
+        "one of two engines gone",
+        "Answering",
+        before=lambda scene: scene.start(replicas=2),
+        settled=signs.ready(SERVICE),
+        act=lambda scene: _signal(scene, "KILL"),
+        sign=signs.fewer_ready(2),
+        shown=signs.nothing,
+        mend=lambda scene: None,
+        mended=signs.all_ready(2),
+        steady=True,
+    ),
+    Cause(
         "wrong answers",
         "WrongAnswers",
         act=_proven,

@@ -17,7 +17,7 @@ from e2e.causes import signs
 from e2e.causes.cause import SERVICE, Act, Cause, Scene
 from e2e.cluster import ClusterError
 from e2e.conditions import condition
-from e2e.namespace import LABEL, Namespace
+from e2e.namespace import LABEL, Manifest, Namespace
 from e2e.release import Release
 from e2e.waiting import GaveUp
 from e2e.watching import Sign, View, Watcher
@@ -99,6 +99,7 @@ class Measuring:
             await asyncio.to_thread(cause.before, scene)
             await until(cause.settled, READY_WITHIN_S, "what has to be there beforehand")
         shown = cause.shown or signs.says(SERVICE, cause.reason, cause.says)
+        flaps = self._flaps(name)
         # Looked for from the act on: what comes and goes must not be missed.
         patience = cause.patience_s + STATUS_WITHIN_S
         saying = asyncio.create_task(until(shown, patience, f"status to say {cause.reason}"))
@@ -114,9 +115,26 @@ class Measuring:
         self._note(row, self.watcher.views[name])
         acted, signed = await self._do(cause.mend, cause.mended, cause, scene, "the sign of the mend")
         row.mend_to_sign = signed - acted
-        cleared = await until(lambda view: not shown(view), STATUS_WITHIN_S, "status to be clear")
+        cleared = signed
+        if not cause.steady:
+            cleared = await until(lambda view: not shown(view), STATUS_WITHIN_S, "status to be clear")
         row.sign_to_clear = max(0.0, cleared - signed)
         row.ready_after = max(0.0, await until(signs.ready(SERVICE), READY_WITHIN_S, "Ready again") - signed)
+        if cause.steady and flaps:
+            row.problem = f"{cause.name}: Ready or Available was lost: {flaps[0]}"
+
+    def _flaps(self, namespace: str) -> list[str]:
+        """What status says from now on whenever Ready or Available isn't True."""
+        lost: list[str] = []
+
+        def hear(kind: str, item: Manifest) -> None:
+            if kind == "llmservices" and item["metadata"]["namespace"] == namespace:
+                said = [condition(item, type_) for type_ in ("Ready", "Available")]
+                if any(it.status != "True" for it in said):
+                    lost.append("; ".join(map(str, said)))
+
+        self.watcher.listen(hear)
+        return lost
 
     async def _do(
         self, act: Act, sign: Sign | None, cause: Cause, scene: Scene, what: str

@@ -166,7 +166,7 @@ CAUSES = (
         "InsufficientGPU",
         act=_two_of_one,
         sign=signs.unscheduled(f"Insufficient {GPU}"),
-        says=GPU,
+        says="1 free in all",
         mend=partial(_offer, 2),
         mended=signs.scheduled,
         clean=partial(_offer, 0),

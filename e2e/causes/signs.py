@@ -43,6 +43,20 @@ def pod_ready(role: str = "engine") -> Sign:
     return lambda view: any(condition(pod, "Ready").status == "True" for pod in pods(view, role))
 
 
+def fewer_ready(count: int) -> Sign:
+    """Some engine's pod takes requests, but fewer than so many."""
+    return lambda view: 0 < _ready_engines(view) < count
+
+
+def all_ready(count: int) -> Sign:
+    """So many engines' pods take requests."""
+    return lambda view: _ready_engines(view) >= count
+
+
+def _ready_engines(view: View) -> int:
+    return sum(condition(pod, "Ready").status == "True" for pod in pods(view))
+
+
 def none_ready(view: View) -> bool:
     """No engine's pod takes requests."""
     return not pod_ready()(view)
