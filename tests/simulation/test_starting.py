@@ -86,6 +86,16 @@ async def test_the_next_revisions_budget_follows_from_the_last_start_and_is_froz
     assert budget(cluster, newest) == 1200
 
 
+async def test_what_took_a_minute_on_an_accelerator_may_take_an_hour_on_a_cpu(cluster: Cluster) -> None:
+    gpu = {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}
+    stable = await serving(cluster, edited(hardware=gpu))
+    cluster.routers.told[stable] = [telling("Ready", ready=True, timings=TIMINGS)]
+    await cluster.settle()
+    await cluster.apply("LLMService", "chat", CHAT)
+    await cluster.settle()
+    assert budget(cluster, rollout(cluster)["stable"]) == 3600
+
+
 def budget(cluster: Cluster, revision: str) -> int | None:
     """Seconds that an engine of a revision may take; None where it runs no longer."""
     found = cluster.find("Deployment", revision)

@@ -8,7 +8,7 @@ without touching a running pod.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -247,7 +247,7 @@ def _environment(inputs: Inputs) -> list[dict[str, str]]:
         "POINTSMAN_SOURCE": source.uri,
         "POINTSMAN_MODEL_DIR": sources.model_dir(source.uri),
         "POINTSMAN_DRAIN_SECONDS": str(drain_seconds(inputs.spec)),
-        "POINTSMAN_DEVICE": _device(inputs.spec),
+        "POINTSMAN_DEVICE": device(inputs.spec),
         "HOME": "/tmp",
     }
     if inputs.model.proof:
@@ -267,7 +267,8 @@ def _proof(questions: Sequence[Proof]) -> str:
     return json.dumps(wire, sort_keys=True, separators=(",", ":")).replace("$", "\\u0024")
 
 
-def _device(spec: ServiceSpec) -> str:
+def device(spec: ServiceSpec) -> str:
+    """What an engine computes on, as its entrypoint is told."""
     resource = accelerator(spec)
     if not resource:
         return "cpu"
@@ -295,6 +296,12 @@ def weights_size(inputs: Inputs) -> str:
 
 
 def _shared_memory(spec: ServiceSpec) -> str:
+def device_of(template: Mapping[str, Any]) -> str:
+    """The same of a template that was rendered once."""
+    variables = template["spec"]["containers"][0].get("env") or () if template else ()
+    return next((v.get("value", "") for v in variables if v["name"] == "POINTSMAN_DEVICE"), "")
+
+
     """Size of /dev/shm, through which the processes of one engine talk: more where tensors cross it."""
     hardware = spec.hardware
     count = hardware.accelerator.count if hardware and hardware.accelerator else 1
