@@ -208,3 +208,18 @@ MOVED: dict[str, tuple[list[EngineSignals], dict[str, Any]]] = {
 def test_loading_is_told_anew_after_ten_seconds(told: list[EngineSignals], found: dict[str, Any]) -> None:
     at = {"revision": "new", "observedAt": "2026-01-01T00:01:20Z"}
     assert loading(BEFORE, *told, later=20) == {**found, **at}
+
+
+def test_status_holds_what_is_written_to_the_letter() -> None:
+    """What its schema doesn't know, or spells otherwise, would be dropped and written anew in each pass."""
+    told = [engine(bytes_total=1000, timings={**TIMINGS, "proof": 3.0})]
+    (made,) = startup.recorded([], "new", told, [pod()])
+    assert set(made) == {field.alias for field in StartupRecord.model_fields.values()}
+    assert wire(StartupRecord.model_validate(made)) == made
+    moved = loading(BEFORE, starting("Loading", 60), later=20)
+    assert set(moved) == {field.alias for field in LoadingStatus.model_fields.values()}
+    assert wire(LoadingStatus.model_validate(moved)) == moved
+
+
+def wire(model: StartupRecord | LoadingStatus) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
