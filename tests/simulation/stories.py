@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman.api import names
+from pointsman.api.service import ServiceSpec
+from pointsman.core import revision
 from tests.simulation.cluster import Cluster
 
 CHAT = {"model": {"source": {"uri": "file:///models/tiny"}}}
@@ -12,6 +14,13 @@ CHAT = {"model": {"source": {"uri": "file:///models/tiny"}}}
 
 def edited(**changes: Any) -> dict[str, Any]:
     return {**CHAT, **changes}
+
+
+def revision_of(spec: dict[str, Any]) -> str:
+    """The revision that a spec with its model inline will be: its pods may come up as soon as it is born."""
+    read = ServiceSpec.model_validate(spec)
+    assert read.model is not None
+    return revision.name_of("chat", read, read.model)
 
 
 async def serving(cluster: Cluster, spec: dict[str, Any] = CHAT, name: str = "chat") -> str:

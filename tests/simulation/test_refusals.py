@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.cluster import NAMESPACE, Cluster
+from tests.simulation.stories import revision_of
 
 TINY = {"source": {"uri": "file:///models/tiny"}}
 CHAT: dict[str, Any] = {"model": TINY}
@@ -86,11 +87,9 @@ async def test_a_condition_refuses_and_the_service_that_ran_before_keeps_serving
     await cluster.settle()
     cluster.unmounted = MISSING_SECRET
     served = cluster.find("LLMService", "chat")["status"]["rollout"]["stable"]
-    await cluster.apply("LLMService", "chat", spec)
-    await cluster.round()
-    candidate = cluster.find("LLMService", "chat")["status"]["rollout"].get("candidate")
     if reason == "ArgumentsInvalid":
-        cluster.failing[candidate] = CRASHED
+        cluster.failing[revision_of(spec)] = CRASHED
+    await cluster.apply("LLMService", "chat", spec)
     await cluster.settle()
     assert cluster.condition("chat", kind) == ("False", reason, message)
     assert cluster.condition("chat", "Ready")[0] == "False"

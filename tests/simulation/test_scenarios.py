@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pointsman.api import names
 from tests.simulation.cluster import Cluster
-from tests.simulation.stories import CHAT, edited, engines, rollout, serving
+from tests.simulation.stories import CHAT, edited, engines, revision_of, rollout, serving
 
 
 async def test_ten_lines_become_a_service_that_is_ready_with_its_router_made_on_demand(
@@ -109,9 +109,8 @@ async def test_a_candidate_that_crashes_keeps_its_reason_and_the_old_one_its_tra
     cluster: Cluster,
 ) -> None:
     old = await serving(cluster)
-    await cluster.apply("LLMService", "chat", edited(engine={"args": {"max-num-seqs": "many"}}))
-    await cluster.round()
-    candidate = rollout(cluster)["candidate"]
+    changed = edited(engine={"args": {"max-num-seqs": "many"}})
+    candidate = revision_of(changed)
     said = '{"reason": "ArgumentsInvalid", "message": "max-num-seqs: must be a number"}'
     cluster.failing[candidate] = {
         "name": "engine",
@@ -119,6 +118,7 @@ async def test_a_candidate_that_crashes_keeps_its_reason_and_the_old_one_its_tra
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": {"exitCode": 1, "message": said}},
     }
+    await cluster.apply("LLMService", "chat", changed)
     await cluster.settle()
     assert cluster.condition("chat", "EngineHealthy") == (
         "False",

@@ -8,11 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from pointsman.api import names
-from pointsman.api.service import ServiceSpec
-from pointsman.core import revision as revision_core
 from pointsman.core import routing
 from tests.simulation.cluster import Cluster
-from tests.simulation.stories import CHAT, edited, engines, rollout, serving
+from tests.simulation.stories import CHAT, edited, engines, revision_of, rollout, serving
 
 TIMINGS = {"preflight": 4.2, "load": 40.0, "compile": 10.6, "firstToken": 0.4, "proof": 2.8, "total": 58.0}
 CHANGE = edited(engine={"maxModelLen": 1024})
@@ -127,17 +125,10 @@ async def test_how_far_loading_is_is_told_every_ten_seconds_and_only_while_it_mo
 async def candidate(cluster: Cluster) -> str:
     """The revision of a change whose engines don't come up yet."""
     await serving(cluster)
-    cluster.failing[name_of(CHANGE)] = RUNNING
+    cluster.failing[revision_of(CHANGE)] = RUNNING
     await cluster.apply("LLMService", "chat", CHANGE)
     await cluster.round()
-    return name_of(CHANGE)
-
-
-def name_of(spec: dict[str, Any]) -> str:
-    """The revision that a spec will be."""
-    read = ServiceSpec.model_validate(spec)
-    assert read.model is not None
-    return revision_core.name_of("chat", read, read.model)
+    return revision_of(CHANGE)
 
 
 async def test_the_figures_go_when_the_engines_are_ready(cluster: Cluster) -> None:
@@ -159,7 +150,7 @@ async def test_a_revision_that_answers_wrongly_gets_no_traffic_while_the_old_one
     old = await serving(cluster)
     proof = [{"name": "capital", "message": "Capital of France?", "answer": {"contains": "Paris"}}]
     spec = {"model": {**CHAT["model"], "proof": proof}}
-    revision = name_of(spec)
+    revision = revision_of(spec)
     said = {"reason": "WrongAnswers", "message": "proof 'capital': expected something that contains “Paris”"}
     cluster.failing[revision] = {
         "name": "engine",

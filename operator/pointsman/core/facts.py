@@ -14,7 +14,7 @@ from pointsman.api import names
 from pointsman.api.model import LLMModel, ModelSpec
 from pointsman.api.router import LLMRouter
 from pointsman.api.service_status import RolloutStatus, Step
-from pointsman.core import diagnosis, pod_template, revision, rollout, routing, sources, startup
+from pointsman.core import diagnosis, pod_template, revision, rollout, routing, sizing, sources, startup
 from pointsman.core.inventory import is_leaving
 from pointsman.core.observed import EngineSignals
 from pointsman.core.revision import Revision
@@ -58,10 +58,24 @@ class Facts:
 
     @property
     def resolution(self) -> Mapping[str, object] | None:
-        """What is known of a remote source; an empty mapping for one that needs no asking."""
-        if self.model is None or not sources.is_remote(self.model.source.uri):
+        """What is known of the source; None: it's being asked. An empty mapping for one that needs no asking,
+        or that was asked in vain for what can be done without."""
+        if not self.asked:
             return {}
-        return diagnosis.resolved(self.pods_of(names.ROLE_RESOLVE, self.target))
+        assert self.model is not None
+        found = diagnosis.resolved(self.pods_of(names.ROLE_RESOLVE, self.target))
+        if found is None and not sources.is_remote(self.model.source.uri):
+            return {} if any(map(diagnosis.job_failed, self.world.owned_of("Job"))) else None
+        return found
+
+    @property
+    def asked(self) -> bool:
+        """Whether a Job asks the source before the revision is born."""
+        if self.model is None:
+            return False
+        uri, spec = self.model.source.uri, self.world.service.spec
+        wanted = bool(sources.claim(uri)) and sizing.asks_source(spec, self.model.facts)
+        return wanted or sources.is_remote(uri)
 
     def pods_of(self, role: str, name: str) -> list[Manifest]:
         """The listed pods of one revision in one role, oldest first; those on their way out say nothing."""
@@ -181,8 +195,8 @@ def examine(world: ServiceWorld) -> Facts:
     )
 
 
-def observation(facts: Facts) -> rollout.Observation:
-    """What of the facts matters to the rollout."""
+def observation(facts: Facts, *, startable: bool) -> rollout.Observation:
+    """What of the facts matters to the rollout, with whether the target could be started now."""
     names_of = facts.deployments
     return rollout.Observation(
         target=facts.target,
@@ -191,6 +205,7 @@ def observation(facts: Facts) -> rollout.Observation:
         leaving=frozenset(name for name, child in names_of.items() if is_leaving(child)),
         acknowledged=facts.acknowledged(),
         strategy=facts.world.service.spec.strategy,
+        startable=startable,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointsman.api import names, quantity
+from pointsman.api.hardware import Hardware
 from pointsman.api.model import ModelSpec
 from pointsman.api.proof import Proof
 from pointsman.api.service import ServiceSpec
@@ -166,18 +167,38 @@ def _pod_spec(inputs: Inputs) -> dict[str, Any]:
     }
     declared = [secret.name for secret in (overlay and overlay.image_pull_secrets) or ()]
     spec |= pull_secrets([*declared, *inputs.settings.image_pull_secrets])
+    spec |= on_nodes(hardware)
     if hardware:
         chosen = {
-            "nodeSelector": dict(hardware.node_selector or {}),
-            "tolerations": [
-                t.model_dump(by_alias=True, exclude_none=True, mode="json")
-                for t in hardware.tolerations or ()
-            ],
             "runtimeClassName": hardware.runtime_class_name,
             "priorityClassName": hardware.priority_class_name,
         }
         spec |= {name: value for name, value in chosen.items() if value}
     return spec
+
+
+def on_nodes(hardware: Hardware | None) -> dict[str, Any]:
+    """The part of a pod's spec that says which nodes will do."""
+    if hardware is None:
+        return {}
+    chosen = {
+        "nodeSelector": dict(hardware.node_selector or {}),
+        "tolerations": [
+            t.model_dump(by_alias=True, exclude_none=True, mode="json") for t in hardware.tolerations or ()
+        ],
+    }
+    return {name: value for name, value in chosen.items() if value}
+
+
+def claim_volumes(claim: str) -> list[dict[str, Any]]:
+    """The volume of a claim that holds weights; none where there's no claim."""
+    source = {"claimName": claim, "readOnly": True}
+    return [{"name": "weights", "persistentVolumeClaim": source}] if claim else []
+
+
+def claim_mounts(claim: str) -> list[dict[str, Any]]:
+    """Where that is mounted."""
+    return [{"name": "weights", "mountPath": sources.WEIGHTS, "readOnly": True}] if claim else []
 
 
 def pull_secrets(secrets: Iterable[str]) -> dict[str, Any]:
@@ -275,6 +296,12 @@ def device(spec: ServiceSpec) -> str:
     return "cuda" if resource.startswith("nvidia.com/") else "accelerator"
 
 
+def device_of(template: Mapping[str, Any]) -> str:
+    """The same of a template that was rendered once."""
+    variables = template["spec"]["containers"][0].get("env") or () if template else ()
+    return next((v.get("value", "") for v in variables if v["name"] == "POINTSMAN_DEVICE"), "")
+
+
 def _resources(inputs: Inputs) -> dict[str, Any]:
     hardware = inputs.spec.hardware
     declared = hardware.resources if hardware and hardware.resources else None
@@ -296,12 +323,6 @@ def weights_size(inputs: Inputs) -> str:
 
 
 def _shared_memory(spec: ServiceSpec) -> str:
-def device_of(template: Mapping[str, Any]) -> str:
-    """The same of a template that was rendered once."""
-    variables = template["spec"]["containers"][0].get("env") or () if template else ()
-    return next((v.get("value", "") for v in variables if v["name"] == "POINTSMAN_DEVICE"), "")
-
-
     """Size of /dev/shm, through which the processes of one engine talk: more where tensors cross it."""
     hardware = spec.hardware
     count = hardware.accelerator.count if hardware and hardware.accelerator else 1
@@ -319,9 +340,7 @@ def _volumes(inputs: Inputs) -> list[dict[str, Any]]:
         {"name": "tmp", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _shared_memory(inputs.spec)}},
     ]
-    claim = sources.claim(source.uri)
-    if claim:
-        volumes.append({"name": "weights", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
+    volumes += claim_volumes(sources.claim(source.uri))
     if sources.is_remote(source.uri):
         volumes.append({"name": "weights", "emptyDir": {"sizeLimit": weights_size(inputs)}})
         volumes += sources.fetch_volumes(source, inputs.settings)
@@ -334,8 +353,7 @@ def _mounts(inputs: Inputs) -> list[dict[str, Any]]:
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "shm", "mountPath": "/dev/shm"},
     ]
-    if sources.claim(source.uri):
-        mounts.append({"name": "weights", "mountPath": sources.WEIGHTS, "readOnly": True})
+    mounts += claim_mounts(sources.claim(source.uri))
     if sources.is_remote(source.uri):
         mounts.append({"name": "weights", "mountPath": sources.WEIGHTS})
         mounts += sources.fetch_mounts(source, inputs.settings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pointsman.api import names
@@ -39,6 +39,8 @@ class Revision:
     """The engine's arguments."""
     template: Manifest
     """The pod template, as it was rendered at birth."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What its source told of the model's size; empty where it wasn't asked."""
 
 
 def name_of(service: str, spec: ServiceSpec, model: ModelSpec) -> str:
@@ -57,6 +59,7 @@ def manifest(revision: Revision, inputs: Mapping[str, Any], operator_version: st
         "arguments": list(revision.arguments),
         "template": revision.template,
         "renderedBy": operator_version,
+        **({"facts": dict(revision.facts)} if revision.facts else {}),
     }
     return {
         "apiVersion": names.CONTROLLERREVISION.api_version,
@@ -78,6 +81,7 @@ def thaw(child: Manifest) -> Revision:
         commit=data.get("commit", ""),
         arguments=tuple(data.get("arguments") or ()),
         template=data.get("template") or {},
+        facts=data.get("facts") or {},
     )
 
 

@@ -54,6 +54,8 @@ class Observation:
     acknowledged: bool = False
     """Every live router runs exactly the configuration that follows from the current state."""
     strategy: Strategy = Strategy.SURGE
+    startable: bool = True
+    """The target could be started now. Until then nothing gives way to it."""
 
 
 def step(state: State, seen: Observation, now: datetime) -> State:
@@ -89,7 +91,8 @@ def _aim(state: State, seen: Observation) -> State:
         return _revert(state, seen)
     if not state.stable:
         return replace(state, candidate=seen.target, step=_first_step(state))
-    entered = Step.DRAINING if seen.strategy is Strategy.RECREATE else Step.CAPACITY
+    recreate = seen.strategy is Strategy.RECREATE and seen.startable
+    entered = Step.DRAINING if recreate else Step.CAPACITY
     return replace(state, candidate=seen.target, step=entered)
 
 
@@ -111,8 +114,8 @@ def _advance(state: State, seen: Observation) -> State:
     match state.step:
         case Step.STARTING | Step.CAPACITY if state.candidate in seen.ready:
             return replace(state, step=Step.TRAFFIC)
-        case Step.CAPACITY if seen.strategy is Strategy.RECREATE:
-            # Someone took the advice to give up waiting for spare capacity.
+        case Step.CAPACITY if seen.strategy is Strategy.RECREATE and seen.startable:
+            # Its turn has come, or someone took the advice to give up waiting for spare capacity.
             return replace(state, step=Step.DRAINING)
         case Step.TRAFFIC if seen.acknowledged:
             return State(stable=state.candidate, step=Step.STEADY)

@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pointsman.api import names
+from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.revision_fields import declared
 from pointsman.api.service_status import Step
 from pointsman.core import (
     diagnosis,
+    fitting,
     pod_template,
     revision,
     rollout,
@@ -31,6 +33,9 @@ from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 CLEANUP_DEADLINE = timedelta(seconds=60)
 """How long a deleted service waits for its routers to forget it, before it goes all the same."""
 
+FROZEN_FACTS = ("weights", "weightBytes", "config")
+"""What a revision keeps of what its source told: by it the fit can be calculated at any time."""
+
 RESOLVE_RETRY = timedelta(seconds=60)
 """How long a resolve Job that gave up stands, with its reason, before another try."""
 
@@ -41,19 +46,25 @@ def decide(world: ServiceWorld) -> Decision:
         return _dismantle(world)
     facts = examine(world)
     paused = bool(world.service.spec.paused)
-    after = facts.state if paused else rollout.step(facts.state, observation(facts), world.now)
+    after = facts.state if paused else _step(facts)
     desired = _desired(facts, after)
+    status = service_status.compose(facts, after)
     return Decision(
         desired=desired,
         retained=_retained(facts, after),
         paused=paused,
         state=_state_document(facts, after),
-        status=service_status.compose(facts, after),
+        status=status,
         finalize=True,
-        notes=_notes(facts, after),
-        requeue_after=_requeue(facts, after, desired),
+        notes=_notes(facts, after, desired),
+        requeue_after=_requeue(facts, after, desired, status),
         because=_because(facts, after),
     )
+
+
+def _step(facts: Facts) -> rollout.State:
+    seen = observation(facts, startable=fitting.startable(facts))
+    return rollout.step(facts.state, seen, facts.world.now)
 
 
 def wants_pods(world: ServiceWorld) -> bool:
@@ -109,13 +120,15 @@ def _dismantle(world: ServiceWorld) -> Decision:
 def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
     meta = facts.world.service.metadata
     newborn = _newborn(facts, after)
+    # Its Deployment is applied after what was frozen for it, and not at all where that is refused.
+    revisions = {**facts.revisions, newborn.name: newborn} if newborn else facts.revisions
     children: list[Manifest | None] = [
         service_children.engine_service(meta),
         service_children.disruption_budget(meta),
         _network_policy(facts),
-        *newborn,
+        *_records(facts, newborn),
         _resolve_job(facts, after),
-        *(_deployment(facts, after, name) for name in _deployable(facts, after)),
+        *(_deployment(facts, after, revisions[name]) for name in _deployable(facts, after, revisions)),
     ]
     return tuple(child for child in children if child is not None)
 
@@ -127,22 +140,27 @@ def _network_policy(facts: Facts) -> Manifest | None:
     return service_children.network_policy(service.metadata, model.source, facts.router, facts.world.settings)
 
 
-def _newborn(facts: Facts, after: rollout.State) -> list[Manifest]:
-    """ControllerRevisions to write: the target's, once its inputs are known, and any that was lost."""
-    meta, spec = facts.world.service.metadata, facts.world.service.spec
-    version = facts.world.settings.operator_version
-    born: list[Manifest] = [
-        service_children.controller_revision(meta, revision.manifest(facts.revisions[name], {}, version))
-        for name in sorted(facts.lost)
-    ]
+def _newborn(facts: Facts, after: rollout.State) -> Revision | None:
+    """The target, frozen now that its inputs are known; None where it was before, or can't be yet."""
     resolution = facts.resolution
     if facts.model is None or facts.born or facts.target not in after.revisions or resolution is None:
-        return born
-    if not facts.image:
-        return born
-    frozen = _freeze(facts, resolution)
-    inputs = declared(spec, facts.model)
-    return [*born, service_children.controller_revision(meta, revision.manifest(frozen, inputs, version))]
+        return None
+    return _freeze(facts, resolution) if facts.image else None
+
+
+def _records(facts: Facts, newborn: Revision | None) -> list[Manifest]:
+    """ControllerRevisions to write: a newborn's, any that was lost, and what was overridden after birth."""
+    meta, spec = facts.world.service.metadata, facts.world.service.spec
+    version = facts.world.settings.operator_version
+    found = [revision.manifest(facts.revisions[name], {}, version) for name in sorted(facts.lost)]
+    if newborn is not None and facts.model is not None:
+        made = revision.manifest(newborn, declared(spec, facts.model), version)
+        made["metadata"]["annotations"] = fitting.record(facts)
+        found.append(made)
+    late = fitting.amended(facts)
+    if late is not None:
+        found.append(late)
+    return [service_children.controller_revision(meta, one) for one in found]
 
 
 def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
@@ -167,6 +185,7 @@ def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
         commit=inputs.commit,
         arguments=pod_template.arguments(inputs),
         template=pod_template.render(inputs),
+        facts={name: resolution[name] for name in FROZEN_FACTS if resolution.get(name)},
     )
 
 
@@ -193,8 +212,9 @@ def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
         diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in facts.world.owned_of("Job")
     ):
         return None
+    service = facts.world.service
     return service_children.resolve_job(
-        facts.world.service.metadata, facts.target, facts.model.source, facts.world.settings
+        service.metadata, facts.target, facts.model.source, facts.world.settings, service.spec.hardware
     )
 
 
@@ -203,9 +223,10 @@ def _is_stale(job: Manifest, now: datetime) -> bool:
     return all(now - datetime.fromisoformat(c["lastTransitionTime"]) > RESOLVE_RETRY for c in failed)
 
 
-def _deployable(facts: Facts, after: rollout.State) -> list[str]:
-    """Revisions whose Deployment should exist. A newborn's comes in the next pass, from what was frozen."""
-    named = [name for name in after.revisions if name in facts.revisions]
+def _deployable(facts: Facts, after: rollout.State, revisions: Mapping[str, Revision]) -> list[str]:
+    """Revisions whose Deployment should exist: of those that are frozen, and not refused by the estimate."""
+    withheld = {facts.target} if fitting.refused(facts) else set()
+    named = [name for name in after.revisions if name in revisions and name not in withheld]
     if after.step is not Step.DRAINING:
         return named
     # The accelerator is given up first: the new one's pods wait until the old one's are gone.
@@ -215,12 +236,12 @@ def _deployable(facts: Facts, after: rollout.State) -> list[str]:
     ]
 
 
-def _deployment(facts: Facts, after: rollout.State, name: str) -> Manifest:
+def _deployment(facts: Facts, after: rollout.State, frozen: Revision) -> Manifest:
     return service_children.deployment(
         facts.world.service.metadata,
-        facts.revisions[name],
+        frozen,
         replicas=facts.replicas,
-        track=names.TRACK_STABLE if name == after.stable else names.TRACK_CANDIDATE,
+        track=names.TRACK_STABLE if frozen.name == after.stable else names.TRACK_CANDIDATE,
         startup_seconds=facts.world.settings.startup_seconds,
     )
 
@@ -254,9 +275,12 @@ def _state_document(facts: Facts, after: rollout.State) -> Mapping[str, Any]:
     return {name: value for name, value in document.items() if value not in (None, [])}
 
 
-def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
+def _notes(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) -> Sequence[Note]:
     before = facts.state
     notes = []
+    begins = facts.target not in facts.deployments and ("Deployment", facts.target) in map(key_of, desired)
+    if begins and fitting.overridden(facts):
+        notes.append(Note("FitOverridden", f"revision {facts.target} {fitting.verdict(facts).message}", True))
     if after.candidate and after.candidate != before.candidate:
         notes.append(Note("RolloutStarted", f"revision {after.candidate} is on its way"))
     if after.stable and after.stable != before.stable and not after.candidate:
@@ -268,20 +292,20 @@ def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
     return notes
 
 
-def _requeue(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) -> float | None:
+def _requeue(
+    facts: Facts, after: rollout.State, desired: Sequence[Manifest], status: Mapping[str, Any]
+) -> float | None:
     """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
     if after != facts.state or any(m["kind"] == "ControllerRevision" for m in desired):
         return 0.2
-    whole = all(facts.deployed(name) for name in after.revisions)
-    if facts.world.service.spec.paused:
-        return None if whole else _patience(facts, after)
-    if not facts.acknowledged() or after.step is Step.TRAFFIC:
+    ready = next(c for c in status["conditions"] if c["type"] == ConditionType.READY)
+    content = ready["status"] == "True" or ready["reason"] == Reason.PAUSED
+    waits = not facts.acknowledged() or after.step is Step.TRAFFIC
+    if waits and not facts.world.service.spec.paused:
         return 1.0 if facts.world.signals else 2.0
     if service_status.start_awaited(facts):
         return 2.0
-    if whole and service_status.proven(facts, after) and facts.serving():
-        return None
-    if whole and facts.replicas == 0 and after.step is Step.STEADY:
+    if content and all(facts.deployed(name) for name in after.revisions):
         return None
     return _patience(facts, after)
 

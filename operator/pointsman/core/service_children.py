@@ -7,11 +7,15 @@ from typing import Any
 
 from pointsman.api import names
 from pointsman.api.common import ObjectMeta
+from pointsman.api.hardware import Hardware
 from pointsman.api.model import ModelSource
 from pointsman.core import owned, pod_template, sources
 from pointsman.core.revision import Revision
 from pointsman.core.settings import Settings
 from pointsman.core.world import Manifest
+
+CLAIM_LIMITS = {"backoffLimit": 0, "activeDeadlineSeconds": 120}
+"""How hard a claim is tried: what it tells can be done without, and its volume may be held elsewhere."""
 
 PROGRESS_DEADLINE_SECONDS = 3600
 """Least progressDeadlineSeconds: big weights on a cold node take long, and that is no failure."""
@@ -28,8 +32,11 @@ def _child(
 def controller_revision(meta: ObjectMeta, manifest: Manifest) -> dict[str, Any]:
     """A frozen revision as a child of its service."""
     body = {"revision": manifest["revision"], "data": manifest["data"]}
-    name = manifest["metadata"]["name"]
-    return _child(names.CONTROLLERREVISION, name, meta, {names.LABEL_REVISION: name}, body)
+    name, annotations = manifest["metadata"]["name"], manifest["metadata"].get("annotations")
+    child = _child(names.CONTROLLERREVISION, name, meta, {names.LABEL_REVISION: name}, body)
+    if annotations:
+        child["metadata"]["annotations"] = dict(annotations)
+    return child
 
 
 def deployment(
@@ -119,28 +126,19 @@ def _port(port: int, protocol: str = "TCP") -> dict[str, Any]:
     return {"port": port, "protocol": protocol}
 
 
-def resolve_job(meta: ObjectMeta, revision: str, source: ModelSource, settings: Settings) -> dict[str, Any]:
-    """The Job that asks the hub what a remote source holds, before the revision is born.
+def resolve_job(
+    meta: ObjectMeta,
+    revision: str,
+    source: ModelSource,
+    settings: Settings,
+    hardware: Hardware | None = None,
+) -> dict[str, Any]:
+    """The Job that asks the hub what a remote source holds, or reads a claim's, before the revision is born.
 
     It answers in its termination message; the operator itself calls no hub and reads no Secret.
     """
-    name = names.resolve_name(revision)
+    claim = sources.claim(source.uri)
     labels = {names.LABEL_REVISION: revision, names.LABEL_ROLE: names.ROLE_RESOLVE}
-    command = ["pointsman-engine", "resolve", source.uri]
-    if source.revision:
-        command += ["--revision", source.revision]
-    environment = {"HOME": "/tmp"} | sources.fetch_environment(source, settings)
-    container = {
-        "name": names.RESOLVE_CONTAINER,
-        "image": settings.resolve_image,
-        "imagePullPolicy": settings.image_pull_policy,
-        "command": command,
-        "env": [{"name": key, "value": value} for key, value in sorted(environment.items())],
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
-        "securityContext": pod_template.container_security(),
-        "terminationMessagePolicy": "File",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *sources.fetch_mounts(source, settings)],
-    }
     pod = {
         "metadata": {"labels": {names.LABEL_SERVICE: meta.name, **labels}},
         "spec": {
@@ -149,8 +147,39 @@ def resolve_job(meta: ObjectMeta, revision: str, source: ModelSource, settings: 
             "enableServiceLinks": False,
             "restartPolicy": "Never",
             "securityContext": pod_template.pod_security(),
-            "containers": [container],
-            "volumes": [{"name": "tmp", "emptyDir": {}}, *sources.fetch_volumes(source, settings)],
+            "containers": [_resolver(source, claim, settings)],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                *pod_template.claim_volumes(claim),
+                *sources.fetch_volumes(source, settings),
+            ],
+            # A claim may be reached from some nodes only: those that the engine is for.
+            **(pod_template.on_nodes(hardware) if claim else {}),
         },
     }
-    return _child(names.JOB, name, meta, labels, {"spec": {"backoffLimit": 2, "template": pod}})
+    spec = {**(CLAIM_LIMITS if claim else {"backoffLimit": 2}), "template": pod}
+    return _child(names.JOB, names.resolve_name(revision), meta, labels, {"spec": spec})
+
+
+def _resolver(source: ModelSource, claim: str, settings: Settings) -> dict[str, Any]:
+    command = ["pointsman-engine", "resolve", source.uri]
+    if source.revision:
+        command += ["--revision", source.revision]
+    environment = {"HOME": "/tmp"} | sources.fetch_environment(source, settings)
+    if claim:
+        environment["POINTSMAN_MODEL_DIR"] = sources.model_dir(source.uri)
+    return {
+        "name": names.RESOLVE_CONTAINER,
+        "image": settings.resolve_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": command,
+        "env": [{"name": key, "value": value} for key, value in sorted(environment.items())],
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": pod_template.container_security(),
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},
+            *pod_template.claim_mounts(claim),
+            *sources.fetch_mounts(source, settings),
+        ],
+    }

@@ -11,7 +11,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter, RouterSpec
-from pointsman.core import conditions, rollout, routing, startup, verdicts
+from pointsman.core import conditions, fitting, rollout, routing, startup, verdicts
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
 from pointsman_router import config
@@ -84,6 +84,7 @@ def proven(facts: Facts, state: rollout.State) -> bool:
 
 def _verdicts(facts: Facts, after: rollout.State) -> Iterator[Verdict]:
     yield verdicts.references(facts)
+    yield fitting.verdict(facts)
     yield verdicts.capacity(facts)
     yield verdicts.engine_health(facts)
     yield verdicts.router_programmed(facts, after)
@@ -140,7 +141,7 @@ def _ready(facts: Facts, after: rollout.State, said: tuple[Verdict, ...], availa
             return Verdict(
                 kind, True, Reason.ANSWERING, "a request through the router was answered by this generation"
             )
-        cause = next((v for v in _blocking(said) if v.holds is False), available)
+        cause = next((v for v in _blocking(facts, said) if v.holds is False), available)
         return Verdict(kind, False, cause.reason, cause.message)
     if facts.world.service.spec.paused:
         return Verdict(kind, False, Reason.PAUSED, "spec.paused is true; nothing is changed")
@@ -151,7 +152,7 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
     """Why this generation hasn't answered yet: the first thing in its way."""
     kind = ConditionType.READY
     probe = facts.world.probe
-    blocking = _blocking(said)
+    blocking = _blocking(facts, said)
     if blocking:
         return Verdict(kind, False, blocking[0].reason, blocking[0].message)
     if probe is not None and not probe.ok:
@@ -162,13 +163,10 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
     return Verdict(kind, False, Reason.PROGRESSING, "the new generation is on its way")
 
 
-def _blocking(said: tuple[Verdict, ...]) -> list[Verdict]:
-    """What keeps this generation from answering, the certain before the unknown. An estimate that is missing
-    or overridden keeps nothing."""
-    fits = ConditionType.MODEL_FITS
-    counted = [
-        v for v in said if v.type is not fits or (v.holds is False and v.reason is not Reason.FIT_OVERRIDDEN)
-    ]
+def _blocking(facts: Facts, said: tuple[Verdict, ...]) -> list[Verdict]:
+    """What keeps this generation from answering, the certain before the unknown. An estimate keeps it only
+    where it refuses the first engine: one that runs knows better."""
+    counted = [v for v in said if v.type is not ConditionType.MODEL_FITS or fitting.refused(facts)]
     return [v for v in counted if v.holds is False] or [v for v in counted if v.holds is None]
 
 

@@ -69,15 +69,12 @@ def test_a_longer_context_never_needs_less(model: Model, placement: Placement, m
 
 
 @given(models(), PLACEMENTS)
-def test_sharing_among_more_devices_never_takes_more_weights_or_cache(
-    model: Model, placement: Placement
-) -> None:
-    for more in (
-        replace(placement, tensor=placement.tensor * 2),
-        replace(placement, data=placement.data + 1),
-    ):
-        assert estimate(model, more).weights <= estimate(model, placement).weights
-        assert estimate(model, more).cache <= estimate(model, placement).cache
+def test_sharing_among_more_devices_never_needs_more(model: Model, placement: Placement) -> None:
+    alone = estimate(model, placement).needed
+    shared = estimate(model, replace(placement, tensor=placement.tensor * 2)).needed
+    # What devices need to talk to each other is the only thing that may be added, and once.
+    assert shared <= alone + (GIB * 42 // 100 if placement.tensor == 1 else 0)
+    assert estimate(model, replace(placement, data=placement.data + 1)).needed <= alone
 
 
 @given(models(), PLACEMENTS)
