@@ -129,10 +129,14 @@ class Entrypoint:
         assert self.process
         self.process.send_signal(signal.SIGTERM)
 
+    def left(self) -> dict[str, Any]:
+        """What the container's end leaves for the kubelet."""
+        return dict(json.loads(self.termination_log.read_text()))
+
     def failure(self) -> dict[str, Any]:
         """What a failed start leaves: exit status 1, and one JSON object for the kubelet."""
         assert self.wait() == 1, self.log()
-        return dict(json.loads(self.termination_log.read_text()))
+        return self.left()
 
     def drain(self) -> subprocess.Popen[str]:
         """The preStop hook; what it says goes to the same log."""

@@ -146,7 +146,7 @@ def test_draining_waits_for_what_is_in_flight(entrypoint: Start) -> None:
     pod.terminate()
     assert pod.wait() == 0
     assert "requests cut: 0" in pod.log()
-    assert not pod.termination_log.exists()
+    assert pod.left() == {"stopped": "Ready", "started": True}
 
 
 def test_draining_gives_routers_time_to_learn_even_with_nothing_in_flight(entrypoint: Start) -> None:
@@ -216,7 +216,7 @@ def test_sigterm_while_loading_ends_at_once(entrypoint: Start) -> None:
     pod.until("Loading")
     pod.terminate()
     assert pod.wait(5) == 0
-    assert not pod.termination_log.exists()
+    assert pod.left() == {"stopped": "Loading", "started": False}
 
 
 def test_an_engine_that_ignores_sigterm_is_killed_in_time(entrypoint: Start) -> None:

@@ -47,6 +47,7 @@ class Serving:
         self.compiling = CompileTime()
         self.child: Child | None = None
         self._drain: asyncio.Task[Drained] | None = None
+        self._drained_in: Phase | None = None
         self._own: set[int] = set()
         self._oom_kills = environment.read_oom_kills()
 
@@ -213,6 +214,7 @@ class Serving:
         if not self.state.started or self.child is None:
             return None
         if self._drain is None:
+            self._drained_in = self.state.phase
             self._enter(Phase.DRAINING)
             self._drain = asyncio.create_task(
                 drain(self._count, lambda: bool(self.child and self.child.running), *self._patience())
@@ -229,7 +231,13 @@ class Serving:
         return count
 
     async def _end(self, child: Child) -> int:
-        """An orderly end: drain, then let the engine go. What is still in flight it ends as aborted."""
+        """An orderly end: drain, then let the engine go. What is still in flight it ends as aborted.
+
+        The kubelet ends containers so whose probes fail. Which phase it was then is left for the operator.
+        """
+        during = self._drained_in or self.state.phase
+        left = {"stopped": str(during), "started": self.state.started}
+        write_termination(self.settings.termination_log, left)
         result = await self.drained()
         if result is not None:
             cut = "an unknown number" if result.cut is None else str(result.cut)
