@@ -31,6 +31,8 @@ class Row:
     """A situation and its readings."""
 
     situation: Situation
+    found: Mapping[str, Any]
+    """The object as the server shows it."""
     words: Mapping[Tool, Word]
 
     def disagreeing(self) -> list[Tool]:
@@ -57,7 +59,7 @@ async def read(plane: ControlPlane, situations: Sequence[Situation]) -> list[Row
         finally:
             await kube.close()
     return [
-        Row(scene.situation, {**of_packages, Tool.ARGO: tools.argo(found), **of_server})
+        Row(scene.situation, found, {**of_packages, Tool.ARGO: tools.argo(found), **of_server})
         for scene, found, of_packages, of_server in zip(scenes, stored, packages, asked, strict=True)
     ]
 

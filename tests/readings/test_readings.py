@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from e2e.cluster import ControlPlane
 from pointsman.api import names
@@ -15,6 +18,9 @@ from tests.readings.situations import SITUATIONS
 from tests.readings.stage import Situation
 from tests.readings.table import Row, read
 
+pytestmark = pytest.mark.timeout(900)  # kstatus is built here, the first time
+
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = [f"{s.kind}: {s.name}" for s in SITUATIONS]
 
 
@@ -25,13 +31,34 @@ def rows(apiserver: ControlPlane) -> dict[Situation, Row]:
 
 
 @pytest.mark.apiserver
-@pytest.mark.timeout(600)  # builds kstatus, the first time
 @pytest.mark.parametrize("situation", SITUATIONS, ids=NAMES)
 def test_every_tool_reads_a_situation_as_it_is_meant(
     situation: Situation, rows: dict[Situation, Row]
 ) -> None:
     row = rows[situation]
     assert {tool: row.words[tool] for tool in row.disagreeing()} == {}
+
+
+@pytest.mark.apiserver
+def test_the_expressions_shown_for_flux_wait_for_users_being_served(rows: dict[Situation, Row]) -> None:
+    shown = yaml.safe_load_all((ROOT / "docs/gitops/flux-kustomization.yaml").read_text())
+    (check,) = [check for one in shown for check in one["spec"].get("healthCheckExprs", ())]
+    assert (check["apiVersion"], check["kind"]) == (names.API_VERSION, "LLMService")
+    services = [row for situation, row in rows.items() if situation.kind == "LLMService"]
+    said = tools.expressions([row.found for row in services], check)
+    assert {row.situation.name: word for row, word in zip(services, said, strict=True)} == {
+        row.situation.name: _served(row.found) for row in services
+    }
+    assert set(said) == {"Current", "InProgress", "Failed"}
+
+
+def _served(found: Mapping[str, Any]) -> str:
+    """What an LLMService is to who waits for users being served, by whichever revision."""
+    status = found["status"]
+    held = {c["type"] for c in status.get("conditions", ()) if c["status"] == "True"}
+    if status["observedGeneration"] != found["metadata"]["generation"] or not held & {"Available", "Stalled"}:
+        return "InProgress"
+    return "Current" if "Available" in held else "Failed"
 
 
 def test_every_kind_and_every_meaning_is_among_the_situations() -> None:

@@ -1,6 +1,6 @@
 """The tools that read status, each by its own code: what words they find for an object.
 
-kstatus and Flux's fork of it are Go packages, in one program that is built like the cluster's parts. Argo CD
+kstatus and what Flux has are Go packages, in one program that is built like the cluster's parts. Argo CD
 runs our Lua script in a Lua of the version it has itself. Helm is Helm, as a library. kubectl is kubectl.
 """
 
@@ -49,10 +49,26 @@ class Word:
 
 
 def kstatus(objects: Sequence[Object]) -> list[dict[Tool, Word]]:
-    """What kstatus' own package and Flux's make of each object. Builds the program where it has to be."""
+    """What kstatus' own package and Flux's fork of it make of each object."""
+    packages = {"kstatus": Tool.KSTATUS, "flux": Tool.FLUX}
+    return [
+        {tool: Word(line[name]["status"], line[name]["message"]) for name, tool in packages.items()}
+        for line in _run_kstatus(objects)
+    ]
+
+
+def expressions(objects: Sequence[Object], exprs: Mapping[str, str]) -> list[str]:
+    """What Flux's own evaluator of healthCheckExprs makes of each object: a word of kstatus."""
+    flags = {"current": "-current", "inProgress": "-in-progress", "failed": "-failed"}
+    given = [f"{flag}={exprs[name]}" for name, flag in flags.items()]
+    return [line["expressions"]["status"] for line in _run_kstatus(objects, *given)]
+
+
+def _run_kstatus(objects: Sequence[Object], *arguments: str) -> list[dict[str, dict[str, str]]]:
+    """Runs the program, built first where it has to be. ClusterError has its words when it fails."""
     program = gobuild.ensure([KSTATUS], cache_root())["kstatus"]
     done = subprocess.run(
-        [program],
+        [program, *arguments],
         input="\n".join(json.dumps(each) for each in objects),
         capture_output=True,
         text=True,
@@ -61,14 +77,7 @@ def kstatus(objects: Sequence[Object]) -> list[dict[Tool, Word]]:
     )
     if done.returncode:
         raise ClusterError(f"kstatus: {done.stderr}")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return [
-        {tool: Word(line[name]["status"], line[name]["message"]) for name, tool in _PACKAGES.items()}
-        for line in lines
-    ]
-
-
-_PACKAGES: Final = {"kstatus": Tool.KSTATUS, "flux": Tool.FLUX}
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def argo(found: Object) -> Word:
