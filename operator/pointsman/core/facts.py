@@ -65,7 +65,9 @@ class Facts:
         assert self.model is not None
         found = diagnosis.resolved(self.pods_of(names.ROLE_RESOLVE, self.target))
         if found is None and not sources.is_remote(self.model.source.uri):
-            return {} if any(map(diagnosis.job_failed, self.world.owned_of("Job"))) else None
+            asking = names.resolve_name(self.target)
+            jobs = [job for job in self.world.owned_of("Job") if job["metadata"]["name"] == asking]
+            return {} if any(map(diagnosis.job_failed, jobs)) else None
         return found
 
     @property

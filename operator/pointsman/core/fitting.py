@@ -30,13 +30,12 @@ def verdict(facts: Facts) -> Verdict:
         return Verdict(kind, True, Reason.FITS, f"{arithmetic}{_at_once(facts, found)}")
     said = f"{arithmetic}. {_largest(found)}"
     if refused(facts):
-        return Verdict(
-            kind,
-            False,
-            Reason.MODEL_DOES_NOT_FIT,
-            f"{said} No engine is started: use more or larger accelerators, a shorter engine.maxModelLen or "
-            "quantised weights; hardware.fit Advisory starts it all the same",
+        shorter = ", a shorter engine.maxModelLen" if found.largest else ""
+        said += (
+            f" No engine is started: use more or larger accelerators{shorter} or quantised weights; "
+            "hardware.fit Advisory starts it all the same"
         )
+        return Verdict(kind, False, Reason.MODEL_DOES_NOT_FIT, said)
     if _advisory(facts):
         said += " hardware.fit is Advisory, so it is started"
         return Verdict(kind, False, Reason.FIT_OVERRIDDEN, said)

@@ -201,12 +201,10 @@ def _budget(facts: Facts, weight_bytes: int) -> int:
 
 
 def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
-    if (
-        facts.model is None
-        or facts.born
-        or facts.target not in after.revisions
-        or facts.resolution is not None
-    ):
+    if facts.model is None or not facts.asked or facts.born or facts.target not in after.revisions:
+        return None
+    if facts.resolution is not None and facts.image:
+        # It has answered, and what it said is frozen in this pass.
         return None
     if any(
         diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in facts.world.owned_of("Job")
