@@ -58,6 +58,8 @@ class ControlPlane:
     _commands: dict[str, Path]
     controller_flags: Sequence[str] = ()
     """Further arguments of the controller-manager; they win over its usual ones."""
+    server_flags: Sequence[str] = ()
+    """The same for the API server."""
     _components: dict[str, Component] = field(default_factory=dict)
 
     @property
@@ -86,7 +88,7 @@ class ControlPlane:
 
     def start_api_server(self) -> None:
         """Starts the API server and returns when it is ready; also after `stop_api_server`."""
-        server = self._start("kube-apiserver", components.api_server(self.place))
+        server = self._start("kube-apiserver", [*components.api_server(self.place), *self.server_flags])
         api = Api(self.url, self.pki)
 
         def ready() -> bool:
@@ -130,6 +132,7 @@ def launch(
     tied: bool,
     environ: Mapping[str, str] = os.environ,
     controller_flags: Sequence[str] = (),
+    server_flags: Sequence[str] = (),
 ) -> ControlPlane:
     """Starts a control plane with its state in `folder`; whatever fails takes the rest down again."""
     programs = commands(instance, environ)
@@ -137,7 +140,7 @@ def launch(
     credentials.prepare(place, instance.name)
     config = place.pki / "admin.kubeconfig"
     kubectl = Kubectl(programs["kubectl"], config)
-    plane = ControlPlane(place, config, kubectl, logs, mark, tied, programs, controller_flags)
+    plane = ControlPlane(place, config, kubectl, logs, mark, tied, programs, controller_flags, server_flags)
     try:
         plane.start()
     except BaseException:
@@ -147,11 +150,13 @@ def launch(
 
 
 @contextlib.contextmanager
-def fresh_control_plane(controller_flags: Sequence[str] = ()) -> Iterator[ControlPlane]:
+def fresh_control_plane(
+    controller_flags: Sequence[str] = (), server_flags: Sequence[str] = ()
+) -> Iterator[ControlPlane]:
     """A control plane of its own for a test run, empty at first and gone afterwards, logs included.
 
     Several may run at once, also beside the tree's own cluster. A killed test run takes it along.
-    `controller_flags`: further arguments of the controller-manager.
+    `controller_flags` and `server_flags`: further arguments of the controller-manager and the API server.
     """
     instance = this_instance()
     runs = instance.cache / "tests" / instance.name
@@ -160,7 +165,15 @@ def fresh_control_plane(controller_flags: Sequence[str] = ()) -> Iterator[Contro
     folder.mkdir(mode=0o700, parents=True)
     try:
         mark = f"{instance.name}/{folder.name}"
-        plane = launch(folder, folder / "logs", instance, mark, tied=True, controller_flags=controller_flags)
+        plane = launch(
+            folder,
+            folder / "logs",
+            instance,
+            mark,
+            tied=True,
+            controller_flags=controller_flags,
+            server_flags=server_flags,
+        )
         try:
             yield plane
         finally:
