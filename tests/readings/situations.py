@@ -199,6 +199,25 @@ async def router_in_the_way(stage: Stage) -> None:
 WRONG = "proof “capital”: expected contains “Paris”, got “Lond”"
 REFUSED: Final = edited(engine={"args": {"max-num-seqs": "many"}})
 CHANGED: Final = edited(engine={"maxModelLen": 1024})
+BIG: Final = edited(
+    model={
+        "source": {"uri": "file:///models/big"},
+        "facts": {
+            "parameters": 70_000_000_000,
+            "layers": 80,
+            "attentionHeads": 64,
+            "kvHeads": 8,
+            "headSize": 128,
+            "hiddenSize": 8192,
+            "vocabularySize": 128256,
+            "dtype": "bfloat16",
+            "contextLength": 8192,
+        },
+    },
+    hardware={**GPU, "deviceMemory": "24Gi"},
+)
+
+
 WAIT, READY, FAILED, LEAVING = Meaning.WAIT, Meaning.READY, Meaning.FAILED, Meaning.LEAVING
 
 SERVICE_SITUATIONS: Final = (
@@ -226,6 +245,7 @@ SERVICE_SITUATIONS: Final = (
         FAILED,
         "WrongAnswers",
     ),
+    Situation("the model does not fit, the old serves", applied(CHAT, BIG), FAILED, "ModelDoesNotFit"),
     Situation("its model name is taken", name_taken, FAILED, "ModelNameConflict"),
     Situation("a foreign object is in the way", foreign_object, FAILED, "ObjectNotOwned"),
     Situation(
