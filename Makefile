@@ -63,6 +63,10 @@ test: venv ## All tests but e2e, with a real kube-apiserver: needs no kubelet, i
 readings: venv ## What kstatus, Flux, Argo CD, Helm and kubectl make of our status in every situation: one table, a minute
 	@$(python) -m tests.readings
 
+.PHONY: test-faults
+test-faults: venv ## Every fault at every moment of every scenario: crashes, conflicts, lost events, stale reads (ARGS=--mutations, --list)
+	@$(python) -m tests.simulation.faults $(ARGS)
+
 .PHONY: fuzz
 fuzz: venv ## Fuzz the router's parsers by coverage for five minutes (ARGS=--seconds=N); what is found fails it
 	@$(python) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement locks/fuzz.lock

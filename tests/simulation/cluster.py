@@ -168,7 +168,7 @@ class Cluster:
         need, more = _accelerators(deployment), wanted - ready
         unschedulable = free is not None and need > 0 and more > 0 and free < need * more
         stuck = meta["name"] in self.failing
-        router = meta["labels"].get(names.LABEL_ROUTER, "")
+        router = (meta.get("labels") or {}).get(names.LABEL_ROUTER, "")
         if router and not self.routers.fit(router):
             ready = 0
         elif not unschedulable and not stuck:

@@ -1,0 +1,116 @@
+"""`make test-faults`: every scenario with every fault at every moment, and what that shows.
+
+Prints what it found as it goes, each with the one command that runs it alone, then a line of figures and the
+same as JSON. Exits 1 where anything was violated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from tests.simulation.faults import mutations
+from tests.simulation.faults.runs import NO_FAULT, Case, Result, Runs
+from tests.simulation.faults.scenarios import SCENARIOS
+from tests.simulation.faults.table import FAULTS
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what is asked for; the exit status."""
+    asked = _parser().parse_args(arguments)
+    if asked.list:
+        _list()
+        return 0
+    if asked.mutations:
+        return mutations.show()
+    began, runs, broken = time.monotonic(), Runs(), Counter[str]()
+    count = 0
+    for case in _chosen(runs, asked):
+        result = runs.carry_out(case)
+        count += 1
+        broken[case.fault] += len(result.violations)
+        if result.violations:
+            _tell(result)
+        if asked.trail:
+            print("\n".join(result.trail))
+    figures = {
+        "runs": count,
+        "scenarios": len(_scenarios(asked)),
+        "faults": len(_faults(asked)),
+        "violations": sum(broken.values()),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    print(" ".join(f"{name} {figure}" for name, figure in figures.items()))
+    print(json.dumps(figures))
+    return 1 if figures["violations"] else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make test-faults", description=__doc__)
+    parser.add_argument("--scenario", action="append", help="only scenarios whose name contains this")
+    parser.add_argument("--fault", action="append", choices=[*FAULTS, NO_FAULT], help="only this fault")
+    parser.add_argument("--at", type=int, help="only at this moment")
+    parser.add_argument("--sample", type=int, metavar="N", help="N runs, drawn from --seed")
+    parser.add_argument("--seed", type=int, default=1, help="what --sample draws from")
+    parser.add_argument("--trail", action="store_true", help="print what each run did, step by step")
+    parser.add_argument("--list", action="store_true", help="print the tables")
+    parser.add_argument("--mutations", action="store_true", help="break the operator, and see who tells")
+    return parser
+
+
+def _scenarios(asked: argparse.Namespace) -> list[str]:
+    parts = asked.scenario or [""]
+    return [name for name in SCENARIOS if name in parts or any(part in name for part in parts)]
+
+
+def _faults(asked: argparse.Namespace) -> list[str]:
+    return [name for name in FAULTS if asked.fault is None or name in asked.fault]
+
+
+def _chosen(runs: Runs, asked: argparse.Namespace) -> Iterator[Case]:
+    if asked.sample:
+        yield from sample(runs, asked.sample, asked.seed)
+        return
+    for scenario in _scenarios(asked):
+        for case in runs.cases(scenario):
+            named = asked.fault is None or case.fault in asked.fault
+            if named and asked.at in (None, case.at):
+                yield case
+
+
+def sample(runs: Runs, most: int, seed: int) -> list[Case]:
+    """Every scenario without a fault, and others drawn at random, every scenario and every fault alike."""
+    cases = [case for name in SCENARIOS for case in runs.cases(name)]
+    plain = [case for case in cases if case.fault == NO_FAULT]
+    weight = Counter((case.scenario, case.fault) for case in cases)
+    draw = random.Random(seed)
+    rest = sorted(
+        (case for case in cases if case.fault != NO_FAULT),
+        key=lambda case: draw.random() ** (weight[case.scenario, case.fault] ** 0.5),
+        reverse=True,
+    )
+    return plain + rest[: max(0, most - len(plain))]
+
+
+def _tell(result: Result) -> None:
+    print(f"VIOLATED {result.case}")
+    for violation in result.violations:
+        print(f"    {violation}")
+    print(f"    {result.case.command}", flush=True)
+
+
+def _list() -> None:
+    for scenario in SCENARIOS.values():
+        print(f"{scenario.name}\n    given {scenario.given}")
+        print("".join(f"    {act.words}\n" for act in scenario.acts), end="")
+    for fault in FAULTS.values():
+        print(f"{fault.name:15} {fault.oracle:4} {fault.means}; at each {fault.moment.value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

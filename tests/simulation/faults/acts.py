@@ -1,0 +1,174 @@
+"""What people, clusters and engines do in scenarios: each act has words, and happens to a site."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pointsman.api import names
+from pointsman.api.model import ModelSpec
+from pointsman.api.service import ServiceSpec
+from pointsman.core import revision
+from tests.simulation.cluster import NAMESPACE
+from tests.simulation.faults.site import Site
+
+PATIENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that somebody does."""
+
+    words: str
+    do: Callable[[Site], Awaitable[None]]
+
+
+async def _rest(site: Site) -> None:
+    await site.rest()
+
+
+REST = Act("all comes to rest", _rest)
+
+
+def apply(kind: str, name: str, spec: Mapping[str, Any]) -> Act:
+    """`kubectl apply`."""
+
+    async def do(site: Site) -> None:
+        await site.apply(kind, name, spec)
+        site.poke()
+
+    return Act(f"{kind} {name} is applied", do)
+
+
+def serve(spec: Mapping[str, Any], name: str = "chat") -> Act:
+    """A service is applied."""
+    return apply("LLMService", name, spec)
+
+
+def delete(kind: str, name: str) -> Act:
+    """`kubectl delete`."""
+
+    async def do(site: Site) -> None:
+        if site.find(kind, name) is not None:
+            await site.delete(kind, name)
+
+    return Act(f"{kind} {name} is deleted", do)
+
+
+def create(obj: Mapping[str, Any]) -> Act:
+    """Somebody else makes an object."""
+
+    async def do(site: Site) -> None:
+        await site.kube.create(
+            {**obj, "metadata": {**obj["metadata"], "namespace": NAMESPACE}}, manager="them"
+        )
+
+    return Act(f"somebody makes {obj['kind']} {obj['metadata']['name']}", do)
+
+
+def edit(kind: str, name: str, patch: Mapping[str, Any]) -> Act:
+    """A hand edits an object."""
+
+    async def do(site: Site) -> None:
+        await site.kube.edit(names.RESOURCES[kind], NAMESPACE, name, patch)
+
+    return Act(f"a hand edits {kind} {name}", do)
+
+
+def engines_deployment(site: Site) -> str:
+    """The name of the stable revision of `chat`."""
+    return str(site.find("LLMService", "chat")["status"]["rollout"]["stable"])
+
+
+def edit_engine(kind: str, patch: Mapping[str, Any]) -> Act:
+    """A hand edits an object of the revision that serves."""
+
+    async def do(site: Site) -> None:
+        await site.kube.edit(names.RESOURCES[kind], NAMESPACE, engines_deployment(site), patch)
+
+    return Act(f"a hand edits the {kind} of the revision that serves", do)
+
+
+def remove_engine(kind: str) -> Act:
+    """A hand deletes an object of the revision that serves."""
+
+    async def do(site: Site) -> None:
+        await site.delete(kind, engines_deployment(site))
+
+    return Act(f"a hand deletes the {kind} of the revision that serves", do)
+
+
+def lose_status(kind: str, name: str) -> Act:
+    """A restored backup comes without status."""
+
+    async def do(site: Site) -> None:
+        lost = dict.fromkeys(site.find(kind, name)["status"])
+        resource = names.RESOURCES[kind]
+        await site.kube.patch_status(resource, NAMESPACE, name, lost, resource_version=None)
+
+    return Act(f"{kind} {name} loses its status", do)
+
+
+def stand_in(words: str, **changes: Any) -> Act:
+    """Something around the operator is another: `accelerators`, `hub`, `unmounted`, `deaf`, `certified` …"""
+
+    async def do(site: Site) -> None:
+        for name, value in changes.items():
+            setattr(site.routers if hasattr(site.routers, name) else site, name, value)
+        site.poke()
+
+    return Act(words, do)
+
+
+def fails(spec: Mapping[str, Any], state: Mapping[str, Any] | None, name: str = "chat") -> Act:
+    """Engines of the revision that a spec asks for fail with this container state; None: no longer."""
+    wanted = ServiceSpec.model_validate(spec)
+    model = ModelSpec.model_validate(spec["model"])
+    found = revision.name_of(name, wanted, model)
+
+    async def do(site: Site) -> None:
+        if state is None:
+            site.failing.pop(found, None)
+        else:
+            site.failing[found] = state
+        site.poke()
+
+    return Act(f"engines of {found} {'fail' if state else 'work'}", do)
+
+
+def wait(seconds: float) -> Act:
+    """Time passes."""
+
+    async def do(site: Site) -> None:
+        await asyncio.sleep(seconds)
+
+    return Act(f"{seconds:g} s pass", do)
+
+
+def until(step: str, name: str = "chat") -> Act:
+    """Until a service's rollout is at this step, however short that is."""
+
+    async def do(site: Site) -> None:
+        deadline = site.now.timestamp() + PATIENCE_SECONDS
+        while _step(site, name) != step and not site.interrupted:
+            if site.now.timestamp() > deadline:
+                raise TimeoutError(f"{name} never came to {step}; it is at {_step(site, name)}")
+            await asyncio.sleep(0.05)
+
+    return Act(f"until {name} is at {step}", do)
+
+
+def upgrade(version: str, **changes: Any) -> Act:
+    """Another release of the operator takes over."""
+
+    async def do(site: Site) -> None:
+        await site.upgrade(replace(site.settings, operator_version=version, **changes))
+
+    return Act(f"the operator is {version} now", do)
+
+
+def _step(site: Site, name: str) -> str:
+    found = site.find("LLMService", name) or {}
+    return str(((found.get("status") or {}).get("rollout") or {}).get("step", ""))

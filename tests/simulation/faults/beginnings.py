@@ -1,0 +1,73 @@
+"""What scenarios begin with: specs, the states of containers that fail, and clusters at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.simulation.faults import acts
+from tests.simulation.faults.acts import REST, Act, fails, serve, stand_in
+from tests.simulation.stories import CHAT, edited
+
+NEW = edited(engine={"maxModelLen": 1024})
+NEWER = edited(engine={"maxModelLen": 2048})
+GPU = edited(hardware={"accelerator": {"resource": "nvidia.com/gpu", "count": 1}})
+RECREATE = {**GPU, "rollout": {"strategy": "Recreate"}}
+SMALL = CHAT["model"]
+OTHER = {"source": {"uri": "file:///models/other"}}
+REMOTE = {"model": {"source": {"uri": "hf://org/name", "revision": "main"}}}
+BAD = edited(engine={"args": {"max-num-seqs": "many"}})
+FOUND = {"commit": "c0ffee", "bytes": 2 * 1024**3}
+TLS = {"replicas": 1, "tls": {}}
+
+
+def crashing(reason: str, message: str) -> dict[str, Any]:
+    """The state of an engine's container that ends with these words, again and again."""
+    return {
+        "name": "engine",
+        "ready": False,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {
+            "terminated": {"exitCode": 1, "message": f'{{"reason": "{reason}", "message": "{message}"}}'}
+        },
+    }
+
+
+CRASHING = crashing("ArgumentsInvalid", "max-num-seqs: must be a number")
+WRONG = crashing("WrongAnswers", "proof 'capital': expected Paris, got Rome")
+
+GIVEN: Mapping[str, tuple[Act, ...]] = {
+    "an empty namespace": (),
+    "a service that serves": (serve(CHAT), REST),
+    "a service on the only accelerator": (
+        stand_in("there is one accelerator", accelerators=1),
+        serve(GPU),
+        REST,
+    ),
+    "a service that gives way (Recreate)": (
+        stand_in("there is one accelerator", accelerators=1),
+        serve(RECREATE),
+        REST,
+    ),
+    "a service of a shared model": (
+        acts.apply("LLMModel", "small", SMALL),
+        serve({"modelRef": {"name": "small"}}),
+        REST,
+    ),
+    "a service scaled to zero": (serve(edited(replicas=0)), REST),
+    "a paused service": (serve(CHAT), REST, serve({**CHAT, "paused": True}), REST),
+    "two services on one router": (serve(CHAT), REST, serve(CHAT, "second"), REST),
+    "a service behind a declared router": (
+        acts.apply("LLMRouter", "front", {"replicas": 1}),
+        serve(edited(routerRef={"name": "front"})),
+        REST,
+    ),
+    "a service of a remote model": (serve(REMOTE), REST),
+    "a service with a revision that crashes": (
+        serve(CHAT),
+        REST,
+        fails(BAD, CRASHING),
+        serve(BAD),
+        REST,
+    ),
+}

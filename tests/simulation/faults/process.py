@@ -1,0 +1,173 @@
+"""One process of the operator, as `app.operator` wires it: watches, triggers, queue, passes, the re-list.
+
+Real but for its edges: events come from the twin's store instead of kopf, and time is the virtual loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pointsman.api import names
+from pointsman.app.metrics import Metrics
+from pointsman.app.resync import Resync
+from pointsman.app.watching import CHILD_KINDS
+from pointsman.core.settings import Settings
+from pointsman.engine.queue import KeyQueue, Outcome
+from pointsman.engine.triggers import DELETED, OWN_KINDS, Triggers
+from pointsman.kube.store import WatchEvent
+from tests.simulation.faults.proxy import Carry, Crash, Happening, Proxied, Request
+
+if TYPE_CHECKING:
+    from pointsman.kube.protocol import Kube
+    from tests.simulation.faults.site import Site
+
+RESYNC_SECONDS = 600.0
+CRASH_PAUSE = 3.0
+"""Seconds until a process that died is started again."""
+TOO_MANY_PASSES = 3000
+"""In one run; only a loop that feeds itself needs more."""
+METRICS = Metrics()
+_OWN = frozenset(resource.kind for resource in OWN_KINDS)
+_CHILDREN = frozenset(resource.kind for resource in CHILD_KINDS)
+
+
+class HotLoop(Exception):
+    """Passes call for each other without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What happens at a process's edges; the defaults are those of a good day."""
+
+    happening: Happening | None = None
+    """What becomes of its requests."""
+    lost: Callable[[], bool] = lambda: False
+    """Whether the next watch event is lost."""
+    delay: Callable[[], float] = lambda: 0.0
+    """Seconds that the next event, or the next request, takes."""
+
+
+class Process:
+    """Started on construction; `die` ends it as a kill does."""
+
+    def __init__(
+        self, site: Site, settings: Settings, edges: Edges, *, name: str = "operator", again: bool = True
+    ) -> None:
+        self._site, self._settings, self._edges, self._name = site, settings, edges, name
+        self._again = again
+        self._told = 0.0
+        self.alive = True
+        kube: Kube = Proxied(site.kube, site.timeline.witness)
+        if edges.happening is not None:
+            kube = Proxied(kube, edges.happening)
+        self.kube: Kube = Proxied(kube, self._ask)
+        self._reconciler = site.operator(self.kube, settings, name)
+        self.queue = KeyQueue(self._pass, draw=random.Random(7).random)
+        self.triggers = Triggers(self.queue.add)
+        self._selected: set[tuple[str, str]] = set()
+        for stored in site.kube.store.objects.values():
+            self._dispatch(None, stored.obj)
+        site.kube.store.watchers.add(self._changed)
+        resync = Resync(self.kube, self.triggers, METRICS, namespaces=[], seconds=RESYNC_SECONDS)
+        self._resync = asyncio.create_task(self._relist(resync))
+
+    @property
+    def busy(self) -> bool:
+        """Whether passes run or wait for their turn."""
+        return bool(self.queue.running or self.queue.depth)
+
+    def die(self) -> None:
+        """Nothing it does counts from here on; another process follows after a pause, if one is to."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._site.kube.store.watchers.discard(self._changed)
+        self._resync.cancel()
+        self._site.after(0.0, lambda: self.queue.drain(0.0))
+        if self._again:
+            self._site.after(CRASH_PAUSE, self._return)
+
+    def die_for_good(self) -> None:
+        """Ends without a successor."""
+        self._again = False
+        self.die()
+
+    def look_at_everything(self) -> None:
+        """A pass of every object, as after a re-list."""
+        for resource in OWN_KINDS:
+            for obj in self._site.all(resource.kind):
+                metadata = obj["metadata"]
+                self.queue.add(names.Key(resource.kind, metadata["namespace"], metadata["name"]))
+
+    async def _return(self) -> None:
+        await self._site.start(self._settings, self._edges, name=self._name)
+
+    async def _relist(self, resync: Resync) -> None:
+        try:
+            await resync.run()
+        except Crash:
+            self.die()
+
+    async def _pass(self, key: names.Key) -> Outcome:
+        self._site.passes += 1
+        if self._site.passes > TOO_MANY_PASSES:
+            self._site.broken(HotLoop(f"{TOO_MANY_PASSES} passes, the last for {'/'.join(key)}"))
+            raise asyncio.CancelledError
+        try:
+            report = await self._reconciler.reconcile(key)
+        except Crash:
+            self.die()
+            raise
+        except Exception as error:
+            self._site.tell(f"{self._name}: {key.kind}/{key.name}: {type(error).__name__}: {error}")
+            raise
+        self._site.tell(f"{self._name}: {key.kind}/{key.name}: {report.because}")
+        return report
+
+    async def _ask(self, request: Request, kube: Kube, carry: Carry) -> Any:
+        if not self.alive:
+            raise Crash
+        delay = self._edges.delay()
+        if delay:
+            await asyncio.sleep(delay)
+            if not self.alive:
+                raise Crash
+        try:
+            return await carry(kube)
+        except Crash:
+            self.die()
+            raise
+
+    def _changed(self, event: WatchEvent) -> None:
+        if event.object["kind"] not in _OWN | _CHILDREN or self._edges.lost():
+            return
+        loop = asyncio.get_running_loop()
+        # A watch keeps the order of its events.
+        self._told = max(self._told, loop.time() + self._edges.delay())
+        loop.call_at(self._told, self._dispatch, event.type, event.object)
+
+    def _dispatch(self, kind: str | None, obj: Mapping[str, Any]) -> None:
+        if not self.alive:
+            return
+        if obj["kind"] in _OWN:
+            self.triggers.own_event(kind, obj)
+        elif obj["kind"] in _CHILDREN:
+            self._dispatch_child(kind, obj)
+
+    def _dispatch_child(self, kind: str | None, obj: Mapping[str, Any]) -> None:
+        """The server sends what our label selects; an object that loses the label is DELETED to a watch."""
+        at = obj["kind"], obj["metadata"]["name"]
+        labels = obj["metadata"].get("labels") or {}
+        if labels.get(names.LABEL_MANAGED_BY) != names.MANAGED_BY:
+            if at not in self._selected:
+                return
+            kind = DELETED
+        if kind == DELETED:
+            self._selected.discard(at)
+        else:
+            self._selected.add(at)
+        self.triggers.child_event(kind, obj)

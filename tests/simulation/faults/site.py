@@ -1,0 +1,205 @@
+"""The simulated cluster in virtual time: controllers that work by themselves, processes that start and die.
+
+Where stories give every object a pass in turn, here only the operator's own triggers, timers and re-lists
+bring passes about: what they forget stays undone, and is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pointsman.core.settings import Settings
+from pointsman.kube.store import Address, Stored, WatchEvent
+from pointsman_router import config
+from tests.simulation.cluster import SETTINGS, START, Cluster
+from tests.simulation.faults.process import Edges, Process
+from tests.simulation.faults.proxy import Crash
+from tests.simulation.faults.timeline import Timeline
+
+STEP_SECONDS = 1.0
+"""How long controllers take to see a change and act on it."""
+QUIET_SECONDS = 20.0
+"""Without a change for so long nothing is under way: passes that wait come back every 5 or 15."""
+LIMIT_SECONDS = 1200.0
+TRAIL = 400
+
+
+class Restless(Exception):
+    """Changes go on and on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A cluster at rest, to begin from."""
+
+    objects: Mapping[Address, Stored]
+    version: int
+    now: datetime
+    running: Mapping[str, config.RouterConfig]
+    knobs: Mapping[str, Any]
+    settings: Settings
+
+
+KNOBS = ("accelerators", "failing", "hub", "unmounted")
+
+
+class Site(Cluster):
+    """See the module. Needs a running virtual loop."""
+
+    def __init__(self, *, operators: int = 1) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._epoch = START - timedelta(seconds=self._loop.time())
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._changed = asyncio.Event()
+        self._operators = operators
+        self.edges = Edges()
+        """What happens to every process that starts."""
+        self.interrupted = False
+        """A user did something else than the scenario holds; the rest of it doesn't happen."""
+        self.settings = SETTINGS
+        self.processes: list[Process] = []
+        self.passes = 0
+        self.trail: list[str] = []
+        """What was done, when and why; the newest last."""
+        self.failure: Exception | None = None
+        super().__init__()
+        self.kube.store.watchers.add(self._on_change)
+        self.timeline = Timeline(self)
+        self.after(0.0, self._control)
+
+    @property
+    def now(self) -> datetime:
+        """Virtual time; setting it lets time pass."""
+        return self._epoch + timedelta(seconds=self._loop.time())
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        late = (moment - self.now).total_seconds()
+        self._loop.skip(max(late, 0.0))  # type: ignore[attr-defined]
+
+    # Processes.
+
+    async def start(self, settings: Settings, edges: Edges | None = None, *, name: str = "operator") -> None:
+        """Starts one process of the operator."""
+        self.settings = settings
+        self.processes = [p for p in self.processes if p.alive]
+        self.processes.append(Process(self, settings, edges or self.edges, name=name))
+        self.tell(f"{name} starts")
+
+    async def start_all(self) -> None:
+        """Starts as many processes as this site is to have."""
+        for number in range(self._operators):
+            await self.start(self.settings, name=f"operator-{number}" if number else "operator")
+
+    async def upgrade(self, settings: Settings) -> None:
+        """Ends all processes and starts those of another release."""
+        for process in self.processes:
+            await process.queue.drain(30.0)
+            process.die_for_good()
+        self.settings = settings
+        await self.start_all()
+
+    def after(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Does something later."""
+
+        async def later() -> None:
+            await asyncio.sleep(seconds)
+            await work()
+
+        task = self._loop.create_task(later())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Time.
+
+    async def rest(self, quiet: float = QUIET_SECONDS) -> None:
+        """Waits until nothing has changed for some time. Raises Restless, or what broke meanwhile."""
+        deadline = self._loop.time() + LIMIT_SECONDS
+        while True:
+            version = self.kube.store.version
+            await asyncio.sleep(quiet)
+            if self.failure is not None:
+                raise self.failure
+            if self.kube.store.version == version and any(p.alive for p in self.processes):
+                return
+            if self._loop.time() > deadline:
+                raise Restless(f"something still changes after {LIMIT_SECONDS:.0f} s")
+
+    async def resync(self, seconds: float = 900.0) -> None:
+        """Waits until every object had the pass that a re-list brings."""
+        await asyncio.sleep(seconds)
+        await self.rest()
+
+    async def look_again(self) -> None:
+        """An hour later, a pass of everything."""
+        self._loop.skip(3600.0)  # type: ignore[attr-defined]
+        await asyncio.sleep(1.0)
+        for process in self.processes:
+            process.look_at_everything()
+        await asyncio.sleep(5.0)
+
+    def poke(self) -> None:
+        """Something outside the store is another: controllers look again."""
+        self._changed.set()
+
+    # Beginnings and ends.
+
+    def snapshot(self) -> Snapshot:
+        """What is there now."""
+        store = self.kube.store
+        knobs = {name: getattr(self, name) for name in KNOBS}
+        running = {name: self.routers.running(name) for name in self.routers.known()}
+        return Snapshot(dict(store.objects), store.version, self.now, running, knobs, self.settings)
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Goes on from there, with no process yet."""
+        self._epoch = snapshot.now - timedelta(seconds=self._loop.time())
+        self.kube.store.begin_at(snapshot.objects, snapshot.version)
+        self.routers.run(snapshot.running)
+        for name, value in snapshot.knobs.items():
+            setattr(self, name, dict(value) if name == "failing" else value)
+        self.settings = snapshot.settings
+        self.timeline.begin()
+
+    async def close(self) -> None:
+        """Ends everything."""
+        for process in self.processes:
+            process.die_for_good()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What is told.
+
+    def tell(self, line: str) -> None:
+        """Notes what was done."""
+        self.trail.append(f"{(self.now - START).total_seconds():9.2f} {line}")
+        del self.trail[:-TRAIL]
+
+    def broken(self, failure: Exception) -> None:
+        """Something that no run may show; `rest` raises it."""
+        self.failure = self.failure or failure
+
+    def _on_change(self, event: WatchEvent) -> None:
+        self._changed.set()
+
+    async def _control(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await asyncio.sleep(STEP_SECONDS)
+            try:
+                self.step()
+            except Exception as error:
+                self.broken(error)
+                raise
+
+
+def quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception handler that takes a process's death for what it is."""
+    if not isinstance(context.get("exception"), Crash):
+        loop.default_exception_handler(context)
