@@ -13,6 +13,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.kube.store import address_of
 from tests.simulation.cluster import NAMESPACE, Cluster
+from tests.simulation.stories import engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,16 @@ class TroubledCluster(Cluster):
     def __init__(self) -> None:
         super().__init__()
         self.troubles: dict[str, Trouble] = {}
+        self.newborn: Trouble | None = None
+        """What befalls every revision whose Deployment is made from now on, from its first moment."""
+        self._known: set[str] = set()
 
     def step(self) -> None:
         """What the cluster does of itself, and then what befalls it."""
+        made = {name for name in engines(self) if name not in self._known}
+        if self.newborn is not None:
+            self.troubles |= dict.fromkeys(made, self.newborn)
+        self._known |= made
         super().step()
         for name, trouble in self.troubles.items():
             self._befall(name, trouble)
