@@ -66,7 +66,7 @@ CAUSES = (
         "another program's image",
         "EngineCrashLooping",
         act=lambda scene: scene.start(engine={"image": scene.release.image("router")}),
-        sign=signs.ended(),
+        sign=signs.waiting("CrashLoopBackOff"),
         mend=lambda scene: scene.edit(engine={"image": scene.image}),
         mended=None,
     ),
