@@ -7,7 +7,7 @@ last and only if it differs. Everything here may be the last thing that happens 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -98,14 +98,8 @@ class Reconciler:
         ours = [*children, raw] if raw is not None else [*children]
         results = await self.applier.execute(plan, key.namespace, observed=ours)
         raw = results.objects.get((key.kind, key.name), raw) if raw is not None else None
-        if decision.status is not None and raw is not None:
-            before, status = raw, _complete(raw, decision)
-            if results.failed:
-                status = self._amended(raw, status, _refused(results.failed[0]))
-            raw = await self._write_status(key, raw, status)
-            await self.recorder.transitions(before, raw, decision.notes)
-        elif raw is not None:
-            await self.recorder.record(raw, decision.notes)
+        if raw is not None:
+            raw = await self._tell(key, raw, decision, results.failed)
         if decision.finalize is False and raw is not None:
             await self._release(key, raw)
         if results.failed:
@@ -122,6 +116,20 @@ class Reconciler:
             generation=raw["metadata"].get("generation", 0) if raw else 0,
             decision=looking.fingerprint(decision),
         )
+
+    async def _tell(
+        self, key: names.Key, raw: Manifest, decision: Decision, failed: Sequence[Failure]
+    ) -> Manifest:
+        """Status, with what was refused, and the events of what changed by it."""
+        if decision.status is None:
+            await self.recorder.record(raw, decision.notes)
+            return raw
+        status = _complete(raw, decision)
+        if failed:
+            status = self._amended(raw, status, _refused(failed[0]))
+        after = await self._write_status(key, raw, status)
+        await self.recorder.transitions(raw, after, decision.notes)
+        return after
 
     async def _write_status(self, key: names.Key, raw: Manifest, status: Mapping[str, Any]) -> Manifest:
         """Writes what differs, fenced by the version that was read; a Conflict ends the pass."""
