@@ -20,7 +20,7 @@ from pointsman.kube.store import address_of
 from pointsman.kube.twin import Call
 from tests.simulation.cluster import NAMESPACE
 from tests.simulation.stories import CHAT, edited, serving
-from tests.simulation.trouble import Trouble, TroubledCluster
+from tests.simulation.trouble import Trouble, TroubledCluster, ago
 
 Act = Callable[[TroubledCluster], Awaitable[None]]
 
@@ -249,7 +249,7 @@ async def started_slower(cluster: TroubledCluster) -> None:
     await cluster.kube.patch_status(
         names.LLMSERVICE, NAMESPACE, "chat", {"startup": rows}, resource_version=None
     )
-    running = {"state": {"running": {"startedAt": cluster.now.isoformat()}}, "started": False}
+    running = {"state": {"running": {"startedAt": ago(cluster, 50)}}, "started": False}
     cluster.newborn = Trouble(containers=(running,))
     await cluster.apply("LLMService", "chat", CHANGED)
 

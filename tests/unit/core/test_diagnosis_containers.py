@@ -253,8 +253,8 @@ def test_an_evicted_pod_explains_only_the_one_made_in_its_place() -> None:
 
 @pytest.mark.parametrize(
     ("expected", "since", "found"),
-    [(60, 130, True), (60, 110, False), (400, 500, False)],
-    ids=["more than twice as long as the last", "not yet twice", "the last was as slow"],
+    [(60, 130, True), (60, 110, False), (400, 500, False), (1, 50, False)],
+    ids=["more than twice as long as the last", "not yet twice", "the last was as slow", "soon anyway"],
 )
 def test_an_engine_that_starts(expected: int, since: int, found: bool) -> None:
     seen = pod(container(state={"running": {"startedAt": NOW}}, started=False), **PROBED)

@@ -68,6 +68,9 @@ NODE_LOST = Finding(
     Reason.ENGINE_UNRESPONSIVE, "the node that an engine runs on has stopped reporting: kubectl get nodes"
 )
 
+SOON = timedelta(minutes=1)
+"""What takes less is never called slow: engines that start in a second vary by more than that."""
+
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(?:: |$)')
 _USED = re.compile(r"was using [^,]+, request is (\S+), has larger consumption of ([\w/-]+)")
 _THRESHOLD = re.compile(r" ?Threshold quantity: [^,]*, available: \S+?\.(?= |$)")
@@ -102,7 +105,7 @@ def slow(pods: Sequence[Manifest], expected: int, now: datetime) -> Finding | No
             patient = budget(pod, str(status.get("name")))
             if status.get("started") or since is None or not patient:
                 continue
-            if now - since > timedelta(seconds=2 * expected):
+            if now - since > max(timedelta(seconds=2 * expected), SOON):
                 return Finding(
                     Reason.SLOW_START,
                     f"an engine takes more than twice the {expected} s of the last start; it is restarted "
