@@ -27,7 +27,7 @@ def decide(world: RouterWorld) -> Decision:
         return _make(world, waiting)
     if world.router.metadata.deletion_timestamp:
         return Decision(retained=_all_kept(world), because="deleting: Kubernetes collects the children")
-    if is_on_demand(world.router) and not waiting:
+    if abandoned(world):
         return Decision(desired=(), because="on demand, and nobody asks any more")
     return _run(world, world.router, waiting)
 
@@ -58,6 +58,8 @@ def abandoned(world: RouterWorld) -> bool:
         and not router.metadata.deletion_timestamp
         and is_on_demand(router)
         and not wanted_by(world)
+        # One that can't be read may want it.
+        and not world.unreadable
     )
 
 
@@ -69,6 +71,7 @@ def _make(world: RouterWorld, waiting: Sequence[LLMService]) -> Decision:
 
 def _on_demand(world: RouterWorld, waiting: Sequence[LLMService]) -> Manifest:
     """The LLMRouter itself, with a reference to every service that needs it: it goes with the last."""
+    users = [*(service.metadata for service in waiting), *world.unreadable]
     return {
         "apiVersion": names.LLMROUTER.api_version,
         "kind": names.LLMROUTER.kind,
@@ -77,7 +80,7 @@ def _on_demand(world: RouterWorld, waiting: Sequence[LLMService]) -> Manifest:
             "namespace": world.namespace,
             "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_ON_DEMAND: "true"},
             "ownerReferences": [
-                owned.owner_reference(names.LLMSERVICE, s.metadata, controller=False) for s in waiting
+                owned.owner_reference(names.LLMSERVICE, meta, controller=False) for meta in users
             ],
         },
     }
@@ -93,7 +96,8 @@ def _released(world: RouterWorld) -> Manifest:
 
 
 def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -> Decision:
-    compiled = routing.compile_router(world.name, router.spec, world.services, _previous(world))
+    unreadable = [meta.name for meta in world.unreadable]
+    compiled = routing.compile_router(world.name, router.spec, world.services, _previous(world), unreadable)
     packed = routing.pack(compiled)
     fits = len(packed) <= routing.SIZE_LIMIT
     desired: list[Manifest] = [

@@ -99,11 +99,12 @@ def compile_router(
     spec: RouterSpec,
     services: Sequence[LLMService],
     previous: Mapping[str, config.Service],
+    unreadable: Iterable[str] = (),
 ) -> config.RouterConfig:
     """The whole configuration of one router.
 
-    A service that is paused, or whose status says nothing of its traffic (not looked at yet, or status was
-    lost), keeps what `previous` holds of it: forgetting is no reason to stop serving.
+    A service that is paused or can't be read, or whose status says nothing of its traffic (not looked at yet,
+    or status was lost), keeps what `previous` holds of it: forgetting is no reason to stop serving.
     """
     compiled = []
     claimed = claims(services, router)
@@ -117,6 +118,7 @@ def compile_router(
         compiled.append(
             compile_service(service, granted(service, services), traffic, rollout.generation or 0)
         )
+    compiled += [_without_taken(previous[name], claimed) for name in unreadable if name in previous]
     front = _front(router, spec)
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
 

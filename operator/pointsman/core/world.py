@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pointsman.api.common import ObjectMeta
 from pointsman.api.model import LLMModel
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
@@ -82,6 +83,8 @@ class RouterWorld:
     router: LLMRouter | None = None
     services: Sequence[LLMService] = ()
     """All LLMServices of the namespace."""
+    unreadable: Sequence[ObjectMeta] = ()
+    """Those that break a rule of today's API and aren't on their way out: they keep the routes they have."""
     owned: Sequence[Manifest] = ()
     strangers: Sequence[Manifest] = ()
     pods: Sequence[Manifest] = ()

@@ -72,6 +72,8 @@ class Services:
     raw: Mapping[str, Manifest]
     """All of them, by name."""
     readable: Sequence[LLMService]
+    unreadable: Sequence[ObjectMeta]
+    """Those that can't be read and aren't on their way out."""
 
 
 @dataclass(slots=True)
@@ -126,7 +128,14 @@ class Gatherer:
             self._admin_ports(key.namespace),
             self._children(key, inventory.ROUTER_KINDS, labels),
         )
-        world = RouterWorld(now, self.settings, key.namespace, key.name, services=services.readable)
+        world = RouterWorld(
+            now,
+            self.settings,
+            key.namespace,
+            key.name,
+            services=services.readable,
+            unreadable=services.unreadable,
+        )
         raw = routers.get(key.name)
         if raw is None:
             return world, None
@@ -241,13 +250,14 @@ class Gatherer:
 
         async def read() -> Services:
             listed = await self.kube.list(names.LLMSERVICE, namespace)
-            readable = []
+            readable, unreadable = [], []
             for raw in listed:
                 try:
                     readable.append(self._parse(LLMService, raw))
                 except Unreadable:
-                    continue
-            return Services({raw["metadata"]["name"]: raw for raw in listed}, readable)
+                    unreadable.append(ObjectMeta.model_validate(raw["metadata"]))
+            staying = [meta for meta in unreadable if not meta.deletion_timestamp]
+            return Services({raw["metadata"]["name"]: raw for raw in listed}, readable, staying)
 
         return await self._together.read((names.LLMSERVICE, namespace), read)
 
