@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +27,8 @@ HEADS = ("cause", "reason", "act→sign", "sign→status", "mend→sign", "sign�
 
 
 def main() -> int:
+    # Asked to end, put back what was done to the node; without this only an interrupt would.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = _parser().parse_args()
     causes = [c for c in CAUSES if not arguments.only or arguments.only in c.name]
     release = prepare(
@@ -43,10 +46,11 @@ async def measure(release: Release, causes: Sequence[Cause], at_once: int) -> li
     """Injects the causes on a cluster that is ready."""
     kubectl = release.cluster.kubectl
     await asyncio.to_thread(hub.provide, kubectl, release.image("scripted-engine"))
-    async with watching(kubectl) as watcher:
-        rows = await Measuring(release, watcher, at_once).all(causes)
-    kubectl.run("delete", "namespace", hub.NAMESPACE, "--wait=false")
-    return rows
+    try:
+        async with watching(kubectl) as watcher:
+            return await Measuring(release, watcher, at_once).all(causes)
+    finally:
+        kubectl.run("delete", "namespace", hub.NAMESPACE, "--wait=false")
 
 
 def report(rows: Sequence[Row], *, whole: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ SHARED, OWN = "pointsman-truth", "pointsman-truth-own"
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # takes its namespaces away
     arguments = _parser().parse_args()
     wish = Wish(context=arguments.context)
     release = prepare(Stages(), wish, arguments.registry, (*IMAGES, "scripted-engine"))
@@ -43,14 +45,18 @@ async def run(release: Release, cycles: int, at_once: int) -> list[Cycle]:
     await asyncio.to_thread(shared.apply, router)
     await asyncio.to_thread(shared.wait_until_ready, "llmrouter/front", 120.0)
     image, left, done = release.image("scripted-engine"), numbers(cycles), list[Cycle]()
-    async with watching(kubectl) as watcher:
-        workers = [
-            Worker(watcher, release.cluster, own if n == 0 else shared, image, f"s{n}", "front" if n else "")
-            for n in range(at_once)
-        ]
-        await asyncio.gather(*(worker.work(left, done) for worker in workers))
-    for namespace in (shared, own):
-        await asyncio.to_thread(namespace.remove, wait=False)
+    try:
+        async with watching(kubectl) as watcher:
+            workers = [
+                Worker(
+                    watcher, release.cluster, own if n == 0 else shared, image, f"s{n}", "front" if n else ""
+                )
+                for n in range(at_once)
+            ]
+            await asyncio.gather(*(worker.work(left, done) for worker in workers))
+    finally:
+        for namespace in (shared, own):
+            namespace.remove(wait=False)
     return done
 
 
