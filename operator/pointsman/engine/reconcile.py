@@ -170,10 +170,15 @@ class Reconciler:
             return
 
     async def _report_unreadable(self, key: names.Key, unreadable: Unreadable) -> Report:
-        """Says what can't be read and touches nothing else: what served before goes on serving."""
+        """Says what can't be read and touches nothing else: what served before goes on serving. What is being
+        deleted is let go."""
         raw = unreadable.raw
         generation = raw["metadata"].get("generation", 0)
         if (raw["kind"], raw["metadata"]["name"]) == (key.kind, key.name):
+            if raw["metadata"].get("deletionTimestamp"):
+                # Nothing is left to read it for; routers leave out whatever goes.
+                await self._release(key, raw)
+                return Report(because="deleting: unreadable", generation=generation)
             verdicts = _not_ready(Reason.INVALID_SPEC, unreadable.message, ConditionType.STALLED)
             status = {**_status(raw), "observedGeneration": generation}
             before = raw
