@@ -15,6 +15,7 @@ import orjson
 
 from pointsman.api.names import (
     DEFAULT_ROUTER,
+    FINALIZER,
     LABEL_ROUTER,
     LABEL_SERVICE,
     LLMMODEL,
@@ -40,12 +41,16 @@ class _Face:
     """What of an object calls for a pass when it changes. Status doesn't: we wrote it ourselves."""
 
     own: bytes
-    state: bytes
-    """A service's rollout state and measured starts, which its router's configuration is compiled from."""
-    routers: frozenset[str]
+    held: bool
+    """Whether our finalizer is there. That it came we know, since we put it there."""
+    routed: bytes = b""
+    """What of a service its router's configuration is compiled from, its rollout state included."""
+    routers: frozenset[str] = frozenset()
     """The routers a service concerns: the one it asks for, and the one that has it."""
-    models: frozenset[str]
-    """The LLMModel that a service names, whose status counts its services."""
+    counted: bytes = b""
+    """What of a service its LLMModel's status counts."""
+    models: frozenset[str] = frozenset()
+    """The LLMModel that a service names."""
 
 
 class Triggers:
@@ -66,10 +71,15 @@ class Triggers:
             self._wake(key, face, known, Priority.URGENT)
             return
         self._faces[key] = face
-        if known is None or known.own != face.own:
-            self._wake(key, face, known, _priority(kind, obj))
-        elif known.state != face.state:
-            self._wake_routers(key, face, known, Priority.NORMAL)
+        priority = _priority(kind, obj)
+        if known is None or known.own != face.own or known.held > face.held:
+            self._add(key, priority)
+        # The first pass of a service writes its rollout state; until then its router, if there is one, has
+        # nothing to do for it.
+        if self._routers_missing(key, face) if known is None else known.routed != face.routed:
+            self._wake_routers(key, face, known, priority)
+        if known is None or known.counted != face.counted:
+            self._wake_models(key, face, known, priority)
 
     def child_event(self, kind: str | None, obj: Mapping[str, Any]) -> None:
         """An event of something we made, found by label."""
@@ -110,16 +120,22 @@ class Triggers:
         """Whether the object is there, as far as was seen."""
         return key in self._faces
 
+    def _routers_missing(self, key: Key, face: _Face) -> bool:
+        return any(Key(LLMROUTER.kind, key.namespace, name) not in self._faces for name in face.routers)
+
     def _wake(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         self._add(key, priority)
         self._wake_routers(key, face, known, priority)
-        for name in sorted({name for f in (face, known) if f is not None for name in f.models}):
-            self._add(Key(LLMMODEL.kind, key.namespace, name), priority)
+        self._wake_models(key, face, known, priority)
 
     def _wake_routers(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         """A service that moved concerns the router it left too."""
         for name in sorted({name for f in (face, known) if f is not None for name in f.routers}):
             self._add(Key(LLMROUTER.kind, key.namespace, name), priority)
+
+    def _wake_models(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
+        for name in sorted({name for f in (face, known) if f is not None for name in f.models}):
+            self._add(Key(LLMMODEL.kind, key.namespace, name), priority)
 
 
 def owners_of(obj: Mapping[str, Any]) -> set[Key]:
@@ -150,23 +166,25 @@ def _priority(kind: str | None, obj: Mapping[str, Any]) -> Priority:
 
 def _face(obj: Mapping[str, Any]) -> _Face:
     metadata = obj["metadata"]
-    meta = {
-        name: metadata.get(name)
-        for name in ("uid", "generation", "deletionTimestamp", "labels", "annotations", "finalizers")
-    }
-    status = obj.get("status") or {}
-    rollout = status.get("rollout")
-    routers, models = set(), set()
-    if obj["kind"] == LLMSERVICE.kind:
-        spec = obj.get("spec") or {}
-        reference = spec.get("routerRef") or {}
-        models = {str((spec.get("modelRef") or {}).get("name") or "")}
-        routers = {str(reference.get("name") or DEFAULT_ROUTER), str((rollout or {}).get("router") or "")}
+    finalizers = list(metadata.get("finalizers") or ())
+    meta = [
+        metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "labels", "annotations")
+    ]
+    own = _digest([*meta, [name for name in finalizers if name != FINALIZER]])
+    if obj["kind"] != LLMSERVICE.kind:
+        return _Face(own, FINALIZER in finalizers)
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    rollout, life = status.get("rollout"), [metadata.get("uid"), metadata.get("deletionTimestamp")]
+    routed = [spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused")]
+    wanted = str((spec.get("routerRef") or {}).get("name") or DEFAULT_ROUTER)
+    model = str((spec.get("modelRef") or {}).get("name") or "")
     return _Face(
-        _digest(meta),
-        _digest([rollout, status.get("startup")]),
-        frozenset(routers - {""}),
-        frozenset(models - {""}),
+        own,
+        FINALIZER in finalizers,
+        routed=_digest([*life, *routed, rollout, status.get("startup")]),
+        routers=frozenset({wanted, str((rollout or {}).get("router") or "")} - {""}),
+        counted=_digest([*life, model]),
+        models=frozenset({model} - {""}),
     )
 
 

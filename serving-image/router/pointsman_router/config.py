@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
+from functools import cache
 from ipaddress import ip_network
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -296,8 +297,7 @@ def _read(kind: Any, value: object, path: str) -> Any:
 def _read_dataclass(kind: Any, value: object, path: str) -> Any:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{path or 'document'}: expected a mapping")
-    hints = get_type_hints(kind)
-    known = {_camel(f.name): f for f in fields(kind)}
+    hints, known = _members(kind)
     unknown = sorted(str(key) for key in value if key not in known)
     if unknown:
         raise ConfigError(f"{_join(path, unknown[0])}: unknown field; known are {', '.join(sorted(known))}")
@@ -307,6 +307,13 @@ def _read_dataclass(kind: Any, value: object, path: str) -> Any:
     names = {key: spec.name for key, spec in known.items()}
     arguments = {names[key]: _read(hints[names[key]], value[key], _join(path, key)) for key in value}
     return kind(**arguments)
+
+
+@cache
+def _members(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Types by a field's name, and fields by their name in a document. Types are evaluated from their text,
+    which would take longer than all of a document's reading."""
+    return get_type_hints(kind), {_camel(f.name): f for f in fields(kind)}
 
 
 def _write(value: Any) -> Any:
