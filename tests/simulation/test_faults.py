@@ -1,4 +1,4 @@
-"""A sample of the runs that `make test-faults` makes: every scenario without a fault, and others drawn by seed.
+"""A sample of the runs of `make test-faults`: every scenario without a fault, and others drawn by seed.
 
 What a violation says ends with the command that runs it alone.
 """

@@ -43,9 +43,14 @@ _STATE = """    if decision.state is not None and raw is not None:
 """
 _DONE = """    raw = results.objects.get((key.kind, key.name), raw) if raw is not None else None
 """
-_FETCHED = (
-    "uid=(await self._kube.get(RESOURCES[deletion.kind], namespace, deletion.name))['metadata']['uid'],"
-)
+_REFUSED = """    except Conflict:
+        raise
+"""
+_INSISTED = """    except Conflict:
+        there = await self._kube.get(RESOURCES[deletion.kind], namespace, deletion.name)
+        uid = there["metadata"]["uid"]
+        await self._kube.delete(RESOURCES[deletion.kind], namespace, deletion.name, uid=uid)
+"""
 
 MUTATIONS = (
     Mutation(
@@ -142,8 +147,8 @@ MUTATIONS = (
         "state is written over whatever is there",
         "pointsman.engine.reconcile:Reconciler._write_status",
         (("resource_version=version", "resource_version=None"),),
-        "O12 ",
-        "a change is reverted while it takes the traffic",
+        "O12 steps",
+        SURGE,
         "two-operators",
     ),
     Mutation(
@@ -193,7 +198,7 @@ def caught(mutation: Mutation) -> tuple[Case, Violation] | None:
             if case.fault != mutation.fault:
                 continue
             for violation in runs.carry_out(case).violations:
-                if violation.oracle.startswith(mutation.oracle.strip()):
+                if violation.oracle.startswith(mutation.oracle):
                     return case, violation
     return None
 

@@ -152,6 +152,12 @@ def _disorder(strike: Strike) -> Edges:
     return Edges(delay=lambda: draw.random() * most)
 
 
+def _pauses(strike: Strike) -> Edges:
+    """Now and then a request hangs for as long as a change takes: what was read before it is old after it."""
+    draw = random.Random(strike.at)
+    return Edges(delay=lambda: draw.uniform(1.0, 15.0) if draw.random() < 0.06 else draw.random() * 0.2)
+
+
 def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
     """A user acts right after the write, and whatever else the scenario holds doesn't happen any more."""
 
@@ -265,7 +271,7 @@ _ROWS = (
         "O12",
         "two processes work at once",
         Moment.SEED,
-        _disorder,
+        _pauses,
         operators=2,
         lenient=True,
     ),
