@@ -144,7 +144,7 @@ class Worker:
         ready = await self._ready(cycle)
         at_once = await asker.ask()
         if at_once.error or at_once.word != cycle.word:
-            cycle.problems.append(f"Ready, and the first request: {at_once.error or at_once.word!r}")
+            cycle.problems.append(f"Ready, and the first request: {at_once.error or repr(at_once.word)}")
         await asyncio.sleep(HELD_S)
         self._compare(cycle, asker, began, ready)
         cycles.append(cycle)
@@ -160,7 +160,7 @@ class Worker:
         cycle.to_first_answer = first.answered - began
         cycle.ready_after_answer = ready - first.answered
         wrong = [a for a in after if a.error or a.word != cycle.word]
-        cycle.problems += [f"after Ready: {a.error or a.word!r}" for a in wrong[:3]]
+        cycle.problems += [f"after Ready: {a.error or repr(a.word)}" for a in wrong[:3]]
         if cycle.kind not in ("create", "recreate"):
             cycle.failed_before = len([a for a in asker.since(began) if a.error and a.asked <= ready])
         lost = [it for it in self.told if it.at > ready and not (it.ready and it.generation)]
