@@ -127,6 +127,38 @@ async def test_what_was_forgotten_tells_itself_that_it_is_unchanged() -> None:
     assert writes(kube) == []
 
 
+async def test_after_a_start_what_is_unchanged_is_not_sent_and_what_a_hand_changed_is() -> None:
+    kube = MemoryKube()
+    plan = Plan(apply=(config("a"), config("b")))
+    await Applier(kube).execute(plan, NS, observed=[])
+    await kube.edit(CONFIGMAP, NS, "b", {"data": {"k": "by hand"}})
+    kube.calls.clear()
+    await Applier(kube).execute(plan, NS, observed=await observed(kube))
+    assert writes(kube) == [("apply", "b")]
+
+
+async def test_a_watch_that_shows_our_own_work_is_recognised() -> None:
+    kube = MemoryKube()
+    applier = Applier(kube)
+    await applier.execute(Plan(apply=(config(), deployment())), NS, observed=[])
+    done = {obj["kind"]: obj for obj in await observed(kube)}
+    assert all(applier.recognises(obj) for obj in done.values())
+    for kind, tells in (("ConfigMap", False), ("Deployment", True)):
+        later = {**done[kind], "metadata": {**done[kind]["metadata"], "resourceVersion": "99"}}
+        assert applier.recognises({**later, "status": {"new": 1}}) is not tells, kind
+    edited = await kube.edit(CONFIGMAP, NS, "c", {"data": {"k": "by hand"}})
+    assert not applier.recognises(edited)
+    assert not Applier(kube).recognises(done["ConfigMap"]), "what is forgotten is looked at"
+
+
+async def test_pods_do_not_start_on_what_somebody_else_wrote_meanwhile() -> None:
+    kube = MemoryKube()
+    await kube.apply(config(k="theirs"), manager="somebody")
+    done = await Applier(kube).execute(Plan(apply=(config(), deployment())), NS, observed=[])
+    assert done.refused == (("ConfigMap", "c"),)
+    assert await kube.list(DEPLOYMENT, NS) == []
+
+
 async def test_workloads_come_after_what_their_pods_read() -> None:
     kube = MemoryKube()
     plan = Plan(apply=(deployment(), config(), manifest("ControllerRevision", "r", data={}, revision=1)))
