@@ -43,6 +43,8 @@ class _Face:
     own: bytes
     held: bool
     """Whether our finalizer is there. That it came we know, since we put it there."""
+    told: bool
+    """Whether status says anything. A restored backup says nothing, and only a pass gives it back."""
     routed: bytes = b""
     """What of a service its router's configuration is compiled from, its rollout state included."""
     routers: frozenset[str] = frozenset()
@@ -72,7 +74,7 @@ class Triggers:
             return
         self._faces[key] = face
         priority = _priority(kind, obj)
-        if known is None or known.own != face.own or known.held > face.held:
+        if known is None or known.own != face.own or known.held > face.held or known.told > face.told:
             self._add(key, priority)
         # The first pass of a service writes its rollout state; until then its router, if there is one, has
         # nothing to do for it.
@@ -171,16 +173,18 @@ def _face(obj: Mapping[str, Any]) -> _Face:
         metadata.get(name) for name in ("uid", "generation", "deletionTimestamp", "labels", "annotations")
     ]
     own = _digest([*meta, [name for name in finalizers if name != FINALIZER]])
-    if obj["kind"] != LLMSERVICE.kind:
-        return _Face(own, FINALIZER in finalizers)
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    held, told = FINALIZER in finalizers, bool(status.get("conditions"))
+    if obj["kind"] != LLMSERVICE.kind:
+        return _Face(own, held, told)
     rollout, life = status.get("rollout"), [metadata.get("uid"), metadata.get("deletionTimestamp")]
     routed = [spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused")]
     wanted = str((spec.get("routerRef") or {}).get("name") or DEFAULT_ROUTER)
     model = str((spec.get("modelRef") or {}).get("name") or "")
     return _Face(
         own,
-        FINALIZER in finalizers,
+        held,
+        told,
         routed=_digest([*life, *routed, rollout, status.get("startup")]),
         routers=frozenset({wanted, str((rollout or {}).get("router") or "")} - {""}),
         counted=_digest([*life, model]),

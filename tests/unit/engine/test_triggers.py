@@ -41,6 +41,17 @@ def test_a_service_concerns_itself_and_its_router() -> None:
     assert desk.taken() == {SERVICE, ROUTER}
 
 
+def test_status_that_somebody_took_is_given_back_and_what_we_write_calls_for_nothing() -> None:
+    desk = Desk()
+    status = {"conditions": [{"type": "Ready", "status": "True"}]}
+    desk.triggers.own_event("ADDED", service())
+    desk.taken()
+    desk.triggers.own_event("MODIFIED", service(status=status))
+    assert desk.taken() == set()
+    desk.triggers.own_event("MODIFIED", service(status={}))
+    assert desk.taken() == {SERVICE}
+
+
 def test_a_service_that_moves_concerns_the_router_it_left() -> None:
     desk = Desk()
     desk.triggers.own_event("ADDED", service())
