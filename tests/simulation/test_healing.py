@@ -44,6 +44,7 @@ async def test_with_no_ready_pod_left_ready_and_available_are_false_in_the_next_
     await cluster.round()
     assert cluster.condition("chat", "Ready")[:2] == OUT_OF_MEMORY
     assert cluster.condition("chat", "Available")[:2] == ("False", "NoReadyReplicas")
+    assert "the kernel killed the engine" in cluster.condition("chat", "Available")[2]
     del cluster.troubles[stable]
     cluster.step()
     await cluster.round()

@@ -40,6 +40,19 @@ class Verdict:
     message: str = ""
 
 
+def foreign(strangers: Sequence[Mapping[str, Any]]) -> Verdict | None:
+    """Ready, while objects that aren't ours bear the names of ours; None where none does."""
+    if not strangers:
+        return None
+    what = f"{strangers[0]['kind']} {strangers[0]['metadata']['name']!r}"
+    return Verdict(
+        ConditionType.READY,
+        False,
+        Reason.OBJECT_NOT_OWNED,
+        f"{what} exists and isn't ours; rename or delete it",
+    )
+
+
 def merge(
     previous: Sequence[Condition], verdicts: Iterable[Verdict], *, generation: int, now: datetime
 ) -> list[dict[str, Any]]:

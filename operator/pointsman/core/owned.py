@@ -46,6 +46,11 @@ def owner_reference(owner: names.Resource, meta: ObjectMeta, *, controller: bool
     return reference | {"controller": True, "blockOwnerDeletion": True} if controller else reference
 
 
+def port(number: int, protocol: str = "TCP") -> dict[str, Any]:
+    """A port as a NetworkPolicy names it."""
+    return {"port": number, "protocol": protocol}
+
+
 def is_owned(manifest: Mapping[str, Any], uid: str) -> bool:
     """Whether the object's controller is the one with this uid."""
     references = manifest["metadata"].get("ownerReferences") or ()

@@ -166,12 +166,9 @@ def _readiness(
     world: RouterWorld, router: LLMRouter, compiled: config.RouterConfig, fits: bool, complete: bool
 ) -> Verdict:
     kind = ConditionType.READY
-    if world.strangers:
-        stranger = world.strangers[0]
-        what = f"{stranger['kind']} {stranger['metadata']['name']!r}"
-        return Verdict(
-            kind, False, Reason.OBJECT_NOT_OWNED, f"{what} exists and isn't ours; rename or delete it"
-        )
+    taken = conditions.foreign(world.strangers)
+    if taken:
+        return taken
     if not fits:
         message = "the configuration exceeds 900 KiB; spread the services over more routers"
         return Verdict(kind, False, Reason.CONFIG_TOO_LARGE, message)

@@ -146,14 +146,17 @@ def _network_policy(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> d
             "podSelector": {"matchLabels": pod_labels(meta.name)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {"from": [*peers, operator], "ports": [_port(names.PORT_ROUTER)]},
-                {"from": [operator], "ports": [_port(names.PORT_ROUTER_ADMIN)]},
+                {"from": [*peers, operator], "ports": [owned.port(names.PORT_ROUTER)]},
+                {"from": [operator], "ports": [owned.port(names.PORT_ROUTER_ADMIN)]},
             ],
             "egress": [
-                {"to": [engines], "ports": [_port(names.PORT_ENGINE), _port(names.PORT_ENGINE_STATUS)]},
-                {"ports": [_port(53, "UDP"), _port(53)]},
+                {
+                    "to": [engines],
+                    "ports": [owned.port(names.PORT_ENGINE), owned.port(names.PORT_ENGINE_STATUS)],
+                },
+                {"ports": [owned.port(53, "UDP"), owned.port(53)]},
                 # The API server is no pod: it can be told apart by its port alone.
-                {"ports": [_port(443), _port(6443)]},
+                {"ports": [owned.port(443), owned.port(6443)]},
             ],
         }
     }
@@ -169,10 +172,6 @@ def _peer(peer: Peer) -> dict[str, Any]:
     if peer.pod_labels:
         selected["podSelector"] = {"matchLabels": dict(peer.pod_labels)}
     return selected
-
-
-def _port(port: int, protocol: str = "TCP") -> dict[str, Any]:
-    return {"port": port, "protocol": protocol}
 
 
 def _deployment(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[str, Any]:

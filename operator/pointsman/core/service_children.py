@@ -103,9 +103,9 @@ def network_policy(
 ) -> dict[str, Any]:
     """Who may talk to the engines (their router) and whom they may talk to (DNS; the hub while fetching)."""
     fetches = source is not None and sources.is_remote(source.uri)
-    egress: list[dict[str, Any]] = [{"ports": [_port(53, "UDP"), _port(53)]}]
+    egress: list[dict[str, Any]] = [{"ports": [owned.port(53, "UDP"), owned.port(53)]}]
     if fetches:
-        egress.append({"ports": [_port(port) for port in sources.hub_ports(settings)]})
+        egress.append({"ports": [owned.port(port) for port in sources.hub_ports(settings)]})
     routers = {
         "podSelector": {"matchLabels": {names.LABEL_ROUTER: router, names.LABEL_ROLE: names.ROLE_ROUTER}}
     }
@@ -114,16 +114,15 @@ def network_policy(
             "podSelector": {"matchLabels": {names.LABEL_SERVICE: meta.name}},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {"from": [routers], "ports": [_port(names.PORT_ENGINE), _port(names.PORT_ENGINE_STATUS)]}
+                {
+                    "from": [routers],
+                    "ports": [owned.port(names.PORT_ENGINE), owned.port(names.PORT_ENGINE_STATUS)],
+                }
             ],
             "egress": egress,
         }
     }
     return _child(names.NETWORKPOLICY, names.engine_name(meta.name), meta, {}, body)
-
-
-def _port(port: int, protocol: str = "TCP") -> dict[str, Any]:
-    return {"port": port, "protocol": protocol}
 
 
 def resolve_job(

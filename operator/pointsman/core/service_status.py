@@ -115,17 +115,14 @@ def _available(facts: Facts, after: rollout.State) -> Verdict:
         )
     if facts.engines_run() and not facts.world.signals:
         return Verdict(kind, False, Reason.ROUTER_NOT_READY, verdicts.silence(facts))
-    return Verdict(kind, False, Reason.NO_READY_REPLICAS, "no engine takes requests")
+    return Verdict(kind, False, Reason.NO_READY_REPLICAS, verdicts.outage(facts))
 
 
 def _ready(facts: Facts, after: rollout.State, said: tuple[Verdict, ...], available: Verdict) -> Verdict:
     kind = ConditionType.READY
-    if facts.world.strangers:
-        stranger = facts.world.strangers[0]
-        what = f"{stranger['kind']} {stranger['metadata']['name']!r}"
-        return Verdict(
-            kind, False, Reason.OBJECT_NOT_OWNED, f"{what} exists and isn't ours; rename or delete it"
-        )
+    taken = conditions.foreign(facts.world.strangers)
+    if taken:
+        return taken
     unmet = verdicts.unmet(facts)
     if unmet:
         # What the spec asks for can't be had, so whatever answers isn't this generation.

@@ -132,6 +132,16 @@ def _phases(facts: Facts) -> set[str]:
     return {e.phase for v in variants if v for e in v.engines if e.phase and not e.ready}
 
 
+def outage(facts: Facts) -> str:
+    """That no engine takes requests, and what keeps those that should."""
+    routed = [name for name, weight in facts.state.traffic if weight > 0]
+    pods = [pod for name in routed for pod in facts.pods_of(names.ROLE_ENGINE, name)]
+    makers = [facts.deployments[name] for name in routed if name in facts.deployments]
+    events = facts.world.pod_events
+    found = diagnosis.engine(pods, events) or diagnosis.capacity(pods, makers, events, facts.world.rooms)
+    return "no engine takes requests" + (f": {found.message}" if found else "")
+
+
 def silence(facts: Facts) -> str:
     """That the router takes no requests, with its own reason where it gives one."""
     router = facts.world.router
