@@ -44,7 +44,8 @@ class Permission:
     why: str
 
 
-READ: Final = ("get", "list", "watch")
+SEEN: Final = ("list", "watch")
+READ: Final = ("get", *SEEN)
 OWN: Final = (*READ, "create", "patch", "delete")
 """For children: read them, apply them (create and patch), and delete them."""
 
@@ -54,35 +55,32 @@ def _on(resource: Resource, verbs: tuple[str, ...], why: str, subresource: str =
     return Permission(resource.group, plural, verbs, why)
 
 
-def _own_kinds() -> tuple[Permission, ...]:
-    return tuple(
-        permission
-        for resource in (LLMMODEL, LLMROUTER, LLMSERVICE)
-        for permission in (
-            _on(resource, ("patch",), "says what is so, and why", "status"),
-            _on(
-                resource,
-                ("update",),
-                "children block their owner's deletion, which some clusters check",
-                "finalizers",
-            ),
-        )
-    )
+def _said(resource: Resource) -> Permission:
+    return _on(resource, ("patch",), "says what is so, and why", "status")
+
+
+def _owns(resource: Resource) -> Permission:
+    why = "children block their owner's deletion, which some clusters check"
+    return _on(resource, ("update",), why, "finalizers")
 
 
 RBAC: Final[tuple[Permission, ...]] = (
     _on(LLMMODEL, READ, "what is declared"),
     _on(
         LLMROUTER,
-        OWN,
+        (*SEEN, "create", "patch", "delete"),
         "what is declared; makes `default` when a service names no router, and removes it again",
     ),
     _on(
         LLMSERVICE,
-        (*READ, "patch"),
+        (*SEEN, "patch"),
         "what is declared; patch is for metadata.finalizers alone, never for spec",
     ),
-    *_own_kinds(),
+    _said(LLMMODEL),
+    _said(LLMROUTER),
+    _owns(LLMROUTER),
+    _said(LLMSERVICE),
+    _owns(LLMSERVICE),
     _on(CONFIGMAP, OWN, "the routers' configuration; routers get, list and watch theirs"),
     _on(CONTROLLERREVISION, OWN, "what a revision was born with, frozen"),
     _on(DEPLOYMENT, OWN, "engines and routers"),
