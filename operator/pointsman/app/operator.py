@@ -137,8 +137,8 @@ class Operator:
 
         return AioKube(
             configuration,
-            # Within a pass, children are read and applied at the same time.
-            concurrency=self.settings.concurrency * 2,
+            # Within a pass, all kinds of children are read at the same time.
+            connections=self.settings.concurrency * 8,
             writes=bucket(),
             status_writes=bucket(),
             observer=self.metrics.api_called,

@@ -68,8 +68,9 @@ class AppSettings:
     """Context in that kubeconfig. Default: its current one."""
     resync_seconds: int = 600
     """Seconds between full re-lists. They find what watches missed; a longer time finds it later."""
-    concurrency: int = 8
-    """Passes at the same time. More than 16 only make the API server slower."""
+    concurrency: int = 16
+    """Passes at the same time. Most of their time they wait for the API server's reads; of writes at most 16
+    are under way, however many passes are."""
     writes_per_second: int = 500
     """Writes a second asked of the API server, and as many of status; bursts of twice that. 0: no limit."""
     pass_seconds: int = 120

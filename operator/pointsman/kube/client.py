@@ -38,13 +38,18 @@ Observer = Callable[[str, str, int, float], None]
 
 
 class AioKube:
-    """See `Kube`. One instance per process and event loop; `close` it."""
+    """See `Kube`. One instance per process and event loop; `close` it.
+
+    `connections`: how many requests that only read may be under way; `writing`: how many that write, of which
+    more would only make the server slower.
+    """
 
     def __init__(
         self,
         configuration: Any,
         *,
-        concurrency: int = 16,
+        connections: int = 64,
+        writing: int = 16,
         timeout_seconds: float = 30.0,
         writes: Bucket | None = None,
         status_writes: Bucket | None = None,
@@ -53,8 +58,10 @@ class AioKube:
         jitter: Callable[[], float] = random.random,
         resources: Iterable[Resource] = (),
     ) -> None:
-        # Watches and probes have their own connections; four spare ones keep a LIST from waiting for applies.
-        configuration.connection_pool_maxsize = concurrency + 4
+        # A consistent LIST sleeps in the server, up to a tenth of a second, until its cache has caught up
+        # with the store. It costs nothing but a connection, which mustn't be the one that a write needs.
+        configuration.connection_pool_maxsize = connections + writing
+        self._writing = asyncio.Semaphore(writing)
         self._api: Any = client.ApiClient(configuration)
         self._host = str(configuration.host).rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5.0)
@@ -205,7 +212,8 @@ class AioKube:
         bucket = self._status_writes if verb == "patch_status" else self._writes
         if bucket is not None:
             await bucket.take()
-        return await self._send(verb, resource, method, path, query, orjson.dumps(body), content_type)
+        async with self._writing:
+            return await self._send(verb, resource, method, path, query, orjson.dumps(body), content_type)
 
     async def _send(
         self,

@@ -13,7 +13,7 @@ REQUIRED = {"POINTSMAN_ROUTER_IMAGE": "router:1", "POINTSMAN_RESOLVE_IMAGE": "op
 
 def test_two_images_are_enough() -> None:
     read = settings.read(REQUIRED)
-    assert (read.concurrency, read.resync_seconds, read.watch_namespaces) == (8, 600, ())
+    assert (read.concurrency, read.resync_seconds, read.watch_namespaces) == (16, 600, ())
     assert read.for_decisions().router_image == "router:1"
 
 
