@@ -67,7 +67,7 @@ class Process:
         self.kube: Kube = Proxied(kube, self._ask)
         self._reconciler = site.operator(self.kube, settings, name)
         self.queue = KeyQueue(self._pass, draw=random.Random(7).random)
-        self.triggers = Triggers(self.queue.add)
+        self.triggers = Triggers(self.queue.add, self._reconciler.applier.recognises)
         self._selected: set[tuple[str, str]] = set()
         for stored in site.kube.store.objects.values():
             self._dispatch(None, stored.obj)
