@@ -1,4 +1,4 @@
-"""A model that can't fit is refused with the arithmetic before any engine exists; nothing that serves falls."""
+"""A model that can't fit is refused with the arithmetic before any engine exists; what serves never falls."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ LONGEST: Final = 16_777_216
 """Longest context that may be asked for, in tokens."""
 
 BLOCK: Final = 16
-"""Tokens whose cache is kept together (`DEFAULT_BLOCK_SIZE` in config/cache.py)."""
+"""Tokens whose cache is kept together where nothing is declared (`DEFAULT_BLOCK_SIZE` in config/cache.py)."""
 
 SAMPLER_BYTES: Final = 14
 """Per sequence and token of the vocabulary, in the trial run's sampling: logits in 16 bits, in 32, their
@@ -105,6 +105,8 @@ class Placement:
     """Bytes beside the values of one head's key (and likewise value) of a token."""
     value_bytes: int = 2
     """Bytes of one value while it's computed with."""
+    block: int = BLOCK
+    """Tokens whose cache is kept together."""
     eager: bool = False
     """Whether no CUDA graphs are made."""
     offloaded: int = 0
@@ -121,7 +123,9 @@ class Estimate:
     activations: int
     """Beside weights and cache, at the most, while computing."""
     overhead: int
-    """Libraries, communication, CUDA graphs, and the block of the cache that's never used."""
+    """Libraries, communication and CUDA graphs."""
+    reserve: int
+    """The one block of the cache that's never used."""
     context: int
     """Longest context asked for, in tokens; 0: not known."""
     cache: int
@@ -134,7 +138,7 @@ class Estimate:
     @property
     def needed(self) -> int:
         """To start."""
-        return self.weights + self.activations + self.overhead + self.cache
+        return self.weights + self.activations + self.overhead + self.reserve + self.cache
 
     @property
     def fits(self) -> bool:
@@ -153,6 +157,7 @@ def estimate(model: Model, placement: Placement) -> Estimate:
         weights=fullest.weights,
         activations=fullest.activations,
         overhead=fullest.overhead,
+        reserve=fullest.reserve,
         context=context,
         cache=fullest.cache(context),
         largest=_largest(stages, budget, model.context or LONGEST) if model.cached else 0,
@@ -223,26 +228,35 @@ class _Stage:
     @cached_property
     def overhead(self) -> int:
         shared = self.placement.tensor > 1
-        own = _OWN + (_COMMUNICATION if shared else 0) + (0 if self.placement.eager else _GRAPHS)
+        return _OWN + (_COMMUNICATION if shared else 0) + (0 if self.placement.eager else _GRAPHS)
+
+    @cached_property
+    def reserve(self) -> int:
         # vLLM's pool keeps one block back for good (`BlockPool.null_block`).
-        return own + self.layers * BLOCK * _layer_token(self.model, self.placement)
+        return (self.layers - self._part(self.model.uncached_layers)) * self._page
+
+    @property
+    def _page(self) -> int:
+        return self.placement.block * _layer_token(self.model, self.placement)
 
     def cache(self, context: int) -> int:
         """Of one sequence: whole blocks; of a window, what it covers and what is under way."""
         if not self.model.cached or not context:
             return 0
-        page = BLOCK * _layer_token(self.model, self.placement)
         windowed, uncached = self._part(self.model.window_layers), self._part(self.model.uncached_layers)
         seen = min(self.model.window - 1 + STEPS_IN_FLIGHT * _load(self.placement)[1], context)
-        short = windowed * (_blocks(seen) + 1)
-        return ((self.layers - windowed - uncached) * _blocks(context) + short) * page
+        short = windowed * (self._blocks(seen) + 1)
+        return ((self.layers - windowed - uncached) * self._blocks(context) + short) * self._page
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self.placement.block)
 
     def _part(self, layers: int) -> int:
         """How many of some of the model's layers are in this stage."""
-        return layers * self.layers // self.model.layers
+        return layers * self.layers // self.model.layers if self.model.layers else 0
 
     def needed(self, context: int) -> int:
-        return self.weights + self.activations + self.overhead + self.cache(context)
+        return self.weights + self.activations + self.overhead + self.reserve + self.cache(context)
 
     def at_once(self, context: int, budget: int) -> int:
         free = budget - self.needed(0)
@@ -328,10 +342,6 @@ def _layer_token(model: Model, placement: Placement) -> int:
         return int((model.latent + model.rope) * placement.cache_bits / 8)
     heads = max(model.kv_heads // placement.tensor, 1)
     return 2 * heads * int(model.head_size * placement.cache_bits / 8 + placement.cache_scales)
-
-
-def _blocks(tokens: int) -> int:
-    return -(-tokens // BLOCK)
 
 
 def _largest(stages: list[_Stage], budget: int, longest: int) -> int:

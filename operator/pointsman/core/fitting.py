@@ -74,7 +74,7 @@ def record(facts: Facts) -> dict[str, str]:
         "needed": found.needed,
         "weights": found.weights,
         "activations": found.activations,
-        "overhead": found.overhead,
+        "overhead": found.overhead + found.reserve,
         "cache": found.cache,
         "context": found.context,
         "largestContext": found.largest,
@@ -139,7 +139,7 @@ def _arithmetic(facts: Facts, found: Estimate) -> str:
     parts = [f"weights {_gib(found.weights)}"]
     if found.cache:
         parts.append(f"one sequence of {found.context:,} tokens {_gib(found.cache)}")
-    parts += [f"activations {_gib(found.activations)}", f"overhead {_gib(found.overhead)}"]
+    parts += [f"activations {_gib(found.activations)}", f"overhead {_gib(found.overhead + found.reserve)}"]
     return (
         f"needs {_gib(found.needed)} GiB of {_devices(where)} to start ({', '.join(parts)}); "
         f"the engine may use {_gib(found.budget)} ({_gib(where.device)} x {where.percent} %)"
