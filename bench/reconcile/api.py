@@ -26,6 +26,10 @@ LINE_BYTES = 4 * 1024 * 1024
 """Longest event of a watch."""
 
 
+PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Before a server that is busy, or not ready yet, is asked again."""
+
+
 class ApiError(Exception):
     """The API server's refusal, in its own words."""
 
@@ -98,6 +102,17 @@ class Api:
                 yield event["type"], event["object"]
 
     async def _send(self, method: str, path: str, body: bytes, content_type: str) -> Object:
+        for pause in PAUSES_S:
+            try:
+                return await self._once(method, path, body, content_type)
+            except ApiError as error:
+                # A kind that was just installed isn't served at once.
+                if error.status not in (429, 503):
+                    raise
+                await asyncio.sleep(pause)
+        return await self._once(method, path, body, content_type)
+
+    async def _once(self, method: str, path: str, body: bytes, content_type: str) -> Object:
         headers = {"Content-Type": content_type}
         async with (
             self._gate,
