@@ -13,6 +13,7 @@ from pointsman.api.names import (
     DEPLOYMENT,
     EVENT,
     LLMROUTER,
+    POD,
     ROLEBINDING,
     Resource,
 )
@@ -163,6 +164,16 @@ async def _(s: Stage) -> None:
         await s.kube.create(obj(CONFIGMAP, s.ns, name))
     found = await s.kube.list(CONFIGMAP, s.ns, fields="metadata.name=b")
     assert [i["metadata"]["name"] for i in found] == ["b"]
+
+
+@case("list: pods of all namespaces that aren't over")
+async def _(s: Stage) -> None:
+    pod = obj(POD, s.ns, "p", spec={"containers": [{"name": "c", "image": "i"}]})
+    await s.kube.create(pod)
+    found = await s.kube.list(POD, None, fields="status.phase!=Succeeded,status.phase!=Failed")
+    assert (s.ns, "p") in {(i["metadata"]["namespace"], i["metadata"]["name"]) for i in found}
+    over = await s.kube.list(POD, None, fields="status.phase=Failed")
+    assert (s.ns, "p") not in {(i["metadata"]["namespace"], i["metadata"]["name"]) for i in over}
 
 
 @case("list: a selector that can't be read, or a field that can't be selected by, is Invalid")
