@@ -96,8 +96,8 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
         if name in SUMMARIES
         and condition["status"] != "Unknown"
         and _face(condition) != _face(old.get(name, {}))
-        # Not yet available is how everything begins; it's news only when it was available before.
-        and not (name == "Available" and condition["status"] == "False" and not _was(old, name, "True"))
+        # Not yet available and not stalled is how everything begins; it's news only when it was otherwise.
+        and not (name != "Ready" and condition["status"] == "False" and not _was(old, name, "True"))
     ]
 
 

@@ -74,6 +74,18 @@ def service(**conditions: tuple[str, str]) -> dict[str, Any]:
             id="stalled: a warning",
         ),
         pytest.param(
+            service(Ready=("False", "Progressing"), Stalled=("False", "Progressing")),
+            service(Ready=("False", "AwaitingRouter"), Stalled=("False", "AwaitingRouter")),
+            [("AwaitingRouter", False)],
+            id="what isn't stalled says nothing beside Ready",
+        ),
+        pytest.param(
+            service(Stalled=("True", "ArgumentsInvalid")),
+            service(Stalled=("False", "Progressing")),
+            [("Progressing", False)],
+            id="stalled no more",
+        ),
+        pytest.param(
             service(), service(EngineHealthy=("False", "OutOfMemory")), [], id="single facts are in Ready"
         ),
     ],
