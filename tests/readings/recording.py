@@ -1,7 +1,7 @@
 """What the operator asks of an API server, in the words of RBAC.
 
 `Recorded` stands between an operator and any Kube and notes which rights each request takes, by the rules
-that the API server itself goes by. It changes nothing of what is asked or answered.
+that the API server itself goes by, and what is applied. It changes nothing of what is asked or answered.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ def of_rules(rules: Sequence[Mapping[str, Any]]) -> set[Right]:
 class Recorded:
     """See `Kube`."""
 
-    def __init__(self, kube: Kube, taken: set[Right]) -> None:
+    def __init__(self, kube: Kube, taken: set[Right], applied: dict[tuple[str, str], Object]) -> None:
         self._kube = kube
         self._taken = taken
+        self._applied = applied
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         self._note(resource, "get")
@@ -57,6 +58,7 @@ class Recorded:
         if not await self._exists(resource, obj["metadata"]):
             self._note(resource, "create")
         self._note_content(obj)
+        self._applied[obj["kind"], obj["metadata"]["name"]] = dict(obj)
         return await self._kube.apply(obj, manager=manager, force=force)
 
     async def overwrite(self, obj: Mapping[str, Any]) -> Object:

@@ -22,14 +22,17 @@ from tests.simulation.trouble import TroubledCluster
 class Stage(TroubledCluster):
     """A simulated cluster that remembers what users wrote, and what the operator asked of the API server."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
         self.rights: set[Right] = set()
+        self.applied: dict[tuple[str, str], Any] = {}
+        """What the operator applied last, by kind and name."""
         self.written: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         """The specs that users applied to an object, in order."""
         super().__init__()
+        self.restart(settings)
 
     def operator(self, kube: Kube, settings: Settings = SETTINGS, instance: str = "test") -> Any:
-        return super().operator(Recorded(kube, self.rights), settings, instance)
+        return super().operator(Recorded(kube, self.rights, self.applied), settings, instance)
 
     async def apply(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
         self.written.setdefault((kind, name), []).append(copy.deepcopy(dict(spec)))
