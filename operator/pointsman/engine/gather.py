@@ -151,10 +151,9 @@ class Gatherer:
         )
         return (ModelWorld(now, self._parse(LLMModel, raw), services.readable), raw) if raw else None
 
-    async def strangers(
-        self, desired: Iterable[Manifest], children: Sequence[Manifest], uid: str
-    ) -> list[Manifest]:
-        """Objects that already bear a desired child's name and have another controller than `uid`."""
+    async def unlisted(self, desired: Iterable[Manifest], children: Sequence[Manifest]) -> list[Manifest]:
+        """Objects that already bear a desired child's name and weren't listed as children: somebody else's,
+        or ours with a label that a hand took away."""
         known = {(c["kind"], c["metadata"]["name"]) for c in children}
         unseen = [m for m in desired if (m["kind"], m["metadata"]["name"]) not in known]
         found = await asyncio.gather(
@@ -164,7 +163,7 @@ class Gatherer:
                 if names.RESOURCES[m["kind"]] != names.LLMROUTER
             )
         )
-        return [raw for raw in found if raw is not None and not owned.is_owned(raw, uid)]
+        return [raw for raw in found if raw is not None]
 
     async def users_of_model(self, key: names.Key) -> list[names.Key]:
         """Services that refer to an LLMModel, whether or not it exists."""

@@ -7,6 +7,7 @@ what is recorded is what a pass would have seen.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -15,6 +16,7 @@ import orjson
 
 from pointsman.api import names
 from pointsman.core import model as model_core
+from pointsman.core import owned
 from pointsman.core import router as router_core
 from pointsman.core import service as service_core
 from pointsman.core.decision import Decision
@@ -41,9 +43,10 @@ async def service(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[Ser
         return None
     world, raw = found
     decision = service_core.decide(world)
-    strangers = await gatherer.strangers(decision.desired, world.owned, world.service.metadata.uid)
-    if strangers:
-        world = replace(world, strangers=strangers)
+    unlisted = await gatherer.unlisted(decision.desired, world.owned)
+    if unlisted:
+        ours, strangers = _divided(unlisted, world.service.metadata.uid)
+        world = replace(world, owned=[*world.owned, *ours], strangers=strangers)
         decision = service_core.decide(world)
     return Seen(world, decision, raw)
 
@@ -52,12 +55,18 @@ async def router(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[Rout
     """An LLMRouter, which may not exist (yet)."""
     world, raw = await gatherer.router(key, now)
     decision = router_core.decide(world)
-    if world.router is not None:
-        strangers = await gatherer.strangers(decision.desired, world.owned, world.router.metadata.uid)
-        if strangers:
-            world = replace(world, strangers=strangers)
-            decision = router_core.decide(world)
+    unlisted = await gatherer.unlisted(decision.desired, world.owned) if world.router is not None else []
+    if world.router is not None and unlisted:
+        ours, strangers = _divided(unlisted, world.router.metadata.uid)
+        world = replace(world, owned=[*world.owned, *ours], strangers=strangers)
+        decision = router_core.decide(world)
     return Seen(world, decision, raw)
+
+
+def _divided(unlisted: Sequence[Manifest], uid: str) -> tuple[list[Manifest], list[Manifest]]:
+    """What is ours, and what isn't."""
+    ours = [raw for raw in unlisted if owned.is_owned(raw, uid)]
+    return ours, [raw for raw in unlisted if raw not in ours]
 
 
 async def model(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[ModelWorld] | None:
