@@ -116,6 +116,10 @@ cluster: venv ## A cluster to work on: CONTEXT=name, else kind where Docker runs
 down: venv ## Take that cluster down: no process, mount or cgroup stays
 	@$(python) -m e2e.cluster down
 
+.PHONY: bench-fit
+bench-fit: venv ## The fit calculation beside real vLLM on a CPU: weights, cache, longest context, and the errors; 10 minutes
+	@$(python) -m bench.fit $(ARGS)
+
 .PHONY: bench-serve
 bench-serve: venv ## `vllm bench serve` through the router and straight at a real vLLM engine, by turns; 6 minutes
 	@$(python) -m bench.serve $(ARGS)

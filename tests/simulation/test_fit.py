@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +94,13 @@ async def test_a_model_too_large_is_refused_before_any_engine_exists(large: Clus
     assert large.condition("chat", "Reconciling")[0] == "-"
     kept = recorded(large, revision_of(wanting()))
     assert (kept["fits"], "override" in kept) == (False, False)
+
+
+async def test_the_page_about_it_quotes_the_message(large: Cluster) -> None:
+    await large.apply("LLMService", "chat", wanting(count=2))
+    await large.settle()
+    page = " ".join((Path(__file__).parents[2] / "docs/fit.md").read_text().split())
+    assert large.condition("chat", "ModelFits")[2] in page
 
 
 async def test_a_refused_service_is_left_alone_once_it_is_told(large: Cluster) -> None:
