@@ -26,7 +26,12 @@ End = dict[str, Any]
 
 def end_of(cluster: Cluster) -> End:
     """Everything that is there, by kind and name."""
-    objects = [s.obj for s in cluster.kube.store.objects.values() if s.obj["kind"] not in IGNORED]
+    return end_of_objects(stored.obj for stored in cluster.kube.store.objects.values())
+
+
+def end_of_objects(found: Iterable[Any]) -> End:
+    """The same, of one namespace's objects however they were come by."""
+    objects = [obj for obj in found if obj["kind"] not in IGNORED]
     owners = {o["metadata"]["uid"]: f"{o['kind']}/{o['metadata']['name']}" for o in objects}
     generations = {
         o["metadata"]["name"]: o["metadata"]["generation"] for o in objects if o["kind"] == "LLMService"
