@@ -79,13 +79,10 @@ BASES: Final[dict[str, tuple[Json, ...]]] = {
         ),
         _with(_SERVICE, model=_with(_MODEL, proof=[{"name": "a", "prompt": "b", "answer": {"exact": "c"}}])),
     ),
-    "LLMModel": tuple(
-        _with(_MODEL, **changes)
-        for changes in (
-            {},
-            *({"facts": facts} for facts in _EVERY),
-            {"proof": [{"name": "a", "prompt": "b", "answer": {"exact": "c"}}]},
-        )
+    "LLMModel": (
+        _MODEL,
+        *(_with(_MODEL, facts=facts) for facts in _EVERY),
+        _with(_MODEL, proof=[{"name": "a", "prompt": "b", "answer": {"exact": "c"}}]),
     ),
     "LLMRouter": (FULL[RESOURCES["LLMRouter"]],),
 }
