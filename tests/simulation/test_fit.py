@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pointsman.api import names
+from tests.pss import violations
 from tests.simulation.cluster import Cluster
 from tests.simulation.stories import engines, revision_of, rollout, serving
 
@@ -287,6 +288,7 @@ async def test_a_claim_is_read_for_the_calculation(large: Cluster) -> None:
     await large.round()
     job = large.find("Job", names.resolve_name(revision_of(spec)))["spec"]
     pod = job["template"]["spec"]
+    assert violations(pod) == []
     assert pod["volumes"][1] == {
         "name": "weights",
         "persistentVolumeClaim": {"claimName": "models", "readOnly": True},

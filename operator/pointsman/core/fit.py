@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 GIB: Final = 1024**3
@@ -146,8 +146,9 @@ class Estimate:
         return self.needed <= self.budget
 
 
+@lru_cache(maxsize=4096)
 def estimate(model: Model, placement: Placement) -> Estimate:
-    """The calculation. Total: what isn't known counts nothing."""
+    """The calculation. Total: what isn't known counts nothing. Kept, since every pass asks several times."""
     stages = list(_stages(model, placement))
     context = placement.context or model.context
     budget = placement.device * placement.percent // 100
