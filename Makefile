@@ -67,6 +67,10 @@ readings: venv ## What kstatus, Flux, Argo CD, Helm and kubectl make of our stat
 test-faults: venv ## Every fault at every moment of every scenario: crashes, conflicts, lost events, stale reads (ARGS=--mutations, --list)
 	@$(python) -m tests.simulation.faults $(ARGS)
 
+.PHONY: lint-manifests
+lint-manifests: venv ## kube-score's opinion of the chart and of every child the operator makes; built the first time
+	@$(python) -m tests.readings.linting
+
 .PHONY: fuzz
 fuzz: venv ## Fuzz the router's parsers by coverage for five minutes (ARGS=--seconds=N); what is found fails it
 	@$(python) -m pip --disable-pip-version-check install --quiet --require-hashes --requirement locks/fuzz.lock

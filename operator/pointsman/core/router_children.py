@@ -17,7 +17,10 @@ REPLICAS = 2
 DRAIN_SECONDS = 120
 """How long a router pod that goes away may finish what it relays, in seconds."""
 
-RESOURCES: Mapping[str, Any] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+RESOURCES: Mapping[str, Any] = {
+    "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+    "limits": {"memory": "1Gi", "ephemeral-storage": "512Mi"},
+}
 """Host resources of a router pod when none are declared."""
 
 _SPREAD_KEY = "kubernetes.io/hostname"

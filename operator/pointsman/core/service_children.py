@@ -173,7 +173,10 @@ def _resolver(source: ModelSource, claim: str, settings: Settings) -> dict[str, 
         "imagePullPolicy": settings.image_pull_policy,
         "command": command,
         "env": [{"name": key, "value": value} for key, value in sorted(environment.items())],
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+            "limits": {"memory": "512Mi", "ephemeral-storage": "512Mi"},
+        },
         "securityContext": pod_template.container_security(),
         "terminationMessagePolicy": "File",
         "volumeMounts": [
