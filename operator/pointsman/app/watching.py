@@ -84,10 +84,24 @@ def settings() -> kopf.OperatorSettings:
     # take ours if it thought that were its.
     result.persistence.finalizer = f"{PREFIX}/not-used"
     result.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=PREFIX)
-    result.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=PREFIX)
+    result.persistence.diffbase_storage = NoDiffs()
     # The process decides itself when it's enough (see operator.py); kopf would kill it.
     result.process.ultimate_exiting_timeout = None
     return result
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """What kopf compares objects by, for handlers that we don't have: it would copy each event's object as a
+    whole, which costs as much as all that we do with the event."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        return None
 
 
 class Watches:

@@ -61,6 +61,9 @@ class AioKube:
         # A consistent LIST sleeps in the server, up to a tenth of a second, until its cache has caught up
         # with the store. It costs nothing but a connection, which mustn't be the one that a write needs.
         configuration.connection_pool_maxsize = connections + writing
+        # Else each request waits for a thread that reads ~/.netrc and the environment's proxies. A kubeconfig
+        # names its own proxy, and kopf's watches look at no other either.
+        configuration.client_session_kwargs = {"trust_env": False}
         self._writing = asyncio.Semaphore(writing)
         self._api: Any = client.ApiClient(configuration)
         self._host = str(configuration.host).rstrip("/")
