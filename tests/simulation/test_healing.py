@@ -105,6 +105,25 @@ async def test_an_engine_whose_node_does_not_report_serves_while_routers(reached
     assert cluster.condition("chat", "Ready")[0] == str(reached)
 
 
+async def test_what_keeps_a_routers_pods_is_told_at_the_router_and_at_its_services() -> None:
+    cluster = TroubledCluster()
+    await cluster.apply("LLMRouter", "front", {})
+    waits = {"state": {"waiting": {"reason": "ErrImagePull", "message": "router:1: not found"}}}
+    cluster.troubles["front-router"] = Trouble(containers=(waits,))
+    await cluster.apply("LLMService", "chat", edited(routerRef={"name": "front"}))
+    await cluster.rounds(5)
+    said = cluster.condition("front", "Ready", "LLMRouter")
+    assert said[:2] == ("False", "RouterNotReady")
+    assert "router:1: not found" in said[2]
+    status, reason, message = cluster.condition("chat", "RouterProgrammed")
+    assert (status, reason) == ("False", "RouterNotReady")
+    assert "no pod of LLMRouter 'front' takes requests" in message
+    assert "router:1: not found" in message
+    cluster.troubles.clear()
+    await cluster.rounds(10)
+    assert cluster.condition("chat", "Ready")[0] == "True"
+
+
 async def test_a_cleanup_that_timed_out_is_told() -> None:
     cluster = TroubledCluster()
     await cluster.apply("LLMRouter", "front", {})

@@ -83,6 +83,9 @@ class TroubledCluster(Cluster):
             if kind == "Deployment":
                 status["readyReplicas"] = trouble.ready
             self._overwrite(names.RESOURCES[kind], name, status=status)
+            router = owner["metadata"]["labels"].get(names.LABEL_ROUTER)
+            if router:
+                self._endpoints(router)
             self._tell(name, owner, trouble.told)
             self._befall_pods(owner, trouble)
 
@@ -93,7 +96,7 @@ class TroubledCluster(Cluster):
             if trouble.podless:
                 del self.kube.store.objects[address_of(names.POD, NAMESPACE, pod["metadata"]["name"])]
                 continue
-            container = "engine" if owner["kind"] == "Deployment" else "resolve"
+            container = owner["spec"]["template"]["spec"]["containers"][0]["name"]
             statuses = [{"name": container, "ready": False, **status} for status in trouble.containers]
             status = {
                 **trouble.pod,

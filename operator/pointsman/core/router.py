@@ -13,9 +13,10 @@ from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
-from pointsman.core import conditions, owned, router_children, routing
+from pointsman.core import conditions, diagnosis, owned, router_children, routing
 from pointsman.core.conditions import Verdict
 from pointsman.core.decision import Decision
+from pointsman.core.inventory import is_leaving
 from pointsman.core.world import Manifest, RouterWorld
 from pointsman_router import config
 
@@ -48,6 +49,16 @@ def is_on_demand(router: LLMRouter) -> bool:
 
 def _is_labelled(router: LLMRouter) -> bool:
     return router.metadata.labels.get(names.LABEL_ON_DEMAND) == "true"
+
+
+def wants_pods(world: RouterWorld) -> bool:
+    """Whether the pods must be looked at: not all of them take requests."""
+    return world.router is not None and not _deployed(world, world.router)[1]
+
+
+def wanted_events(world: RouterWorld) -> tuple[str, ...]:
+    """Kinds of objects whose events alone can tell what keeps the listed pods."""
+    return diagnosis.wanted_events(world.pods, ())
 
 
 def abandoned(world: RouterWorld) -> bool:
@@ -182,7 +193,10 @@ def _readiness(
         message = f"Secret {secret!r} must hold the certificate as tls.crt and its key as tls.key: {without}"
         return Verdict(kind, False, Reason.CERTIFICATE_UNAVAILABLE, message)
     if not complete:
-        return Verdict(kind, False, Reason.ROUTER_NOT_READY, "not every router pod is ready")
+        staying = [pod for pod in world.pods if not is_leaving(pod)]
+        found = diagnosis.keeping(staying, world.owned_of("Deployment"), world.pod_events, world.now)
+        why = f": {found.message}" if found else ""
+        return Verdict(kind, False, Reason.ROUTER_NOT_READY, f"not every router pod is ready{why}")
     if not _acknowledged(world, router, compiled):
         message = "routers haven't all taken this generation's configuration yet"
         return Verdict(kind, False, Reason.AWAITING_ROUTER, message)

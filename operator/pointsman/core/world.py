@@ -88,10 +88,17 @@ class RouterWorld:
     owned: Sequence[Manifest] = ()
     strangers: Sequence[Manifest] = ()
     pods: Sequence[Manifest] = ()
+    """The router's pods; listed only while not all of them take requests."""
+    pod_events: Sequence[Manifest] = ()
+    """Warning events about those pods, where they alone can tell."""
     signals: Sequence[RouterSignals] = ()
     """What each pod of the router that takes requests told in this pass."""
     unready: Sequence[RouterSignals] = ()
     """What those told that run and take none: they may know why."""
+
+    def owned_of(self, kind: str) -> list[Manifest]:
+        """The owned children of one kind, by name."""
+        return sorted((c for c in self.owned if c["kind"] == kind), key=lambda c: str(c["metadata"]["name"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from pointsman.api.model import LLMModel
 from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
 from pointsman.core import inventory, observed, owned, routing
+from pointsman.core import router as router_core
 from pointsman.core import service as service_core
 from pointsman.core.capacity import Room, survey
 from pointsman.core.observed import ProbeResult, RouterSignals
@@ -142,7 +143,11 @@ class Gatherer:
         router, at = self._parse(LLMRouter, raw), ports.get(key.name, NO_PORTS)
         signals, unready = await asyncio.gather(self._signals(at.ready), self._signals(at.unready))
         owned = _owned(children, router.metadata)
-        return replace(world, router=router, owned=owned, signals=signals, unready=unready), raw
+        world = replace(world, router=router, owned=owned, signals=signals, unready=unready)
+        if router_core.wants_pods(world):
+            world = replace(world, pods=await self.kube.list(names.POD, key.namespace, labels=labels))
+        events = await self._events(key.namespace, router_core.wanted_events(world))
+        return replace(world, pod_events=events), raw
 
     async def model(self, key: names.Key, now: datetime) -> tuple[ModelWorld, Manifest] | None:
         """The World of one LLMModel and the raw object; None where it is gone. Raises Unreadable."""
@@ -180,15 +185,19 @@ class Gatherer:
                 names.POD, meta.namespace, labels=f"{names.LABEL_SERVICE}={meta.name}"
             )
             world = replace(world, pods=pods)
-        for kind in service_core.wanted_events(world):
-            fields = f"involvedObject.kind={kind},type=Warning"
-            events = await self.kube.list(names.CORE_EVENT, meta.namespace, fields=fields)
-            world = replace(world, pod_events=[*world.pod_events, *events])
+        events = await self._events(meta.namespace, service_core.wanted_events(world))
+        world = replace(world, pod_events=events)
         if service_core.wants_rooms(world):
             world = replace(world, rooms=await self._rooms(world.now))
         if addresses and service_core.wants_probe(world):
             world = replace(world, probe=await self._probe(world, addresses))
         return world
+
+    async def _events(self, namespace: str, kinds: Sequence[str]) -> Sequence[Manifest]:
+        """Warnings about objects of these kinds."""
+        fields = [f"involvedObject.kind={kind},type=Warning" for kind in kinds]
+        lists = [await self.kube.list(names.CORE_EVENT, namespace, fields=field) for field in fields]
+        return [event for listed in lists for event in listed]
 
     async def _rooms(self, now: datetime) -> Sequence[Room]:
         """What the cluster has room for, at most SURVEY_AGE old: one look serves all that wait."""

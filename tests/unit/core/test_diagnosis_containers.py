@@ -165,7 +165,7 @@ TABLE: list[tuple[str, dict[str, Any], Reason, str]] = [
         "a node that stopped reporting",
         pod(container(ready=True, started=True, state={"running": {"startedAt": NOW}}), conditions=(LOST,)),
         Reason.ENGINE_UNRESPONSIVE,
-        "the node that an engine runs on has stopped reporting: kubectl get nodes",
+        "the node that a pod runs on has stopped reporting: kubectl get nodes",
     ),
     (
         "eviction for memory: what was used when ticks",

@@ -23,6 +23,7 @@ __all__ = [
     "capacity",
     "engine",
     "job_failed",
+    "keeping",
     "node_lost",
     "references",
     "resolved",
@@ -46,6 +47,13 @@ def references(
 def engine(pods: Sequence[Manifest], events: Sequence[Manifest] = ()) -> Finding | None:
     """Why pods that have a node don't serve."""
     return containers.engine(pods) or volumes.unavailable(pods, events)
+
+
+def keeping(
+    pods: Sequence[Manifest], makers: Sequence[Manifest], events: Sequence[Manifest], now: datetime
+) -> Finding | None:
+    """Whatever keeps pods from serving, in the order in which it would have to be mended."""
+    return references(pods, makers, events, now) or capacity(pods, makers, events) or engine(pods, events)
 
 
 def wanted_events(pods: Sequence[Manifest], makers: Sequence[Manifest]) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ SUPERSEDED = timedelta(minutes=15)
 """A pod that a node threw out stays listed; it explains only the one that was made in its place."""
 
 NODE_LOST = Finding(
-    Reason.ENGINE_UNRESPONSIVE, "the node that an engine runs on has stopped reporting: kubectl get nodes"
+    Reason.ENGINE_UNRESPONSIVE, "the node that a pod runs on has stopped reporting: kubectl get nodes"
 )
 
 SOON = timedelta(minutes=1)
@@ -163,10 +163,11 @@ def _killed_for_memory(pod: Manifest, status: Status, ended: Status, left: Statu
         return None
     limits = (reports.spec_of(pod, str(status.get("name"))).get("resources") or {}).get("limits") or {}
     limit = f" of {limits['memory']}" if "memory" in limits else ""
+    ours = status.get("name") == names.ENGINE_CONTAINER
+    help_ = ": raise hardware.resources.limits.memory, or lower engine.maxModelLen" if ours else ""
     return Finding(
         Reason.OUT_OF_MEMORY,
-        f"the kernel killed the engine for exceeding resources.limits.memory{limit}: raise "
-        "hardware.resources.limits.memory, or lower engine.maxModelLen",
+        f"the kernel killed {reports.who(status)} for exceeding resources.limits.memory{limit}{help_}",
     )
 
 
@@ -181,7 +182,7 @@ def _killed_while_starting(pod: Manifest, status: Status, ended: Status, left: S
     during = f" (it was in phase {left['stopped']})" if left.get("stopped") else ""
     return Finding(
         Reason.STARTUP_BUDGET_EXCEEDED,
-        f"the engine wasn't ready within {patient} s and was restarted{during}",
+        f"{reports.who(status)} wasn't ready within {patient} s and was restarted{during}",
     )
 
 
@@ -199,7 +200,7 @@ def _killed_for_silence(pod: Manifest, status: Status, ended: Status, left: Stat
         return None
     return Finding(
         Reason.ENGINE_UNRESPONSIVE,
-        "the engine stopped answering its liveness probe and was restarted by the kubelet",
+        f"{reports.who(status)} stopped answering its liveness probe and was restarted by the kubelet",
     )
 
 
@@ -207,8 +208,9 @@ def _ended_by_itself(pod: Manifest, status: Status, ended: Status, left: Status)
     again = status.get("restartCount", 0) > 1 or reports.waiting(status).get("reason") == "CrashLoopBackOff"
     last = reports.plain(str(ended.get("message") or ""), pod)
     last = last or f"exit code {ended.get('exitCode')}, no message left"
-    who = "the look-up of the model" if status.get("name") == names.RESOLVE_CONTAINER else "the engine"
-    return Finding(Reason.ENGINE_CRASH_LOOPING if again else Reason.ENGINE_FAILED, f"{who} ended: {last}")
+    return Finding(
+        Reason.ENGINE_CRASH_LOOPING if again else Reason.ENGINE_FAILED, f"{reports.who(status)} ended: {last}"
+    )
 
 
 ENDS: Sequence[Callable[[Manifest, Status, Status, Status], Finding | None]] = (
@@ -230,7 +232,8 @@ def _silent(pod: Manifest, status: Status) -> Finding | None:
         return None
     return Finding(
         Reason.ENGINE_UNRESPONSIVE,
-        "the engine was ready and answers its readiness probe no more; it is restarted if that goes on",
+        f"{reports.who(status)} was ready and answers its readiness probe no more; it is restarted if that "
+        "goes on",
     )
 
 

@@ -15,7 +15,12 @@ from typing import Any
 from pointsman.api import names
 from pointsman.core.world import Manifest
 
-OURS = frozenset({names.ENGINE_CONTAINER, names.RESOLVE_CONTAINER})
+OURS: Mapping[str, str] = {
+    names.ENGINE_CONTAINER: "the engine",
+    names.RESOLVE_CONTAINER: "the look-up of the model",
+    names.ROUTER_CONTAINER: "the router",
+}
+"""Our containers, and what people call what runs in them."""
 TERMINAL = frozenset({"Failed", "Succeeded"})
 
 _TICKING = re.compile(r"\b[0-9a-f]{64}\b|(?<=\d):\d+(?=->)")
@@ -27,6 +32,11 @@ def containers(pod: Manifest) -> Iterator[Mapping[str, Any]]:
     status = pod.get("status") or {}
     yield from status.get("initContainerStatuses") or ()
     yield from status.get("containerStatuses") or ()
+
+
+def who(status: Mapping[str, Any]) -> str:
+    """What runs in a container, in words."""
+    return OURS.get(str(status.get("name") or ""), "the container")
 
 
 def waiting(status: Mapping[str, Any]) -> Mapping[str, Any]:
