@@ -45,6 +45,9 @@ CACHE_BITS: Final[dict[str, Fraction]] = {
 }
 """Bits of a cached value by --kv-cache-dtype (`CacheDType` in config/cache.py); others count 3, the least."""
 
+MOST_STRETCHED: Final = 10_000
+"""Largest factor by which a context is believed to be stretched; a document is what a pod said."""
+
 UNCOUNTED: Final = (
     "decode-context-parallel-size",
     "hf-overrides",
@@ -185,7 +188,8 @@ def _windows(config: Document, layers: int) -> tuple[int, int, int]:
         chunked = kinds.get("chunked_attention", 0)
         windowed = (kinds.get("sliding_attention", 0) if window else 0) + (chunked if chunk else 0)
         uncached = sum(count for kind, count in kinds.items() if kind not in _CACHED_LAYERS)
-        return min(windowed, layers), min(uncached, layers), max(window, chunk) if windowed else 0
+        windowed = min(windowed, layers)
+        return windowed, min(uncached, layers - windowed), max(window, chunk) if windowed else 0
     if every:
         return 0, layers - layers // every, 0
     if not window:
@@ -198,7 +202,11 @@ def _context(config: Document) -> int:
     """The longest context: stretched as `_get_and_verify_max_len` in config/model.py does."""
     context, factor = _positive(config, "max_position_embeddings"), config.get("rope_factor")
     kind = config.get("rope_type", "default")
-    if not isinstance(factor, (int, float)) or kind in ("default", "su", "longrope", "llama3", "mrope"):
+    if (
+        not isinstance(factor, (int, float))
+        or not 0 < factor <= MOST_STRETCHED
+        or kind in ("default", "su", "longrope", "llama3", "mrope")
+    ):
         return context
     if kind == "yarn":
         context = _positive(config, "rope_original") or context
@@ -266,4 +274,5 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 def _number(argument: str | None) -> int:
     """An engine argument as a number; 0 for none, and for one that only the engine understands."""
-    return int(argument) if argument and argument.isascii() and argument.isdecimal() else 0
+    plain = argument and len(argument) <= 9 and argument.isascii() and argument.isdecimal()
+    return int(argument) if argument and plain else 0

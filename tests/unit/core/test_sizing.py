@@ -7,12 +7,14 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pointsman.api.model_facts import ModelFacts
 from pointsman.api.service import ServiceSpec
-from pointsman.core.fit import GIB, Model, Placement
+from pointsman.core.fit import GIB, Model, Placement, estimate
 from pointsman.core.sizing import adapted, asks_source, model, placement, uncounted
-from pointsman_engine.facts import facts
+from pointsman_engine.facts import CONFIG_KEYS, facts
 from tests.unit.core import published
 
 LLAMA = {
@@ -348,3 +350,40 @@ def test_a_volume_is_read_for_a_calculation_alone() -> None:
     assert asks_source(spec(), None)
     assert not asks_source(spec(), ModelFacts())
     assert not asks_source(spec({"accelerator": GPU}), None)
+
+
+VALUES = st.one_of(
+    st.integers(-5, 10**18),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+    st.lists(st.sampled_from(["full_attention", "sliding_attention", "linear_attention", 7]), max_size=9),
+    st.dictionaries(
+        st.sampled_from(["factor", "type", "full_attention", "mamba"]), st.integers(), max_size=3
+    ),
+)
+KEYS = st.sampled_from(
+    [*CONFIG_KEYS, "rope_scaling", "rope_factor", "layer_types", "unlike", "kv_cache_bits", "quantization"]
+)
+
+
+@given(
+    st.dictionaries(KEYS, VALUES, max_size=20),
+    st.dictionaries(st.sampled_from(["BF16", "I32", "F4", "X"]), VALUES, max_size=3),
+    st.dictionaries(
+        st.sampled_from(["max-num-seqs", "max-num-batched-tokens", "block-size", "cpu-offload-gb"]),
+        st.one_of(st.integers(0, 10**30).map(str), st.text(max_size=5)),
+    ),
+)
+def test_whatever_a_pod_said_is_calculated_with(
+    config: dict[str, Any], stored: dict[str, Any], args: dict[str, str]
+) -> None:
+    declared = spec(engine={"args": args})
+    document = {"config": config, "weights": stored, "weightBytes": 10**9}
+    made = placement(declared)
+    assert made is not None
+    result = estimate(model(declared, None, document), adapted(made, declared, document))
+    assert result.cache >= 0
+    assert result.needed / GIB >= 0
+    facts(config)
