@@ -36,6 +36,9 @@ CLEANUP_DEADLINE = timedelta(seconds=60)
 FROZEN_FACTS = ("weights", "weightBytes", "config")
 """What a revision keeps of what its source told: by it the fit can be calculated at any time."""
 
+AWAITING_ENGINES = frozenset({Step.STARTING, Step.CAPACITY})
+"""Steps that go on when a Deployment tells that its engines are ready."""
+
 RESOLVE_RETRY = timedelta(seconds=60)
 """How long a resolve Job that gave up stands, with its reason, before another try."""
 
@@ -57,7 +60,7 @@ def decide(world: ServiceWorld) -> Decision:
         status=status,
         finalize=True,
         notes=_notes(facts, after, desired),
-        requeue_after=_requeue(facts, after, desired, status),
+        requeue_after=_requeue(facts, after, status),
         because=_because(facts, after),
     )
 
@@ -290,11 +293,9 @@ def _notes(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) -> S
     return notes
 
 
-def _requeue(
-    facts: Facts, after: rollout.State, desired: Sequence[Manifest], status: Mapping[str, Any]
-) -> float | None:
+def _requeue(facts: Facts, after: rollout.State, status: Mapping[str, Any]) -> float | None:
     """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
-    if after != facts.state or any(m["kind"] == "ControllerRevision" for m in desired):
+    if after != facts.state and after.step not in AWAITING_ENGINES:
         return 0.2
     ready = next(c for c in status["conditions"] if c["type"] == ConditionType.READY)
     content = ready["status"] == "True" or ready["reason"] == Reason.PAUSED

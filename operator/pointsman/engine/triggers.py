@@ -15,6 +15,7 @@ import orjson
 
 from pointsman.api.names import (
     DEFAULT_ROUTER,
+    ENDPOINTSLICE,
     FINALIZER,
     LABEL_ROUTER,
     LABEL_SERVICE,
@@ -85,7 +86,7 @@ class Triggers:
 
     def child_event(self, kind: str | None, obj: Mapping[str, Any]) -> None:
         """An event of something we made, found by label."""
-        if kind in (ADDED, MODIFIED) and self._echoes(obj):
+        if kind in (ADDED, MODIFIED) and (self._echoes(obj) or _is_empty_slice(kind, obj)):
             return
         priority = Priority.RESYNC if kind is None else Priority.NORMAL
         for key in sorted(owners_of(obj)):
@@ -138,6 +139,11 @@ class Triggers:
     def _wake_models(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         for name in sorted({name for f in (face, known) if f is not None for name in f.models}):
             self._add(Key(LLMMODEL.kind, key.namespace, name), priority)
+
+
+def _is_empty_slice(kind: str, obj: Mapping[str, Any]) -> bool:
+    """Whether a new Service got its first EndpointSlice, in which nobody is yet."""
+    return kind == ADDED and obj["kind"] == ENDPOINTSLICE.kind and not obj.get("endpoints")
 
 
 def owners_of(obj: Mapping[str, Any]) -> set[Key]:
