@@ -113,7 +113,12 @@ def _spec(subject: Subject) -> ServiceSpec:
     """The service as it would be declared: vLLM's CPU has no accelerator, so any does."""
     engine: dict[str, Any] = {
         "maxModelLen": CONTEXT,
-        "args": {"block-size": str(BLOCK), "max-num-batched-tokens": "2048", "max-num-seqs": "64"},
+        "args": {
+            "block-size": str(BLOCK),
+            "max-num-batched-tokens": "2048",
+            "max-num-seqs": "64",
+            "async-scheduling": "false",
+        },
     }
     if "dtype" in subject.options:
         engine["dtype"] = subject.options["dtype"]
@@ -137,6 +142,7 @@ def _ask(made: Environment, subject: Subject, short: int) -> dict[str, int]:
         "max_model_len": CONTEXT,
         "max_num_batched_tokens": 2048,
         "max_num_seqs": 64,
+        "async_scheduling": False,
         "kv_cache_memory_bytes": CACHE,
         "distributed_executor_backend": "uni",
         "short": short,

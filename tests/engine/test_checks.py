@@ -11,11 +11,12 @@ import pytest
 
 from pointsman_engine import causes, health, repository
 from pointsman_engine.devices import check_devices
+from pointsman_engine.facts import facts
 from pointsman_engine.outcome import MESSAGE_CHARS, Reason, StartFailure, shorten
 from pointsman_engine.patterns import PATTERNS
 from pointsman_engine.progress import LoadProgress
 from pointsman_engine.repository import File, NoWeights
-from pointsman_engine.resolve import MESSAGE_BYTES, facts, fitting
+from pointsman_engine.resolve import MESSAGE_BYTES, fitting
 from pointsman_engine.state import Phase, State
 from pointsman_engine.weights import check_tokenizer, check_weights
 from tests.engine.models import safetensors, write_model

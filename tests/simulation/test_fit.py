@@ -115,7 +115,7 @@ async def test_a_refused_service_is_left_alone_once_it_is_told(large: Cluster) -
 
 @pytest.mark.parametrize("strategy", ["Surge", "Recreate"])
 async def test_the_old_revision_serves_on_beside_a_refused_one(cluster: Cluster, strategy: str) -> None:
-    how = {"rollout": {"strategy": strategy}}
+    how: dict[str, Any] = {"rollout": {"strategy": strategy}}
     small = wanting(uri="file:///models/tiny", **how)
     old = await serving(cluster, small)
     cluster.hub = LARGE
@@ -133,7 +133,7 @@ async def test_the_old_revision_serves_on_beside_a_refused_one(cluster: Cluster,
 
 
 async def test_recreate_gives_way_only_once_the_new_model_is_known_to_fit(cluster: Cluster) -> None:
-    how = {"rollout": {"strategy": "Recreate"}}
+    how: dict[str, Any] = {"rollout": {"strategy": "Recreate"}}
     old = await serving(cluster, wanting(uri="file:///models/tiny", **how))
     cluster.hub = None
     await cluster.apply("LLMService", "chat", wanting(**how))

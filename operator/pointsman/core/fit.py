@@ -31,7 +31,8 @@ SAMPLER_BYTES: Final = 14
 probabilities and what top-p sorts. Measured: 13.9 to 15.4."""
 
 STEPS_IN_FLIGHT: Final = 2
-"""Batches whose blocks a sliding window hasn't given back yet (`max_concurrent_batches`, config/vllm.py)."""
+"""Batches whose blocks a sliding window hasn't given back yet (`max_concurrent_batches` in config/vllm.py):
+one, and one more that is scheduled while it's computed. A pipeline has more, which aren't counted."""
 
 _OWN: Final = GIB * 13 // 100
 """What libraries take beside PyTorch. Measured: 0.13 to 0.27 GiB."""
@@ -105,6 +106,8 @@ class Placement:
     """Bytes beside the values of one head's key (and likewise value) of a token."""
     value_bytes: int = 2
     """Bytes of one value while it's computed with."""
+    steps: int = STEPS_IN_FLIGHT
+    """Batches under way at once."""
     block: int = BLOCK
     """Tokens whose cache is kept together."""
     eager: bool = False
@@ -245,7 +248,7 @@ class _Stage:
         if not self.model.cached or not context:
             return 0
         windowed, uncached = self._part(self.model.window_layers), self._part(self.model.uncached_layers)
-        seen = min(self.model.window - 1 + STEPS_IN_FLIGHT * _load(self.placement)[1], context)
+        seen = min(self.model.window - 1 + self.placement.steps * _load(self.placement)[1], context)
         short = windowed * (self._blocks(seen) + 1)
         return ((self.layers - windowed - uncached) * self._blocks(context) + short) * self._page
 

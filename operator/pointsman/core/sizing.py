@@ -16,7 +16,7 @@ from pointsman.api import quantity
 from pointsman.api.engine import Dtype
 from pointsman.api.model_facts import ModelFacts, WeightsDtype
 from pointsman.api.service import ServiceSpec
-from pointsman.core.fit import BLOCK, GIB, Model, Placement, held_bytes, quantised_bytes
+from pointsman.core.fit import BLOCK, GIB, STEPS_IN_FLIGHT, Model, Placement, held_bytes, quantised_bytes
 
 Document = Mapping[str, Any]
 
@@ -82,6 +82,7 @@ def placement(spec: ServiceSpec) -> Placement | None:
         context=(engine and engine.max_model_len) or 0,
         sequences=_number(arguments.get("max-num-seqs")),
         batch=_number(arguments.get("max-num-batched-tokens")),
+        steps=1 if arguments.get("async-scheduling") == "false" else STEPS_IN_FLIGHT,
         block=_number(arguments.get("block-size")) or BLOCK,
         cache_scales=4 if cache.endswith("_per_token_head") else 0,
         value_bytes=4 if engine and engine.dtype in (Dtype.FLOAT, Dtype.FLOAT32) else 2,

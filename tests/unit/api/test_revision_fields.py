@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api.common import Base
 from pointsman.api.hardware import Hardware
 from pointsman.api.model import ModelSpec
 from pointsman.api.names import LLMSERVICE
@@ -32,7 +33,8 @@ def test_the_table_knows_every_field() -> None:
 @pytest.mark.parametrize("path", [path for path in REVISION_FIELDS if "." in path])
 def test_a_part_that_has_a_row_is_a_field(path: str) -> None:
     parent, _, name = path.partition(".")
-    type_ = {"hardware": Hardware, "model": ModelSpec}[parent]
+    types: dict[str, type[Base]] = {"hardware": Hardware, "model": ModelSpec}
+    type_ = types[parent]
     assert name in {field.alias for field in type_.model_fields.values()}
 
 

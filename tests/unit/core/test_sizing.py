@@ -282,11 +282,12 @@ PLACES: dict[str, tuple[ServiceSpec, dict[str, Any]]] = {
                     "max-num-batched-tokens": "2048",
                     "block-size": "32",
                     "enforce-eager": "true",
+                    "async-scheduling": "false",
                     "cpu-offload-gb": "4",
                 }
             }
         ),
-        {"sequences": 16, "batch": 2048, "block": 32, "eager": True, "offloaded": 4 * GIB},
+        {"sequences": 16, "batch": 2048, "block": 32, "eager": True, "steps": 1, "offloaded": 4 * GIB},
     ),
     "arguments that only the engine understands": (
         spec(engine={"args": {"max-num-seqs": "many", "max-num-batched-tokens": "2k"}}),
