@@ -193,8 +193,8 @@ def test_with_discovery_the_account_tells_what_is_asked_what_is_free_and_on_how_
     found = diagnosis.capacity([unplaced(GPU, spec=ASKS)], [], [], rooms)
     assert found is not None
     assert found.message == (
-        f"{GPU}; a pod asks for 2 nvidia.com/gpu on one node; 3 nodes of 4 bear it, 2 of them open to the "
-        "pod, with 2 free in all and at most 1 on one"
+        f"{GPU}; a pod asks for 2 nvidia.com/gpu on one node; nodes that bear it: 3 of 4, open to the "
+        "pod: 2, free on those: 2 in all, at most 1 on one"
     )
 
 

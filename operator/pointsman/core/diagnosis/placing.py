@@ -160,14 +160,10 @@ def _room(account: str, pod: Manifest, rooms: Sequence[Room]) -> str:
     open_ = [room for room in bearing if opens(room, pod)]
     free = [room.free.get(resource, 0) for room in open_]
     return (
-        f"a pod asks for {asked} {resource} on one node; {_nodes(bearing)} of {len(rooms)} bear it, "
-        f"{len(open_)} of them open to the pod, with {sum(free)} free in all and at most "
-        f"{max(free, default=0)} on one"
+        f"a pod asks for {asked} {resource} on one node; nodes that bear it: {len(bearing)} of {len(rooms)}, "
+        f"open to the pod: {len(open_)}, free on those: {sum(free)} in all, "
+        f"at most {max(free, default=0)} on one"
     )
-
-
-def _nodes(rooms: Sequence[Room]) -> str:
-    return f"{len(rooms)} node" + ("" if len(rooms) == 1 else "s")
 
 
 def _selector(account: str, pod: Manifest, rooms: Sequence[Room]) -> str:
