@@ -92,7 +92,7 @@ async def apply_router(spec: Json) -> None:
     assert cluster.condition("chat", "Ready")[0] == "True"
 
 
-@some(25)
+@some(18)
 @given(spec=specs.accepted("LLMService"))
 def test_any_change_of_a_service_leaves_someone_to_serve(spec: Json) -> None:
     run(apply_service(spec))

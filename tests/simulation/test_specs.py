@@ -43,7 +43,7 @@ SPECS: dict[str, Json] = {
 }
 
 
-@some(60)
+@some(50)
 @given(world=surroundings.service_worlds())
 def test_any_service_in_any_world_is_decided(world: ServiceWorld) -> None:
     handled(world, "LLMService")

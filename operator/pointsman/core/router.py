@@ -124,17 +124,22 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
     ready = next(v for v in verdicts if v.type is ConditionType.READY)
     status = _status(world, router, compiled, verdicts)
     awaiting = 1.0 if ready.reason is Reason.AWAITING_ROUTER else 5.0
+    told = status.get("configHash") == config.config_hash(compiled)
     return Decision(
         desired=desired,
         retained=frozenset() if fits else frozenset({("ConfigMap", names.router_name(world.name))}),
         status=status,
-        requeue_after=None if ready.holds else awaiting,
+        requeue_after=None if ready.holds and told else awaiting,
         wake=_wake(world, router, bool(ready.holds), status),
         because=f"{len(compiled.services)} services",
     )
 
 
 def _previous(world: RouterWorld) -> dict[str, config.Service]:
+    """What the routers run now, by service; read only where some service keeps what it has."""
+    known = all(service.status.rollout and not service.spec.paused for service in world.services)
+    if known and not world.unreadable:
+        return {}
     config_map = next((c for c in world.owned if c["kind"] == "ConfigMap"), None)
     running = routing.unpack(config_map)
     return {service.name: service for service in running.services} if running else {}

@@ -61,7 +61,10 @@ def claims(services: Iterable[LLMService], router: str) -> dict[str, str]:
 
 def granted(service: LLMService, services: Iterable[LLMService]) -> tuple[str, ...]:
     """The names of `service` that no older one of its router claims."""
-    claimed = claims(services, router_of(service))
+    return _won(service, claims(services, router_of(service)))
+
+
+def _won(service: LLMService, claimed: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(model for model in model_names(service) if claimed.get(model) == service.metadata.name)
 
 
@@ -115,9 +118,7 @@ def compile_router(
             compiled += [_without_taken(kept, claimed)] if kept else []
             continue
         traffic = [(share.revision, share.weight) for share in rollout.traffic or ()]
-        compiled.append(
-            compile_service(service, granted(service, services), traffic, rollout.generation or 0)
-        )
+        compiled.append(compile_service(service, _won(service, claimed), traffic, rollout.generation or 0))
     compiled += [_without_taken(previous[name], claimed) for name in unreadable if name in previous]
     front = _front(router, spec)
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
