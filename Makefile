@@ -67,6 +67,10 @@ readings: venv ## What kstatus, Flux, Argo CD, Helm and kubectl make of our stat
 test-faults: venv ## Every fault at every moment of every scenario: crashes, conflicts, lost events, stale reads (ARGS=--mutations, --list)
 	@$(python) -m tests.simulation.faults $(ARGS)
 
+.PHONY: test-specs
+test-specs: venv ## Ten times as many generated specs and worlds as `make test` tries, and other ones each time; ten minutes
+	@POINTSMAN_EXAMPLES=$${POINTSMAN_EXAMPLES:-10} $(python) -m pytest tests/simulation/test_specs.py tests/simulation/test_misoperation.py tests/simulation/test_paths.py --timeout=3600 $(ARGS)
+
 .PHONY: lint-manifests
 lint-manifests: venv ## kube-score's opinion of the chart and of every child the operator makes; built the first time
 	@$(python) -m tests.readings.linting
