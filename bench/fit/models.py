@@ -136,7 +136,9 @@ def _made_up(name: str, config: dict[str, Any], scratch: Path) -> Subject:
     path /= str(config["num_key_value_heads"])
     path.mkdir(parents=True)
     (path / "config.json").write_text(json.dumps(config))
-    return Subject(name, path, made_up=True)
+    # vLLM refuses float16 for this one.
+    options = {"dtype": "bfloat16"} if config["model_type"] == "gemma2" else {}
+    return Subject(name, path, made_up=True, options=options)
 
 
 def _make(made: Environment, folder: Path, name: str) -> None:

@@ -103,6 +103,18 @@ async def _(s: Stage) -> None:
             await s.kube.apply(edited, manager="m")
 
 
+@case("apply: an annotation joins a frozen revision, whose data is given again as it was read")
+async def _(s: Stage) -> None:
+    data = {"z": {"b": [1, {"y": 2.5, "x": None}]}, "a": "ü", "number": 70553706496}
+    await s.kube.apply(obj(CONTROLLERREVISION, s.ns, "c", data=data, revision=3), manager="m")
+    (read,) = await s.kube.list(CONTROLLERREVISION, s.ns)
+    again = obj(CONTROLLERREVISION, s.ns, "c", data=read["data"], revision=read["revision"])
+    again["metadata"]["annotations"] = {"example.com/note": "{}"}
+    written = await s.kube.apply(again, manager="m")
+    assert written["metadata"]["annotations"]["example.com/note"] == "{}"
+    assert (written["data"], written["revision"]) == (read["data"], 3)
+
+
 @case("create again: another uid")
 async def _(s: Stage) -> None:
     first = await s.kube.create(obj(CONFIGMAP, s.ns, "a"))
