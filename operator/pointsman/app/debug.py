@@ -84,7 +84,8 @@ async def record(kube: Kube, signals: Signals, settings: AppSettings, key: names
         seen: Any = await looks[key.kind](gatherer, key, utc_now())
     except Unreadable as unreadable:
         raise Failed(f"{unreadable.raw['kind']} can't be read: {unreadable.message}") from None
-    if seen is None:
+    # The router that is made on demand is decided about before it exists.
+    if seen is None or (seen.raw is None and key.name != names.DEFAULT_ROUTER):
         raise Failed(f"there is no {key.kind} {key.name!r} in namespace {key.namespace!r}")
     told = (*getattr(seen.world, "signals", ()), *getattr(seen.world, "unready", ()))
     silent = [one.address for one in told if not one.reachable]

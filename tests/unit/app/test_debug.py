@@ -126,9 +126,15 @@ def test_a_file_that_cant_be_read_is_no_difference(
     assert main(["debug", "replay", str(tmp_path / "nowhere")]) == 2
 
 
-async def test_an_object_that_isnt_there_is_said_to_be_missing() -> None:
-    with pytest.raises(debug.Failed, match="no LLMService 'chat' in namespace 'team-a'"):
-        await recorded(Cluster())
+@pytest.mark.parametrize("kind", ["LLMService", "LLMRouter", "LLMModel"])
+async def test_an_object_that_isnt_there_is_said_to_be_missing(kind: str) -> None:
+    with pytest.raises(debug.Failed, match=f"no {kind} 'chat' in namespace 'team-a'"):
+        await recorded(Cluster(), names.Key(kind, NAMESPACE, "chat"))
+
+
+async def test_the_router_that_is_made_on_demand_is_decided_about_before_it_exists() -> None:
+    file = await recorded(Cluster(), names.Key("LLMRouter", NAMESPACE, "default"))
+    assert file["decision"]["because"] == "no such router, and nobody needs one on demand"
 
 
 async def test_an_object_that_breaks_todays_rules_is_said_to_do_so() -> None:
