@@ -130,7 +130,7 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
         retained=frozenset() if fits else frozenset({("ConfigMap", names.router_name(world.name))}),
         status=status,
         requeue_after=None if ready.holds and told else awaiting,
-        wake=_wake(world, router, bool(ready.holds), status),
+        wake=(*_wake(world, router, bool(ready.holds), status), *_outdone(world, compiled)),
         because=f"{len(compiled.services)} services",
     )
 
@@ -155,6 +155,18 @@ def _wake(
         return ()
     concerned = [s for s in world.services if world.name in (routing.router_of(s), routing.wanted_router(s))]
     return tuple(names.Key("LLMService", world.namespace, s.metadata.name) for s in concerned)
+
+
+def _outdone(world: RouterWorld, compiled: config.RouterConfig) -> tuple[names.Key, ...]:
+    """Services that call themselves Ready and have just lost a name, since an older one claims it now:
+    nothing of theirs has changed, so nobody else tells them."""
+    held = {service.name: set(service.model_names) for service in compiled.services}
+    return tuple(
+        names.Key("LLMService", world.namespace, s.metadata.name)
+        for s in routing.on_router(world.services, world.name)
+        if any(c.type == ConditionType.READY and c.status == "True" for c in s.status.conditions)
+        and not held.get(s.metadata.name, set()).issuperset(routing.model_names(s))
+    )
 
 
 def _all_kept(world: RouterWorld) -> frozenset[tuple[str, str]]:

@@ -253,6 +253,12 @@ OTHERS = (
         served=False,
     ),
     _row(
+        "an older service claims the name of a younger one",
+        "two services on one router",
+        serve(edited(modelNames=["chat", "second"])),
+        ends={**READY, ("LLMService/second", "Ready"): "False/ModelNameConflict"},
+    ),
+    _row(
         "a service goes and comes again",
         SERVES,
         delete("LLMService", "chat"),
