@@ -14,6 +14,7 @@ from tests.simulation.stories import CHAT, edited, engines, revision_of, rollout
 
 TIMINGS = {"preflight": 4.2, "load": 40.0, "compile": 10.6, "firstToken": 0.4, "proof": 2.8, "total": 58.0}
 CHANGE = edited(engine={"maxModelLen": 1024})
+NOW = "2026-01-01T00:10:00Z"
 RUNNING = {"name": "engine", "ready": False, "state": {"running": {}}}
 
 
@@ -92,6 +93,19 @@ async def test_what_took_a_minute_on_an_accelerator_may_take_an_hour_on_a_cpu(cl
     await cluster.apply("LLMService", "chat", CHAT)
     await cluster.settle()
     assert budget(cluster, rollout(cluster)["stable"]) == 3600
+
+
+async def test_after_a_revision_that_never_came_up_the_next_may_take_all_the_time(cluster: Cluster) -> None:
+    stable = await serving(cluster)
+    cluster.routers.told[stable] = [telling("Ready", ready=True, timings=TIMINGS)]
+    await cluster.settle()
+    late, again = edited(engine={"maxModelLen": 1024}), edited(engine={"maxModelLen": 1024}, restartedAt=NOW)
+    cluster.failing |= {revision_of(spec): RUNNING for spec in (late, again)}
+    for spec, seconds in ((late, 600), (again, 3600)):
+        await cluster.apply("LLMService", "chat", spec)
+        for _ in range(3):
+            await cluster.round()
+        assert budget(cluster, revision_of(spec)) == seconds
 
 
 def budget(cluster: Cluster, revision: str) -> int | None:

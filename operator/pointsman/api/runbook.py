@@ -198,8 +198,10 @@ ENGINES: Final[dict[Reason, Entry]] = {
     Reason.STARTUP_BUDGET_EXCEEDED: Entry(
         "An engine wasn't ready within its startup budget.",
         _RESTARTS,
-        "The message has the budget and, where it's known, the phase. Raise the chart's "
-        "engine.startupSeconds, or find what is slow: weights, disk, or an engine that hangs.",
+        "The message has the budget and, where it's known, the phase. Find what is slow: weights, disk, or "
+        "an engine that hangs. The budget follows from the last start that was measured (status.startup), at "
+        "most the chart's engine.startupSeconds; a new revision (spec.restartedAt) after one that never came "
+        "up gets all of that.",
     ),
     Reason.VOLUME_UNAVAILABLE: Entry(
         "A volume can't be bound, attached or mounted. The message has Kubernetes' own words.",

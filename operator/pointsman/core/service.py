@@ -193,13 +193,19 @@ def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
 
 
 def _budget(facts: Facts, weight_bytes: int) -> int:
-    """How long a newborn's engines may take to start, by how long the last ones on such devices took."""
+    """How long a newborn's engines may take to start, by how long the last ones on such devices took.
+
+    Where the last revision never came up, what was measured before it may be too little for both.
+    """
     assert facts.model is not None
     same = frozenset(r.name for r in facts.revisions.values() if r.model == facts.model.source.uri)
     service, most = facts.world.service, facts.world.settings.startup_seconds
     device = pod_template.device(service.spec)
     alike = {r.name for r in facts.revisions.values() if pod_template.device_of(r.template) == device}
     rows = [row for row in service.status.startup if row.revision in alike]
+    last = max(facts.revisions.values(), key=lambda r: r.number, default=None)
+    if last is not None and startup.record(service.status.startup, last.name) is None:
+        return most
     return startup.budget(rows, weight_bytes=weight_bytes, comparable=same, most=most)
 
 
