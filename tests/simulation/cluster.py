@@ -48,6 +48,10 @@ class Cluster:
         """Free accelerators of the only node; None: more than enough."""
         self.failing: dict[str, Mapping[str, Any]] = {}
         """Container state of the pods of a revision that doesn't come up."""
+        self.startup_seconds = 0.0
+        """How long the first pods of a Deployment take to be ready."""
+        self.starting = False
+        """Whether the last step saw some that aren't yet."""
         self.hub: Mapping[str, Any] | None = {"commit": "c0ffee", "bytes": 2 * 1024**3}
         """What resolve Jobs find out; None: they never end."""
         self.unmounted = ""
@@ -144,6 +148,7 @@ class Cluster:
     def step(self) -> None:
         """Deployment controller, scheduler, kubelet, Job controller and garbage collector, one step each."""
         self.kube.collect()
+        self.starting = False
         free = self.accelerators
         for deployment in self.all("Deployment"):
             if free is not None:
@@ -173,7 +178,7 @@ class Cluster:
             ready = 0
         elif not unschedulable and not stuck:
             free = free - need * max(more, 0) if free is not None else None
-            ready = wanted
+            ready = ready if self._starts(meta, ready) else wanted
         self._status(
             deployment, {"observedGeneration": meta["generation"], "replicas": wanted, "readyReplicas": ready}
         )
@@ -181,6 +186,13 @@ class Cluster:
         if router:
             self._endpoints(router)
         return free
+
+    def _starts(self, meta: Any, ready: int) -> bool:
+        """Whether the first pods of a Deployment are still coming up."""
+        age = self.now - datetime.fromisoformat(meta["creationTimestamp"])
+        early = not ready and age < timedelta(seconds=self.startup_seconds)
+        self.starting |= early
+        return early
 
     def _pods(self, deployment: Any, unschedulable: bool) -> None:
         meta = deployment["metadata"]

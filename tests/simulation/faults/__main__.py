@@ -29,19 +29,21 @@ def main(arguments: Sequence[str]) -> int:
     if asked.mutations:
         return mutations.show()
     began, runs, broken = time.monotonic(), Runs(), Counter[str]()
-    count = 0
+    done = Counter[str]()
     for case in _chosen(runs, asked):
         result = runs.carry_out(case)
-        count += 1
+        if case.fault == NO_FAULT and not asked.sample:
+            print(f"{case.scenario} …", flush=True)
+        done[case.scenario] += 1
         broken[case.fault] += len(result.violations)
         if result.violations:
             _tell(result)
         if asked.trail:
             print("\n".join(result.trail))
     figures = {
-        "runs": count,
-        "scenarios": len(_scenarios(asked)),
-        "faults": len(_faults(asked)),
+        "runs": done.total(),
+        "scenarios": len(done),
+        "faults": len(broken.keys() - {NO_FAULT}),
         "violations": sum(broken.values()),
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -66,10 +68,6 @@ def _parser() -> argparse.ArgumentParser:
 def _scenarios(asked: argparse.Namespace) -> list[str]:
     parts = asked.scenario or [""]
     return [name for name in SCENARIOS if name in parts or any(part in name for part in parts)]
-
-
-def _faults(asked: argparse.Namespace) -> list[str]:
-    return [name for name in FAULTS if asked.fault is None or name in asked.fault]
 
 
 def _chosen(runs: Runs, asked: argparse.Namespace) -> Iterator[Case]:

@@ -99,8 +99,8 @@ MUTATIONS = (
     ),
     Mutation(
         "ownership isn't checked",
-        "pointsman.engine.gather:Gatherer.strangers",
-        (("raw is not None and not owned.is_owned(raw, uid)", "False"),),
+        "pointsman.engine.looking:_divided",
+        (("if owned.is_owned(raw, uid)", "if uid"),),
         "O15 not ours",
         SURGE,
         "swapped",

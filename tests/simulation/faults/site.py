@@ -22,6 +22,8 @@ from tests.simulation.faults.timeline import Timeline
 
 STEP_SECONDS = 1.0
 """How long controllers take to see a change and act on it."""
+STARTUP_SECONDS = 4.0
+"""How long engines take to be ready, so that the operator has time to do something too early."""
 QUIET_SECONDS = 20.0
 """Without a change for so long nothing is under way: passes that wait come back every 5 or 15."""
 LIMIT_SECONDS = 1200.0
@@ -67,6 +69,7 @@ class Site(Cluster):
         """What was done, when and why; the newest last."""
         self.failure: Exception | None = None
         super().__init__()
+        self.startup_seconds = STARTUP_SECONDS
         self.kube.store.watchers.add(self._on_change)
         self.timeline = Timeline(self)
         self.after(0.0, self._control)
@@ -197,6 +200,8 @@ class Site(Cluster):
             except Exception as error:
                 self.broken(error)
                 raise
+            if self.starting:
+                self._changed.set()
 
 
 def quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

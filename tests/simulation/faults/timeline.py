@@ -145,11 +145,8 @@ class Timeline:
                     self._say("O15 under traffic", f"{name} is deleted while {router} sends it requests")
         service = metadata["labels"][names.LABEL_SERVICE]
         rollout = self._rollouts.get(service, {})
-        if (
-            self._acting
-            and event == "ADDED"
-            and name not in (rollout.get("stable"), rollout.get("candidate"))
-        ):
+        told = rollout.get("stable"), rollout.get("candidate")
+        if self._acting and event == "ADDED" and name not in told and not self.lenient:
             self._say("O15 state first", f"{name} comes up before {service}'s status tells of it")
         standing = [
             d
