@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from pointsman.api.service import ServiceSpec
+from pointsman.core import revision
 from pointsman.kube.ownership import Manager
 from pointsman.kube.store import Address, Stored
 from tests.simulation.cluster import Cluster
@@ -49,15 +51,17 @@ async def told() -> Cluster:
     await serving(cluster, TINY, "changed")
     await serving(cluster, {**TINY, "engine": {"maxModelLen": 512}}, "changed")
     await serving(cluster, TINY, "changing")
-    await cluster.apply("LLMService", "changing", {**TINY, "engine": {"maxModelLen": 512}})
-    await cluster.round()
-    cluster.failing[_candidate(cluster, "changing")] = {"name": "engine", "ready": False, "state": {}}
+    changed = {**TINY, "engine": {"maxModelLen": 512}}
+    cluster.failing[_revision("changing", changed)] = {"name": "engine", "ready": False, "state": {}}
+    await cluster.apply("LLMService", "changing", changed)
     await cluster.settle()
     return cluster
 
 
-def _candidate(cluster: Cluster, name: str) -> str:
-    return str(cluster.find("LLMService", name)["status"]["rollout"]["candidate"])
+def _revision(name: str, spec: Json) -> str:
+    parsed = ServiceSpec.model_validate(spec)
+    assert parsed.model is not None
+    return revision.name_of(name, parsed, parsed.model)
 
 
 def dumped(cluster: Cluster) -> Json:
