@@ -7,10 +7,21 @@ that the API server itself goes by, and what is applied. It changes nothing of w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pointsman.api.names import RESOURCES, Resource
 from pointsman.kube.protocol import Kube, NotFound, Object, Objects
+from tests.simulation.faults.proxy import Carry, Proxied, Request
+
+VERBS: Final[Mapping[str, tuple[str, str]]] = {
+    "apply": ("patch", ""),
+    "overwrite": ("patch", ""),
+    "create": ("create", ""),
+    "patch_status": ("patch", "status"),
+    "patch_finalizers": ("patch", ""),
+    "delete": ("delete", ""),
+}
+"""The API server's verb for each of ours that writes, and on which subresource."""
 
 
 class Right(NamedTuple):
@@ -33,87 +44,36 @@ def of_rules(rules: Sequence[Mapping[str, Any]]) -> set[Right]:
     }
 
 
-class Recorded:
+class Recorded(Proxied):
     """See `Kube`."""
 
     def __init__(self, kube: Kube, taken: set[Right], applied: dict[tuple[str, str], Object]) -> None:
-        self._kube = kube
+        super().__init__(kube, self._record)
         self._taken = taken
         self._applied = applied
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         self._note(resource, "get")
-        return await self._kube.get(resource, namespace, name)
+        return await super().get(resource, namespace, name)
 
     async def list(
         self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
     ) -> Objects:
         self._note(resource, "list")
-        return await self._kube.list(resource, namespace, labels=labels, fields=fields)
+        return await super().list(resource, namespace, labels=labels, fields=fields)
 
-    async def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool = True) -> Object:
-        resource = RESOURCES[obj["kind"]]
-        self._note(resource, "patch")
-        # An apply that makes the object takes `create` too.
-        if not await self._exists(resource, obj["metadata"]):
-            self._note(resource, "create")
-        self._note_content(obj)
-        self._applied[obj["kind"], obj["metadata"]["name"]] = dict(obj)
-        return await self._kube.apply(obj, manager=manager, force=force)
-
-    async def overwrite(self, obj: Mapping[str, Any]) -> Object:
-        self._note(RESOURCES[obj["kind"]], "patch")
-        self._note_content(obj)
-        return await self._kube.overwrite(obj)
-
-    async def create(self, obj: Mapping[str, Any], *, manager: str = "pointsman") -> Object:
-        self._note(RESOURCES[obj["kind"]], "create")
-        self._note_content(obj)
-        return await self._kube.create(obj, manager=manager)
-
-    async def patch_status(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        status: Mapping[str, Any],
-        *,
-        resource_version: str | None,
-    ) -> Object:
-        self._note(resource, "patch", "status")
-        return await self._kube.patch_status(
-            resource, namespace, name, status, resource_version=resource_version
-        )
-
-    async def patch_finalizers(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        finalizers: Sequence[str],
-        *,
-        resource_version: str,
-    ) -> Object:
-        self._note(resource, "patch")
-        return await self._kube.patch_finalizers(
-            resource, namespace, name, finalizers, resource_version=resource_version
-        )
-
-    async def delete(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        *,
-        uid: str,
-        propagation: str = "Background",
-    ) -> None:
-        self._note(resource, "delete")
-        await self._kube.delete(resource, namespace, name, uid=uid, propagation=propagation)
-
-    async def served(self, api_version: str) -> frozenset[str]:
-        """Discovery, which everybody with an account may do."""
-        return await self._kube.served(api_version)
+    async def _record(self, request: Request, kube: Kube, carry: Carry) -> Any:
+        if request.writes:
+            resource, (verb, subresource) = RESOURCES[request.kind], VERBS[request.verb]
+            self._note(resource, verb, subresource)
+            # An apply that makes the object takes `create` too.
+            if request.verb == "apply" and not await _exists(kube, resource, request):
+                self._note(resource, "create")
+        if request.body is not None:
+            self._note_content(request.body)
+        if request.verb == "apply" and request.body is not None:
+            self._applied[request.kind, request.name] = dict(request.body)
+        return await carry(kube)
 
     def _note(self, resource: Resource, verb: str, subresource: str = "") -> None:
         plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
@@ -127,9 +87,10 @@ class Recorded:
         if obj["kind"] == "Role":  # nobody may grant what they don't hold
             self._taken |= of_rules(obj["rules"])
 
-    async def _exists(self, resource: Resource, metadata: Mapping[str, Any]) -> bool:
-        try:
-            await self._kube.get(resource, metadata.get("namespace"), metadata["name"])
-        except NotFound:
-            return False
-        return True
+
+async def _exists(kube: Kube, resource: Resource, request: Request) -> bool:
+    try:
+        await kube.get(resource, request.namespace, request.name)
+    except NotFound:
+        return False
+    return True

@@ -63,7 +63,6 @@ def refused(plane: ControlPlane, namespace: str, specs: Sequence[Mapping[str, An
     )
     said = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(said) + len(done.stdout.splitlines()) == len(specs), done.stderr
-    assert all("violates PodSecurity" in line for line in said), done.stderr
     return {number: line for number in range(len(specs)) for line in said if f'"p-{number}-p"' in line}
 
 

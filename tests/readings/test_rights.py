@@ -1,7 +1,8 @@
 """The table of permissions is what the operator makes use of: nothing is missing, and nothing is unused.
 
-Made use of is what its passes ask for in every situation, what an older release left for it to remove, what
-its process asks of a real API server (by that server's own log), and what it grants to routers.
+Made use of is what its passes ask for in every situation and in every scenario that faults are tried on, what
+an older release left for it to remove, what its process asks of a real API server (by that server's own log),
+and what it grants to routers.
 """
 
 from __future__ import annotations
@@ -19,16 +20,21 @@ from e2e.cluster import ControlPlane, control_plane
 from pointsman.api import names
 from pointsman.api.rbac import DISCOVERY, RBAC, Permission
 from pointsman.core.inventory import ROUTER_KINDS, SERVICE_KINDS
+from pointsman.engine.reconcile import Reconciler
+from pointsman.kube.protocol import Kube
 from pointsman.kube.store import address_of
 from tests.conformance.conftest import install_kinds
 from tests.conformance.stage import NAMESPACE as NAMESPACES
 from tests.conformance.stage import obj
 from tests.conformance.stage import owner as owned_by
 from tests.conformance.test_operator import SPEC, as_itself, client, start, until
-from tests.readings.recording import Right
+from tests.readings.recording import Recorded, Right
 from tests.readings.situations import SITUATIONS
 from tests.readings.stage import Stage, enact
 from tests.simulation.cluster import NAMESPACE, SETTINGS
+from tests.simulation.faults.runs import Runs
+from tests.simulation.faults.scenarios import SCENARIOS
+from tests.simulation.faults.site import Site
 from tests.simulation.stories import CHAT, edited, serving
 
 POLICY = """
@@ -104,6 +110,22 @@ async def taken(*stories: Any) -> set[Right]:
     return rights
 
 
+def of_scenarios() -> set[Right]:
+    """What the operator's processes ask for in every scenario that faults are tried on."""
+    rights: set[Right] = set()
+    operator = Site.operator
+
+    def recorded(site: Site, kube: Kube, *arguments: Any) -> Reconciler:
+        return operator(site, Recorded(kube, rights, {}), *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Site, "operator", recorded)
+        runs = Runs()
+        for scenario in SCENARIOS:
+            runs.reference(scenario)
+    return rights
+
+
 @pytest.fixture(scope="module")
 def played() -> set[Right]:
     """What passes ask for on the simulated cluster."""
@@ -117,7 +139,7 @@ def played() -> set[Right]:
         )
         return rest.union(*(scene.rights for scene in scenes))
 
-    return asyncio.run(play())
+    return asyncio.run(play()) | of_scenarios()
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ RBAC: Final[tuple[Permission, ...]] = (
     _on(LLMMODEL, READ, "what is declared"),
     _on(
         LLMROUTER,
-        (*SEEN, "create", "patch", "delete"),
+        OWN,
         "what is declared; makes `default` when a service names no router, and removes it again",
     ),
     _on(
