@@ -172,7 +172,7 @@ async def _settle(row: Row, running: Operator) -> None:
     began = still = time.monotonic()
     before = running.requests()
     while time.monotonic() - still < SETTLED_S:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.5)
         now = running.requests()
         if written(before, now):
             before, still = now, time.monotonic()

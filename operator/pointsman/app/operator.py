@@ -14,6 +14,7 @@ from typing import Any
 
 from pointsman import __version__
 from pointsman.api.names import API_VERSION, Key, Resource
+from pointsman.app import memory
 from pointsman.app.metrics import Metrics
 from pointsman.app.passes import Passes
 from pointsman.app.resync import Resync
@@ -89,7 +90,11 @@ class Operator:
 
     async def _serve(self, queue: KeyQueue, triggers: Triggers, resync: Resync, watches: Watches) -> None:
         watches.start()
-        others = [asyncio.create_task(resync.run()), asyncio.create_task(self._measure_lag())]
+        others = [
+            asyncio.create_task(resync.run()),
+            asyncio.create_task(self._measure_lag()),
+            asyncio.create_task(memory.give_back(lambda: queue.depth + queue.running == 0)),
+        ]
         stopping = asyncio.create_task(self.stop.wait())
         try:
             logger.info("started", extra={"version": __version__})
@@ -137,8 +142,9 @@ class Operator:
 
         return AioKube(
             configuration,
-            # Within a pass, all kinds of children are read at the same time.
-            connections=self.settings.concurrency * 8,
+            # Within a pass, all kinds of children are read at the same time; but each connection's buffers
+            # take a quarter of a mebibyte.
+            connections=self.settings.concurrency * 2,
             writes=bucket(),
             status_writes=bucket(),
             observer=self.metrics.api_called,
