@@ -148,7 +148,7 @@ MUTATIONS = (
         "pointsman.engine.reconcile:Reconciler._write_status",
         (("resource_version=version", "resource_version=None"),),
         "O12 steps",
-        SURGE,
+        "a change is reverted while it takes the traffic",
         "two-operators",
     ),
     Mutation(

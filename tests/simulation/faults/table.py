@@ -155,7 +155,7 @@ def _disorder(strike: Strike) -> Edges:
 def _pauses(strike: Strike) -> Edges:
     """Now and then a request hangs for as long as a change takes: what was read before it is old after it."""
     draw = random.Random(strike.at)
-    return Edges(delay=lambda: draw.uniform(1.0, 15.0) if draw.random() < 0.06 else draw.random() * 0.2)
+    return Edges(delay=lambda: draw.uniform(2.0, 12.0) if draw.random() < 0.12 else draw.random() * 0.2)
 
 
 def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
@@ -263,7 +263,7 @@ _ROWS = (
         _stale,
         lenient=True,
         resyncs=1,
-        stride=7,
+        stride=11,
     ),
     Fault("disorder", "O6", "requests and events take their time", Moment.SEED, _disorder),
     Fault(
