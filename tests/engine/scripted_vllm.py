@@ -4,9 +4,9 @@
 
 SCRIPT is JSON: report, log (lines printed after go), load_s, exit (status instead of serving), kill (signal),
 completion (status of /v1/completions), answers (by what is asked, of /v1/completions and of chats), chat
-(status of /v1/chat/completions), asked (a file of the questions), hang (stop answering once that
-file exists), term_s (how long SIGTERM takes). It knows nothing of the
-entrypoint. /metrics counts the streams of /stream?s=SECONDS.
+(status of /v1/chat/completions), dies (lines printed over the first chat, which it doesn't survive), asked (a
+file of the questions), hang (stop answering once that file exists), term_s (how long SIGTERM takes). It knows
+nothing of the entrypoint. /metrics counts the streams of /stream?s=SECONDS.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ def handler(script: dict[str, Any], running: Running) -> type[BaseHTTPRequestHan
                 with Path(script["asked"]).open("a") as file:
                     file.write(json.dumps({"path": self.path, **asked}) + "\n")
             chat = "chat" in self.path
+            if chat and script.get("dies"):
+                print("\n".join(script["dies"]), flush=True)
+                os._exit(1)
             code = script.get("chat" if chat else "completion", 200)
             self.reply(code, json.dumps(self.answer(asked) if code == 200 else script.get("error", {})))
 

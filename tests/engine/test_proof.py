@@ -104,6 +104,12 @@ def test_an_engine_that_breaks_over_a_question_has_failed_not_answered_wrongly(e
     assert failure == {"reason": "EngineFailed", "message": "the engine answers proof 'capital' by 500"}
 
 
+def test_an_engine_that_ends_over_a_question_tells_its_own_reason(entrypoint: Start) -> None:
+    said = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    failure = entrypoint(script={"dies": [said]}, env=proof(CAPITAL)).failure()
+    assert failure["reason"] == "OutOfMemory"
+
+
 def test_every_start_is_asked_anew(entrypoint: Start) -> None:
     right = entrypoint(script={"answers": RIGHT}, env=proof(WORD))
     right.until("Ready")
