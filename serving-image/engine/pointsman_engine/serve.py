@@ -250,8 +250,8 @@ class Serving:
     async def _lost(self, flow: asyncio.Task[None], child: Child) -> StartFailure:
         """What to say of an engine that ended by itself."""
         code = await child.wait()
-        # The flow may know better: a report that says what is wrong comes right before the end. Once the engine
-        # itself has begun, its own last words do.
+        # The flow may know better: a report that says what is wrong comes right before the end. Once the
+        # engine itself has begun, its own last words do.
         begun = self.state.phase in (Phase.LOADING, Phase.PROVING)
         if not flow.done() and not begun and not self.state.started:
             await asyncio.wait({flow}, timeout=2)
