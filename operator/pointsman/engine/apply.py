@@ -9,7 +9,7 @@ in a plan relies on what comes earlier.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,7 +106,7 @@ class Applier:
         objects: dict[ObjectKey, Object] = {}
         done = Applied(refused=plan.refused, objects=objects)
         for wave in _waves(plan.apply):
-            results = await asyncio.gather(*(self._apply(obj, namespace, seen, objects) for obj in wave))
+            results = await _all(*(self._apply(obj, namespace, seen, objects) for obj in wave))
             refused = done.refused
             done = _added(done, [(key_of(obj), result) for obj, result in zip(wave, results, strict=True)])
             if done.failed or done.refused != refused:
@@ -233,6 +233,16 @@ class Applier:
         if isinstance(error, Retryable):
             raise error
         return Failure(key, error)
+
+
+async def _all(*applies: Coroutine[Any, Any, str | Failure]) -> list[str | Failure]:
+    """What all of them give. Where one raises, the others are over too before the pass ends: a request that
+    is still under way would land among those of the next pass."""
+    results = await asyncio.gather(*applies, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _sent(intent: Manifest, there: Manifest | None) -> Manifest:

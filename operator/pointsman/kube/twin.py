@@ -86,7 +86,7 @@ class MemoryKube:
         call = self._enter("list", resource, namespace, "")
         group, kind, space, _ = address_of(resource, namespace, "")
         found = [
-            # Only events are shown otherwise than they are stored; copying the rest can wait until it's chosen.
+            # Only events are shown otherwise than stored; copying the rest can wait until it's chosen.
             _shown(resource, stored.obj) if kind == "Event" else stored.obj
             for address, stored in sorted(self.store.objects.items(), key=_by_address)
             if address[:2] == (group, kind) and (namespace is None or address[2] == space)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -246,6 +247,23 @@ async def test_a_server_that_cant_answer_ends_the_pass() -> None:
 
     with pytest.raises(Retryable):
         await Applier(MemoryKube(before=busy)).execute(Plan(apply=(config(),)), NS, observed=[])
+
+
+async def test_nothing_is_under_way_any_more_when_a_pass_ends_early() -> None:
+    kube = MemoryKube()
+    landed, apply = [], kube.apply
+
+    async def slow(obj: Any, **how: Any) -> Any:
+        if obj["metadata"]["name"] == "first":
+            raise Retryable("later", 1.0)
+        await asyncio.sleep(0.05)
+        landed.append(obj["metadata"]["name"])
+        return await apply(obj, **how)
+
+    kube.apply = slow  # type: ignore[method-assign]
+    with pytest.raises(Retryable):
+        await Applier(kube).execute(Plan(apply=(config("first"), config("second"))), NS, observed=[])
+    assert landed == ["second"]
 
 
 async def test_what_was_applied_is_handed_back_with_its_new_version() -> None:
