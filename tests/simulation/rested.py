@@ -13,11 +13,14 @@ __all__ = ["differences", "rested"]
 
 
 def rested(cluster: Cluster) -> dict[str, Any]:
-    """Everything that is there, without history: former revisions, how long they took to start, digests."""
+    """Everything that is there, without history: former revisions, how long they took to start, the last
+    proof of a former generation, digests."""
     # What is compared shares its parts with what is there.
     end = copied(without_history(end_of(cluster)))
     for obj in end.values():
         obj["metadata"].get("annotations", {}).pop(ANNOTATION_APPLIED, None)
-        if isinstance(obj.get("status"), dict):
-            obj["status"].pop("startup", None)
+        status = obj.get("status") or {}
+        status.pop("startup", None)
+        if (status.get("proof") or {}).get("generation", 0) < 0:
+            del status["proof"]
     return end
