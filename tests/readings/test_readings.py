@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shlex
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +54,36 @@ def test_the_expressions_shown_for_flux_wait_for_users_being_served(rows: dict[S
         row.situation.name: _served(row.found) for row in services
     }
     assert set(said) == {"Current", "InProgress", "Failed"}
+
+
+@pytest.mark.apiserver
+@pytest.mark.parametrize(
+    ("name", "status", "says"),
+    [
+        ("ready", 0, "condition met"),
+        ("an argument is wrong, the old serves", 1, "condition met\nnot a number"),
+    ],
+    ids=["ready", "failed"],
+)
+def test_the_script_shown_for_ci_ends_at_once(
+    name: str, status: int, says: str, rows: dict[Situation, Row], apiserver: ControlPlane, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/gitops/README.md").read_text()
+    (script,) = [b for b in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S) if "wait -n" in b]
+    metadata = next(r.found["metadata"] for situation, r in rows.items() if situation.name == name)
+    kubectl = tmp_path / "kubectl"
+    words = apiserver.kubectl.argv(f"--namespace={metadata['namespace']}")
+    kubectl.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    kubectl.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euc", re.sub(r"\bchat\b", metadata["name"], script)],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, says in done.stdout) == (status, True), (done.stdout, done.stderr)
 
 
 def _served(found: Mapping[str, Any]) -> str:

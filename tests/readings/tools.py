@@ -26,9 +26,9 @@ from tests.readings.meaning import Tool
 HERE: Final = Path(__file__).resolve().parent
 HEALTH: Final = HERE.parents[1] / "docs/gitops/argocd-health.lua"
 CHART: Final = HERE / "chart"
-HELM_PATIENCE_S: Final = 8
+HELM_PATIENCE_S: Final = (8, 60)
 """Seconds that Helm waits. Its word is the status that it saw last, so this only has to exceed the time it
-takes to see one."""
+takes to see one; where it doesn't, on a busy machine, the second try will."""
 
 KSTATUS: Final = Part(
     "kstatus",
@@ -140,6 +140,13 @@ class Release:
 
     def wait(self, manifest: Object) -> Word:
         """What becomes of `helm upgrade --wait` while the object is as it is."""
+        for patience in HELM_PATIENCE_S:
+            word = self._wait(manifest, patience)
+            if not word.word.endswith("Unknown"):
+                break
+        return word
+
+    def _wait(self, manifest: Object, patience: int) -> Word:
         try:
             with self._config() as config:
                 config.upgrade(
@@ -148,7 +155,7 @@ class Release:
                     {"object": manifest},
                     namespace=self.namespace,
                     wait="watcher",
-                    timeout=HELM_PATIENCE_S,
+                    timeout=patience,
                 )
         except helm_python.HelmError as error:
             return _word(str(error))
