@@ -73,6 +73,10 @@ def differences(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
                 yield f"{here} is too much: {_short(found[name])}"
             else:
                 yield from differences(wanted[name], found[name], here)
+    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        for number, (one, other) in enumerate(zip(wanted, found, strict=True)):
+            name = one.get("type") or one.get("name") if isinstance(one, Mapping) else None
+            yield from differences(one, other, f"{path}[{name or number}]")
     elif wanted != found:
         yield f"{path} is {_short(found)}, not {_short(wanted)}"
 
