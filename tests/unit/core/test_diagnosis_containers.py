@@ -156,6 +156,12 @@ TABLE: list[tuple[str, dict[str, Any], Reason, str]] = [
         "the engine stopped answering its liveness probe and was restarted by the kubelet",
     ),
     (
+        "gone with its node, which nobody saw",
+        pod(ended(137, "The container could not be located", "ContainerStatusUnknown"), **PROBED),
+        Reason.ENGINE_FAILED,
+        "the engine ended: The container could not be located",
+    ),
+    (
         "silent since it was ready",
         pod(SILENT, conditions=(LOST,)),
         Reason.ENGINE_UNRESPONSIVE,
@@ -166,6 +172,12 @@ TABLE: list[tuple[str, dict[str, Any], Reason, str]] = [
         pod(container(ready=True, started=True, state={"running": {"startedAt": NOW}}), conditions=(LOST,)),
         Reason.ENGINE_UNRESPONSIVE,
         "the node that a pod runs on has stopped reporting: kubectl get nodes",
+    ),
+    (
+        "a registry without a name on a network of IPv6",
+        pod(waiting("ErrImagePull", "read udp [fd00::2]:48642->[fd00::1]:53: i/o timeout")),
+        Reason.IMAGE_PULL_FAILED,
+        "image 'registry.test/engine:1': read udp [fd00::2]…->[fd00::1]:53: i/o timeout",
     ),
     (
         "eviction for memory: what was used when ticks",
@@ -231,6 +243,10 @@ def test_what_an_entrypoint_says_of_itself_is_believed(told: Told) -> None:
         ),
         pytest.param(pod(container("resolve", state={"terminated": {"exitCode": 0}})), id="a look-up done"),
         pytest.param(pod(), id="nothing reported yet"),
+        pytest.param(
+            pod(container(ready=True), conditions=({**LOST, "reason": "ReadinessGatesNotReady"},)),
+            id="behind a gate that somebody else opens",
+        ),
     ],
 )
 def test_says_nothing_of_a_pod_that_is(seen: dict[str, Any]) -> None:

@@ -42,6 +42,8 @@ RUN_REASONS = frozenset(
         "PostStartHookError",
     }
 )
+VANISHED = frozenset({"ContainerStatusUnknown"})
+"""Reasons of an end that nobody saw, as after a node's reboot; the exit code with it is made up."""
 NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of an end, from the runtime, for what never began."""
 
@@ -196,7 +198,8 @@ def _ran_for(pod: Manifest, ended: Status, patient: int) -> bool:
 
 
 def _killed_for_silence(pod: Manifest, status: Status, ended: Status, left: Status) -> Finding | None:
-    if not left.get("started") and ended.get("exitCode") != _SIGKILL:
+    killed = ended.get("exitCode") == _SIGKILL and ended.get("reason") not in VANISHED
+    if not left.get("started") and not killed:
         return None
     return Finding(
         Reason.ENGINE_UNRESPONSIVE,
@@ -287,4 +290,6 @@ def node_lost(pod: Manifest) -> bool:
     """Whether the node controller calls a pod unready whose kubelet, by its last report, had it ready."""
     listed = list(reports.containers(pod))
     ready = bool(listed) and all(status.get("ready") for status in listed)
-    return ready and reports.condition(pod, "Ready").get("status") == "False"
+    said = reports.condition(pod, "Ready")
+    # The kubelet itself says so of a pod whose containers are ready and whose gates aren't open yet.
+    return ready and said.get("status") == "False" and said.get("reason") != "ReadinessGatesNotReady"

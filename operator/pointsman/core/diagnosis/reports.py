@@ -23,7 +23,7 @@ OURS: Mapping[str, str] = {
 """Our containers, and what people call what runs in them."""
 TERMINAL = frozenset({"Failed", "Succeeded"})
 
-_TICKING = re.compile(r"\b[0-9a-f]{64}\b|(?<=\d):\d+(?=->)")
+_TICKING = re.compile(r"\b[0-9a-f]{64}\b|(?<=[\d\]]):\d+(?=->)")
 _UNNAMED = re.compile(r'pods "[^"]*" is forbidden')
 
 
