@@ -191,6 +191,16 @@ async def test_a_model_name_stays_with_the_older_service(cluster: Cluster) -> No
     assert cluster.condition("chat", "Ready")[0] == "True"
 
 
+async def test_engines_that_run_without_a_name_are_not_said_to_be_missing(cluster: Cluster) -> None:
+    await serving(cluster)
+    await cluster.apply("LLMService", "other", edited())
+    await cluster.settle()
+    await cluster.apply("LLMService", "chat", edited(modelNames=["chat", "other"]))
+    await cluster.settle()
+    for of in ("Available", "Ready"):
+        assert cluster.condition("other", of)[:2] == ("False", "ModelNameConflict")
+
+
 async def test_paused_stops_effects_and_not_status(cluster: Cluster) -> None:
     old = await serving(cluster)
     await cluster.apply("LLMService", "chat", edited(paused=True, engine={"maxModelLen": 1024}))

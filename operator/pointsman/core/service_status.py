@@ -109,6 +109,9 @@ def _available(facts: Facts, after: rollout.State) -> Verdict:
         return Verdict(kind, True, Reason.SERVING)
     if facts.replicas == 0:
         return Verdict(kind, False, Reason.IDLE, "no replicas are asked for")
+    unmet = None if facts.granted else verdicts.unmet(facts)
+    if unmet:
+        return Verdict(kind, False, unmet.reason, unmet.message)
     if verdicts.in_gap(facts, after):
         return Verdict(
             kind, False, Reason.RECREATE_GAP, "the old revision has stopped and the new one isn't ready"
