@@ -202,16 +202,19 @@ class Gatherer:
     async def _rooms(self, now: datetime) -> Sequence[Room]:
         """What the cluster has room for, at most SURVEY_AGE old: one look serves all that wait."""
         if self._surveyed is None or now - self._surveyed[0] >= SURVEY_AGE:
-            try:
-                nodes, pods = await asyncio.gather(
-                    self.kube.list(names.NODE, None),
-                    self.kube.list(names.POD, None, fields="status.phase!=Succeeded,status.phase!=Failed"),
-                )
-            except Forbidden:
-                # Not granted, or not any more: the scheduler's own account must do.
-                nodes, pods = [], []
-            self._surveyed = now, survey(nodes, pods)
+            self._surveyed = now, await self._together.read(names.NODE, self._survey)
         return self._surveyed[1]
+
+    async def _survey(self) -> Sequence[Room]:
+        try:
+            nodes, pods = await asyncio.gather(
+                self.kube.list(names.NODE, None),
+                self.kube.list(names.POD, None, fields="status.phase!=Succeeded,status.phase!=Failed"),
+            )
+        except Forbidden:
+            # Not granted, or not any more: the scheduler's own account must do.
+            return ()
+        return survey(nodes, pods)
 
     async def _probe(self, world: ServiceWorld, addresses: Sequence[str]) -> ProbeResult:
         """One request through a router's stages, and a look through the Service: both ways must be open."""
