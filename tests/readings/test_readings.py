@@ -77,7 +77,7 @@ def test_the_script_shown_for_ci_ends_at_once(
     kubectl.chmod(0o755)
     done = subprocess.run(
         ["bash", "-euc", re.sub(r"\bchat\b", metadata["name"], script)],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
