@@ -236,8 +236,11 @@ class _Stage:
 
     @cached_property
     def reserve(self) -> int:
-        # vLLM's pool keeps one block back for good (`BlockPool.null_block`).
-        return (self.layers - self._part(self.model.uncached_layers)) * self._page
+        # vLLM's pool keeps one block back for good (`BlockPool.null_block`). Layers of two kinds take turns
+        # in it, in groups as large as the smaller kind (`_get_kv_cache_groups_uniform_page_size`).
+        windowed = self._part(self.model.window_layers)
+        kinds = (windowed, self.layers - windowed - self._part(self.model.uncached_layers))
+        return min((kind for kind in kinds if kind), default=0) * self._page
 
     @property
     def _page(self) -> int:

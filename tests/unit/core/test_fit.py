@@ -174,6 +174,11 @@ def test_a_window_bounds_the_cache() -> None:
     assert short == long
 
 
+def test_a_block_is_kept_back_for_layers_of_the_rarer_kind() -> None:
+    assert estimate(published.GEMMA_9B, H100).reserve == 21 * 16 * 2 * 8 * 256 * 2
+    assert estimate(published.LLAMA_8B, H100).reserve == 32 * 16 * 2 * 8 * 128 * 2
+
+
 def test_offloaded_weights_are_not_the_devices() -> None:
     kept = estimate(published.LLAMA_8B, replace(H100, offloaded=10 * GIB))
     assert kept.weights == estimate(published.LLAMA_8B, H100).weights - 10 * GIB

@@ -79,8 +79,9 @@ def test_sharing_among_more_devices_never_needs_more(model: Model, placement: Pl
 
 @given(models(), PLACEMENTS)
 def test_a_further_stage_never_needs_more(model: Model, placement: Placement) -> None:
-    further = replace(placement, pipeline=placement.pipeline + 1)
-    assert estimate(model, further).needed <= estimate(model, placement).needed + GIB // 1024
+    further = estimate(model, replace(placement, pipeline=placement.pipeline + 1))
+    # A stage may hold layers of one kind alone, of which a block is kept back for each.
+    assert further.needed <= estimate(model, placement).needed + further.reserve + GIB // 1024
 
 
 @given(models(), PLACEMENTS)
