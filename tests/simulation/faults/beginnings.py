@@ -12,6 +12,16 @@ from tests.simulation.stories import CHAT, edited
 NEW = edited(engine={"maxModelLen": 1024})
 NEWER = edited(engine={"maxModelLen": 2048})
 GPU = edited(hardware={"accelerator": {"resource": "nvidia.com/gpu", "count": 1}})
+HUGE = edited(
+    hardware={"accelerator": {"resource": "nvidia.com/gpu", "count": 1}, "deviceMemory": "80Gi"},
+    model={**CHAT["model"], "facts": {"parameters": 10**12}},
+)
+HUGE_CHANGE = {
+    **HUGE,
+    "engine": {"maxModelLen": 1024},
+    "rollout": {"strategy": "Recreate"},
+}
+"""What only facts change is no new revision; this is one."""
 RECREATE = {**GPU, "rollout": {"strategy": "Recreate"}}
 SMALL = CHAT["model"]
 OTHER = {"source": {"uri": "file:///models/other"}}
@@ -19,6 +29,14 @@ REMOTE = {"model": {"source": {"uri": "hf://org/name", "revision": "main"}}}
 BAD = edited(engine={"args": {"max-num-seqs": "many"}})
 FOUND = {"commit": "c0ffee", "bytes": 2 * 1024**3}
 TLS = {"replicas": 1, "tls": {}}
+
+FOREIGN = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "chat-engine", "labels": {"whose": "theirs"}},
+    "spec": {"selector": {}},
+}
+PORTS = [{"name": "http", "port": 81, "targetPort": "http", "protocol": "TCP"}]
 
 
 def crashing(reason: str, message: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from pointsman.core import routing
 from pointsman_router import config
 from tests.simulation.cluster import Cluster
 
-MEASURED = frozenset({"startup", "loading"})
-"""Parts of status that hold seconds as they were."""
+MEASURED = frozenset({"startup", "loading", "renderedBy"})
+"""What tells of the way: seconds as they were, and which release a revision was born under."""
 IGNORED = frozenset({"Event", "Pod", "EndpointSlice"})
 """Kinds that follow from the others, or tell of the way and not of the end."""
 KEPT = ("labels", "annotations", "finalizers")

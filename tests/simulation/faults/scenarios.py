@@ -13,11 +13,15 @@ from tests.simulation.faults import acts
 from tests.simulation.faults.acts import REST, Act, delete, fails, serve, stand_in, until, wait
 from tests.simulation.faults.beginnings import (
     BAD,
+    FOREIGN,
     FOUND,
     GPU,
+    HUGE,
+    HUGE_CHANGE,
     NEW,
     NEWER,
     OTHER,
+    PORTS,
     RECREATE,
     REMOTE,
     SMALL,
@@ -43,7 +47,6 @@ class Scenario:
 
 
 READY = {("LLMService/chat", "Ready"): "True", ("LLMService/chat", "Stalled"): "-"}
-CHAT_SERVED = frozenset({"chat"})
 BACK = serve(CHAT)
 
 
@@ -55,23 +58,13 @@ def _row(
     served: bool = True,
     revert: Act | None = None,
 ) -> Scenario:
-    return Scenario(name, given, (*happens, REST), ends, CHAT_SERVED if served else frozenset(), revert)
+    return Scenario(name, given, (*happens, REST), ends, frozenset({"chat"} if served else ()), revert)
 
 
 SERVES = "a service that serves"
 NOTHING = "an empty namespace"
-_TLS_STALLED = {("LLMRouter/front", "Ready"): "False/CertificateUnavailable"}
-_FOREIGN = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "chat-engine", "labels": {"whose": "theirs"}},
-    "spec": {"selector": {}},
-}
-_PORTS = [{"name": "http", "port": 81, "targetPort": "http", "protocol": "TCP"}]
 _STUCK = {("LLMService/chat", "Available"): "True", ("LLMService/chat", "Ready"): "False"}
 _IDLE = {("LLMService/chat", "Ready"): "True/Idle"}
-
-
 CHANGES = (
     _row("a service is created", NOTHING, serve(CHAT)),
     _row("a change comes in by Surge", SERVES, serve(NEW), revert=BACK),
@@ -164,6 +157,28 @@ TROUBLES = (
         served=False,
     ),
     _row(
+        "a model that can't fit is refused, then started all the same",
+        SERVES,
+        serve(HUGE),
+        REST,
+        serve({**HUGE, "hardware": {**HUGE["hardware"], "fit": "Advisory"}}),
+        ends={**READY, ("LLMService/chat", "ModelFits"): "False/FitOverridden"},
+        revert=BACK,
+    ),
+    _row(
+        "a model that can't fit is refused",
+        SERVES,
+        serve(HUGE),
+        ends={**_STUCK, ("LLMService/chat", "Stalled"): "True/ModelDoesNotFit"},
+        revert=BACK,
+    ),
+    _row(
+        "a model that can't fit is refused before the old one drains",
+        "a service that gives way (Recreate)",
+        serve(HUGE_CHANGE),
+        ends={**_STUCK, ("LLMService/chat", "Stalled"): "True/ModelDoesNotFit"},
+    ),
+    _row(
         "a revision answers wrongly",
         SERVES,
         fails(NEW, WRONG),
@@ -215,7 +230,7 @@ TROUBLES = (
     _row(
         "somebody else's object is in the way, then gone",
         NOTHING,
-        acts.create(_FOREIGN),
+        acts.create(FOREIGN),
         serve(CHAT),
         REST,
         delete("Service", "chat-engine"),
@@ -337,7 +352,7 @@ HANDS = (
     _row(
         "a port is renumbered by hand",
         SERVES,
-        acts.edit("Service", "default-router", {"spec": {"ports": _PORTS}}),
+        acts.edit("Service", "default-router", {"spec": {"ports": PORTS}}),
     ),
     _row(
         "the routers' configuration is deleted by hand",
