@@ -155,6 +155,7 @@ class StandIn:
         return {
             "config": config.config_hash(pods.running),
             "configError": "",
+            "understands": list(config.LATER_FIELDS),
             "tlsError": "",
             "services": {
                 service.name: {

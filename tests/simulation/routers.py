@@ -28,6 +28,8 @@ class StandInRouters:
         """What the engines of a revision tell of themselves."""
         self.certified = True
         """Whether the Secrets that certificates are asked of are there."""
+        self.understands = list(config.LATER_FIELDS)
+        """Later fields of the configuration that they know."""
         self._running: dict[str, config.RouterConfig] = {}
 
     async def read(self, addresses: Sequence[str]) -> list[Any]:
@@ -86,6 +88,7 @@ class StandInRouters:
         whole, hashes = _hashed(running)
         return {
             "config": whole,
+            "understands": self.understands,
             "tlsError": "" if self.fit(running.name) else f"{running.tls.cert_file}: no such file",
             "services": {
                 s.name: {

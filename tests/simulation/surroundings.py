@@ -297,6 +297,7 @@ def signals(revisions: list[str]) -> specs.Strategy:
         optional={
             "config": ANYTHING,
             "configError": ANYTHING,
+            "understands": ANYTHING,
             "tlsError": ANYTHING,
             "services": st.dictionaries(st.sampled_from(["chat", "other"]), told, max_size=2),
         },

@@ -70,6 +70,19 @@ async def test_a_start_that_is_over_is_waited_for_until_routers_tell_of_it(clust
     assert status(cluster)["startup"][0]["total"] == 58
 
 
+async def test_routers_of_an_older_release_are_told_nothing_that_they_would_refuse(cluster: Cluster) -> None:
+    cluster.routers.understands = []
+    stable = await serving(cluster)
+    cluster.routers.told[stable] = [telling("Ready", ready=True, loaded=1000, timings=TIMINGS)]
+    await cluster.settle()
+    assert status(cluster)["startup"][0]["total"] == 58
+    assert [variant.start_seconds for variant in variants(cluster)] == [0]
+    cluster.routers.understands = ["startSeconds"]
+    await cluster.round()
+    assert [variant.start_seconds for variant in variants(cluster)] == [58]
+    assert cluster.condition("chat", "Ready")[0] == "True"
+
+
 async def test_the_next_revisions_budget_follows_from_the_last_start_and_is_frozen(cluster: Cluster) -> None:
     stable = await serving(cluster)
     slow = {**TIMINGS, "load": 382.0, "total": 400.0}

@@ -63,6 +63,8 @@ class RouterSignals:
     """Hash of the whole configuration it runs; empty before its first."""
     config_error: str = ""
     """Why it refused the newest configuration; empty when it took it."""
+    understands: tuple[str, ...] = ()
+    """Fields of its configuration that it knows beside those of the first release."""
     tls_error: str = ""
     """Why it can't serve the certificate it is told to; empty where it can, or needn't."""
     services: Mapping[str, ServiceSignals] = field(default_factory=dict)
@@ -97,6 +99,7 @@ def parse_signals(raw: Mapping[str, object]) -> RouterSignals:
         reachable=True,
         config=_text(body, "config"),
         config_error=_text(body, "configError"),
+        understands=_names(body, "understands"),
         tls_error=_text(body, "tlsError"),
         services=services,
     )
@@ -172,6 +175,11 @@ def _map(body: Mapping[str, object], key: str) -> Mapping[str, object]:
 def _list(body: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
     value = body.get(key)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _names(body: Mapping[str, object], key: str) -> tuple[str, ...]:
+    value = body.get(key)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def _text(body: Mapping[str, object], key: str) -> str:

@@ -109,6 +109,8 @@ def _released(world: RouterWorld) -> Manifest:
 def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -> Decision:
     unreadable = [meta.name for meta in world.unreadable]
     compiled = routing.compile_router(world.name, router.spec, world.services, _previous(world), unreadable)
+    told = (*world.signals, *world.unready)
+    compiled = routing.understood(compiled, (s.understands for s in told if s.reachable))
     packed = routing.pack(compiled)
     fits = len(packed) <= routing.SIZE_LIMIT
     desired: list[Manifest] = [
@@ -124,12 +126,12 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
     ready = next(v for v in verdicts if v.type is ConditionType.READY)
     status = _status(world, router, compiled, verdicts)
     awaiting = 1.0 if ready.reason is Reason.AWAITING_ROUTER else 5.0
-    told = status.get("configHash") == config.config_hash(compiled)
+    taken = status.get("configHash") == config.config_hash(compiled)
     return Decision(
         desired=desired,
         retained=frozenset() if fits else frozenset({("ConfigMap", names.router_name(world.name))}),
         status=status,
-        requeue_after=None if ready.holds and told else awaiting,
+        requeue_after=None if ready.holds and taken else awaiting,
         wake=(*_wake(world, router, bool(ready.holds), status), *_outdone(world, compiled)),
         because=f"{len(compiled.services)} services",
     )

@@ -124,6 +124,20 @@ def compile_router(
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
 
 
+def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) -> config.RouterConfig:
+    """The configuration as far as all routers know its fields; `known`: of each the later ones that it does.
+
+    One of an older release refuses what it doesn't know, and with it every change that comes along.
+    """
+    if all("startSeconds" in fields for fields in known):
+        return compiled
+    services = (
+        replace(s, variants=tuple(replace(variant, start_seconds=0) for variant in s.variants))
+        for s in compiled.services
+    )
+    return replace(compiled, services=tuple(services))
+
+
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:
     """What concerns clients, before any service."""
     bare = config.RouterConfig(name=router)

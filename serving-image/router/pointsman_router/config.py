@@ -26,7 +26,9 @@ from pointsman_router.settings import Cors, Limits, Routing, Tls, bounds_of
 
 FORMAT = 1
 """Version of the document. A router refuses a document of a format it doesn't know, and keeps its last."""
-
+LATER_FIELDS = ("startSeconds",)
+"""Fields that came after the first release, whose routers refuse a document with one. A router tells which it
+knows (`understands` in /signals), and is told no other: during an upgrade old ones run on for a while."""
 
 _ORIGIN = re.compile(r"\*|[a-z][-+.a-z0-9]*://([-._a-z0-9]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

@@ -16,6 +16,7 @@ from tests.unit.kube.server import Scripted, serving
 DOCUMENT = {
     "config": "abc",
     "configError": "",
+    "understands": ["startSeconds", 7],
     "tlsError": "no such file",
     "services": {
         "chat": {
@@ -55,6 +56,7 @@ async def test_signals_of_two_routers_one_of_them_gone() -> None:
     await signals.close()
     assert (here.address, here.reachable, here.config) == (address, True, "abc")
     assert (here.config_error, here.tls_error) == ("", "no such file")
+    assert here.understands == ("startSeconds",)
     variant = here.services["chat"].variants["chat-1"]
     assert (variant.endpoints, variant.ready, variant.in_flight) == (2, 1, 3)
     assert (variant.engines[0].phase, variant.engines[0].bytes_loaded) == ("Loading", 5)

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from pointsman_router import fetch
+from pointsman_router.config import LATER_FIELDS
 from pointsman_router.engines.engine import READY, Engine, Phase
 from pointsman_router.fetch import FetchError, Target
 from pointsman_router.router import Router
@@ -131,6 +132,7 @@ def describe(router: Router) -> dict[str, Any]:
     return {
         "config": state.table.hash,
         "configError": state.error,
+        "understands": list(LATER_FIELDS),
         "tlsError": router.tls_error,
         "services": {name: _describe_service(service) for name, service in state.table.services.items()},
     }
