@@ -16,12 +16,17 @@ LIMIT = 4 * 1024 * 1024
 """Bytes of an answer that are read; a router with a thousand engines needs a tenth of it."""
 
 
+CONNECT_SECONDS = 3.0
+"""What a router that isn't there costs a pass. With less, a machine that is busy for a moment would show as
+routers that have gone, in the status of all their services."""
+
+
 class HttpSignals:
     """See `Signals`. One instance per process and event loop; `close` it."""
 
-    def __init__(self, *, read_seconds: float = 2.0, probe_seconds: float = 30.0, parallel: int = 32) -> None:
-        self._read = aiohttp.ClientTimeout(total=read_seconds, connect=1.0)
-        self._probe = aiohttp.ClientTimeout(total=probe_seconds, connect=1.0)
+    def __init__(self, *, read_seconds: float = 5.0, probe_seconds: float = 30.0, parallel: int = 32) -> None:
+        self._read = aiohttp.ClientTimeout(total=read_seconds, connect=CONNECT_SECONDS)
+        self._probe = aiohttp.ClientTimeout(total=probe_seconds, connect=CONNECT_SECONDS)
         self._gate = asyncio.Semaphore(parallel)
         self._session: aiohttp.ClientSession | None = None
 
