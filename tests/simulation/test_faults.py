@@ -5,18 +5,40 @@ What a violation says ends with the command that runs it alone.
 
 from __future__ import annotations
 
+import functools
+import time
+from dataclasses import dataclass
+
 import pytest
 
 from tests.simulation.faults.__main__ import sample
 from tests.simulation.faults.mutations import MUTATIONS, Mutation, caught
-from tests.simulation.faults.runs import Runs
+from tests.simulation.faults.runs import NO_FAULT, Case, Runs
 from tests.simulation.faults.scenarios import SCENARIOS
 from tests.simulation.faults.table import FAULTS
 
 DRAWN = 260
-"""Runs in everyday tests, about a minute's."""
+"""Runs in everyday tests, beside those without a fault: half a minute's, where nothing else runs."""
 SEED = 5
+SECONDS = 90.0
+"""What doesn't fit into so many, on a busy machine, is left to `make test-faults`."""
 RUNS = Runs()
+
+
+@dataclass(slots=True)
+class Budget:
+    """Time that was spent on runs with a fault."""
+
+    spent: float = 0.0
+
+
+BUDGET = Budget()
+
+
+@functools.cache
+def drawn() -> list[Case]:
+    """The sample."""
+    return [case for case in sample(RUNS, len(SCENARIOS) + DRAWN, SEED) if case.fault != NO_FAULT]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -25,10 +47,15 @@ def test_a_scenario_ends_as_it_should_and_then_rests(scenario: str) -> None:
     assert result.violations == [], "\n".join(result.trail)
 
 
-def test_whatever_goes_wrong_the_end_is_the_same_and_nobody_notices() -> None:
-    results = [RUNS.carry_out(case) for case in sample(RUNS, len(SCENARIOS) + DRAWN, SEED)]
-    told = [f"{v}\n    {r.case.command}" for r in results for v in r.violations if r.case.at]
-    assert told == [], "\n".join(told)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_whatever_goes_wrong_the_end_is_the_same_and_nobody_notices(scenario: str) -> None:
+    for case in drawn():
+        if case.scenario != scenario or BUDGET.spent > SECONDS:
+            continue
+        began = time.monotonic()
+        violations = RUNS.carry_out(case).violations
+        BUDGET.spent += time.monotonic() - began
+        assert violations == [], case.command
 
 
 def test_there_are_scenarios_and_faults_enough() -> None:
