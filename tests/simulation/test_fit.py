@@ -146,6 +146,22 @@ async def test_recreate_gives_way_only_once_the_new_model_is_known_to_fit(cluste
     assert old not in engines(cluster)
 
 
+async def test_an_edit_while_the_old_revision_gives_way_takes_nothing_from_the_new_one(
+    cluster: Cluster,
+) -> None:
+    how: dict[str, Any] = {"rollout": {"strategy": "Recreate"}}
+    old = await serving(cluster, wanting(uri="file:///models/tiny", **how))
+    cluster.hub = LARGE | {"weights": {"BF16": 10**9}}
+    await cluster.apply("LLMService", "chat", wanting(**how))
+    while rollout(cluster)["step"] != "Draining":
+        await cluster.round()
+    await cluster.apply("LLMService", "chat", wanting(memory="1Gi", **how))
+    await cluster.settle()
+    assert engines(cluster) == [rollout(cluster)["stable"]] != [old]
+    assert cluster.condition("chat", "Ready")[0] == "True"
+    assert cluster.condition("chat", "ModelFits")[:2] == ("False", "ModelDoesNotFit")
+
+
 MENDED: dict[str, dict[str, Any]] = {
     "larger accelerators, on the revision that was refused": wanting(memory="288Gi"),
     "more accelerators": wanting(count=4),

@@ -12,6 +12,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.hardware import Fit
+from pointsman.api.service_status import Step
 from pointsman.core import sizing
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
@@ -46,6 +47,9 @@ def verdict(facts: Facts) -> Verdict:
 def refused(facts: Facts) -> bool:
     """Whether the estimate keeps the wanted revision from its first engine."""
     if facts.target in facts.deployments or facts.target == facts.state.stable or _advisory(facts):
+        return False
+    if facts.state.step is Step.DRAINING and facts.target == facts.state.candidate:
+        # The old revision gives way to it already: an edit that came later mustn't leave users with neither.
         return False
     found = calculated(facts)
     return isinstance(found, Estimate) and not found.fits
