@@ -55,6 +55,7 @@ class Timeline:
         """Whether the run's fault is one that the past may be seen by: then routes may lag for a moment."""
         self._acting: Request | None = None
         self._rollouts: dict[str, Mapping[str, Any]] = {}
+        self._told: dict[str, set[str | None]] = {}
         self._routed: dict[str, frozenset[tuple[str, str]]] = {}
         self._up: set[str] = set()
         site.kube.store.watchers.add(self._changed)
@@ -117,6 +118,7 @@ class Timeline:
             return
         before, after = self._rollouts.get(name, {}), (obj.get("status") or {}).get("rollout") or {}
         self._rollouts[name] = after
+        self._told.setdefault(name, set()).update({after.get("stable"), after.get("candidate")})
         if before == after:
             return
         weights = {t["revision"]: t["weight"] for t in after.get("traffic") or ()}
@@ -144,7 +146,8 @@ class Timeline:
                     self._say("O15 under traffic", f"{name} is deleted while {router} sends it requests")
         service = metadata["labels"][names.LABEL_SERVICE]
         rollout = self._rollouts.get(service, {})
-        told = rollout.get("stable"), rollout.get("candidate")
+        # Also what it told of once: somebody may have taken the status in the middle of the pass.
+        told = self._told.get(service, set()) | {rollout.get("stable"), rollout.get("candidate")}
         if self._acting and event == "ADDED" and name not in told and not self.lenient:
             self._say("O15 state first", f"{name} comes up before {service}'s status tells of it")
         standing = [
