@@ -354,3 +354,13 @@ async def _(s: Stage) -> None:
 async def _(s: Stage) -> None:
     await s.kube.apply(obj(NAMESPACE, None, f"{s.ns}-more", labels={"a": "b"}), manager="m")
     assert (await s.kube.get(NAMESPACE, None, f"{s.ns}-more"))["metadata"]["labels"]["a"] == "b"
+
+
+@case("overwrite: another uid is Invalid")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(CONFIGMAP, s.ns, "a", data={"x": "1"}))
+    wrong = "00000000-0000-0000-0000-000000000000"
+    with pytest.raises(Invalid):
+        await s.kube.overwrite(obj(CONFIGMAP, s.ns, "a", data={"x": "2"}, uid=wrong))
+    await s.kube.overwrite(obj(CONFIGMAP, s.ns, "a", data={"x": "2"}, uid=made["metadata"]["uid"]))
+    assert (await s.kube.get(CONFIGMAP, s.ns, "a"))["data"] == {"x": "2"}

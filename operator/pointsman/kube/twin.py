@@ -111,6 +111,8 @@ class MemoryKube:
         resource, address = self._identity(obj)
         call = self._enter("overwrite", resource, address[2], address[3])
         stored, version = self._existing(resource, address), self.store.version
+        if obj["metadata"].get("uid", uid := stored.obj["metadata"]["uid"]) != uid:
+            raise Invalid(f'{resource.kind} "{address[3]}" is invalid: metadata.uid: field is immutable')
         result = self.store.replace(address, merge_patched(stored.obj, _intent(obj)), stored.managers)
         self._leave(call, self.store.version != version)
         return _shown(resource, result)

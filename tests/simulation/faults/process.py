@@ -104,7 +104,9 @@ class Process:
                 self.queue.add(names.Key(resource.kind, metadata["namespace"], metadata["name"]))
 
     async def _return(self) -> None:
-        await self._site.start(self._settings, self._edges, name=self._name)
+        # Not where another release has taken over meanwhile: nobody starts the old one then.
+        if self._site.settings == self._settings:
+            await self._site.start(self._settings, self._edges, name=self._name)
 
     async def _relist(self, resync: Resync) -> None:
         try:

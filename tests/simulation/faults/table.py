@@ -298,6 +298,7 @@ _ROWS = (
         Moment.WRITE,
         _swapped,
         compared=Compared.FREE,
+        lenient=True,
     ),
 )
 
