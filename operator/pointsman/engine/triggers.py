@@ -77,12 +77,20 @@ class Triggers:
         priority = _priority(kind, obj)
         if known is None or known.own != face.own or known.held > face.held or known.told > face.told:
             self._add(key, priority)
+        if key.kind == LLMMODEL.kind and kind is not None and (known is None or known.own != face.own):
+            # The model's own pass tells them too, unless it fails after it wrote down that it has.
+            self._wake_users(key, priority)
         # The first pass of a service writes its rollout state; until then its router, if there is one, has
         # nothing to do for it.
         if self._routers_missing(key, face) if known is None else known.routed != face.routed:
             self._wake_routers(key, face, known, priority)
         if known is None or known.counted != face.counted:
             self._wake_models(key, face, known, priority)
+
+    def _wake_users(self, model: Key, priority: Priority) -> None:
+        for key, face in list(self._faces.items()):
+            if key.namespace == model.namespace and model.name in face.models:
+                self._add(key, priority)
 
     def child_event(self, kind: str | None, obj: Mapping[str, Any]) -> None:
         """An event of something we made, found by label."""

@@ -41,6 +41,18 @@ def test_a_service_concerns_itself_and_its_router() -> None:
     assert desk.taken() == {SERVICE, ROUTER}
 
 
+def test_a_model_that_changes_concerns_the_services_that_name_it() -> None:
+    desk = Desk()
+    desk.triggers.own_event("ADDED", service() | {"spec": {"modelRef": {"name": "first"}}})
+    desk.triggers.own_event("ADDED", service("other"))
+    desk.taken()
+    metadata = {"name": "first", "namespace": "ns", "uid": "uid-first", "generation": 1}
+    desk.triggers.own_event("ADDED", {"kind": "LLMModel", "metadata": metadata})
+    assert desk.taken() == {Key("LLMModel", "ns", "first"), SERVICE}
+    desk.triggers.own_event("MODIFIED", {"kind": "LLMModel", "metadata": metadata | {"generation": 2}})
+    assert desk.taken() == {Key("LLMModel", "ns", "first"), SERVICE}
+
+
 def test_status_that_somebody_took_is_given_back_and_what_we_write_calls_for_nothing() -> None:
     desk = Desk()
     status = {"conditions": [{"type": "Ready", "status": "True"}]}
