@@ -59,6 +59,8 @@ class Api:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+        # TLS takes leave of the server first; a loop that ends before leaves the sockets open.
+        await asyncio.sleep(0.25)
 
     async def create(self, resource: Resource, obj: Mapping[str, Any]) -> Object:
         path = path_of(resource, obj["metadata"].get("namespace"), None)

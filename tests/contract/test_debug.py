@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,13 +48,22 @@ def debug(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.apiserver
-def test_a_world_is_recorded_by_a_kubeconfig_and_replayed_offline(
-    server: Server, apiserver: ControlPlane, tmp_path: Path
-) -> None:
+@pytest.fixture
+def debugged(server: Server) -> Iterator[None]:
+    """A service with a secret in it, and the operator that would look after it."""
     spec = {"model": {"source": {"uri": "file:///m"}}, "engine": {"env": {"PASSWORD": SECRET}}}
     assert server.create(DEPLOYMENT, operator()).accepted
     assert server.create(LLMSERVICE, manifest(LLMSERVICE, spec, "debugged")).accepted
+    yield
+    server.delete(LLMSERVICE, "debugged")
+    server.delete(DEPLOYMENT, operator()["metadata"]["name"])
+
+
+@pytest.mark.apiserver
+@pytest.mark.usefixtures("debugged")
+def test_a_world_is_recorded_by_a_kubeconfig_and_replayed_offline(
+    apiserver: ControlPlane, tmp_path: Path
+) -> None:
     path = tmp_path / "world.json"
     where = ("-n", NAMESPACE, "--operator-namespace", NAMESPACE)
     recorded = debug(apiserver.kubeconfig, "world", "debugged", *where, "-o", str(path))
