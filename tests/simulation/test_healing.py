@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from pointsman.api import names
@@ -137,3 +139,18 @@ async def test_a_cleanup_that_timed_out_is_told() -> None:
     assert [e for e in await told(cluster) if e[0] == "CleanupTimedOut"] == [
         ("CleanupTimedOut", "routers did not confirm that they forgot the service")
     ]
+
+
+async def test_a_deletion_seen_late_still_waits_for_the_routers() -> None:
+    cluster = TroubledCluster()
+    await cluster.apply("LLMRouter", "front", {})
+    await serving(cluster, edited(routerRef={"name": "front"}))
+    await cluster.delete("LLMService", "chat")
+    cluster.now += timedelta(hours=1)
+    cluster.routers.deaf = True
+    await cluster.rounds(50)
+    assert cluster.find("LLMService", "chat") is not None
+    cluster.routers.deaf = False
+    await cluster.rounds(3)
+    assert cluster.find("LLMService", "chat") is None
+    assert "CleanupTimedOut" not in {event[0] for event in await told(cluster)}

@@ -59,7 +59,7 @@ def decide(world: ServiceWorld) -> Decision:
         state=_state_document(facts, after),
         status=status,
         finalize=True,
-        notes=_notes(facts, after, desired),
+        notes=_notes(facts, after),
         requeue_after=_requeue(facts, after, status),
         because=_because(facts, after),
     )
@@ -106,9 +106,7 @@ def wants_probe(world: ServiceWorld) -> bool:
 def _dismantle(world: ServiceWorld) -> Decision:
     """Out of routing first; then the finalizer goes, and Kubernetes collects the children, which drain."""
     facts = examine(world)
-    began = datetime.fromisoformat(str(world.service.metadata.deletion_timestamp))
-    late = world.now - began > CLEANUP_DEADLINE
-    gone = facts.forgotten()
+    meta, gone, late = world.service.metadata, facts.forgotten(), _is_late(world)
     notes = (Note("CleanupTimedOut", "routers did not confirm that they forgot the service", True),)
     return Decision(
         retained=frozenset(key_of(child) for child in world.owned),
@@ -116,8 +114,17 @@ def _dismantle(world: ServiceWorld) -> Decision:
         finalize=False if gone or late else None,
         notes=notes if late and not gone else (),
         requeue_after=None if gone or late else 1.0,
+        # The event that was to tell the router may have been lost.
+        wake=() if gone or late else (names.Key("LLMRouter", meta.namespace, facts.router),),
         because="deleting: " + ("routers have forgotten it" if gone else "waiting for routers to forget it"),
     )
+
+
+def _is_late(world: ServiceWorld) -> bool:
+    """Whether routers were given long enough. It counts from the first look at the deletion, which may come
+    long after the deletion itself: then they haven't been told yet."""
+    since = service_status.deleting_since(world.service)
+    return since is not None and world.now - since > CLEANUP_DEADLINE
 
 
 def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
@@ -282,11 +289,10 @@ def _state_document(facts: Facts, after: rollout.State) -> Mapping[str, Any]:
     return {name: value for name, value in document.items() if value not in (None, [])}
 
 
-def _notes(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) -> Sequence[Note]:
+def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
     before = facts.state
     notes = []
-    begins = facts.target not in facts.deployments and ("Deployment", facts.target) in map(key_of, desired)
-    if begins and fitting.overridden(facts):
+    if fitting.overridden(facts) and facts.target not in facts.deployments and not _told_overridden(facts):
         notes.append(Note("FitOverridden", f"revision {facts.target} {fitting.verdict(facts).message}", True))
     if after.candidate and after.candidate != before.candidate:
         notes.append(Note("RolloutStarted", f"revision {after.candidate} is on its way"))
@@ -297,6 +303,17 @@ def _notes(facts: Facts, after: rollout.State, desired: Sequence[Manifest]) -> S
             Note("RolloutAbandoned", f"back to revision {after.stable}; {before.candidate} is dropped")
         )
     return notes
+
+
+def _told_overridden(facts: Facts) -> bool:
+    """Whether status says of this generation that the estimate is overridden, so that its event was told."""
+    service = facts.world.service
+    said = next((c for c in service.status.conditions if c.type == ConditionType.MODEL_FITS), None)
+    return (
+        said is not None
+        and said.reason == Reason.FIT_OVERRIDDEN
+        and said.observed_generation == service.metadata.generation
+    )
 
 
 def _requeue(facts: Facts, after: rollout.State, status: Mapping[str, Any]) -> float | None:

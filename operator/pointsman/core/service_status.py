@@ -6,11 +6,14 @@ Status explains; it decides nothing. An unchanged world gives an unchanged statu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from pointsman.api import names
+from pointsman.api.common import Condition
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter, RouterSpec
+from pointsman.api.service import LLMService
 from pointsman.core import conditions, fitting, rollout, routing, startup, verdicts
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
@@ -62,11 +65,21 @@ def deleting(facts: Facts) -> dict[str, Any]:
         Verdict(kind, holds, Reason.DELETING, message)
         for kind, holds in ((ConditionType.READY, False), (ConditionType.RECONCILING, True))
     ]
-    merged = conditions.merge(
-        service.status.conditions, said, generation=service.metadata.generation, now=facts.world.now
-    )
+    # Work on something else doesn't count: Reconciling begins anew, so that it tells since when it's this.
+    before = [c for c in service.status.conditions if c.type != ConditionType.RECONCILING or _is_deleting(c)]
+    merged = conditions.merge(before, said, generation=service.metadata.generation, now=facts.world.now)
     kept = service.status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return kept | {"observedGeneration": service.metadata.generation, "conditions": merged}
+
+
+def deleting_since(service: LLMService) -> datetime | None:
+    """When a pass first saw that the service is to go; None before."""
+    told = (c for c in service.status.conditions if c.type == ConditionType.RECONCILING and _is_deleting(c))
+    return next((datetime.fromisoformat(c.last_transition_time) for c in told), None)
+
+
+def _is_deleting(condition: Condition) -> bool:
+    return condition.reason == Reason.DELETING
 
 
 def proven(facts: Facts, state: rollout.State) -> bool:

@@ -49,6 +49,8 @@ class Edges:
     """Whether the next watch event is lost."""
     delay: Callable[[], float] = lambda: 0.0
     """Seconds that the next event, or the next request, takes."""
+    quiet: float = 20.0
+    """Without a change for so many seconds nothing is under way. Passes that wait come back after 5 or 15."""
 
 
 class Process:

@@ -24,8 +24,6 @@ STEP_SECONDS = 1.0
 """How long controllers take to see a change and act on it."""
 STARTUP_SECONDS = 4.0
 """How long engines take to be ready, so that the operator has time to do something too early."""
-QUIET_SECONDS = 20.0
-"""Without a change for so long nothing is under way: passes that wait come back every 5 or 15."""
 LIMIT_SECONDS = 1200.0
 TRAIL = 400
 
@@ -119,12 +117,12 @@ class Site(Cluster):
 
     # Time.
 
-    async def rest(self, quiet: float = QUIET_SECONDS) -> None:
+    async def rest(self) -> None:
         """Waits until nothing has changed for some time. Raises Restless, or what broke meanwhile."""
         deadline = self._loop.time() + LIMIT_SECONDS
         while True:
             version = self.kube.store.version
-            await asyncio.sleep(quiet)
+            await asyncio.sleep(self.edges.quiet)
             if self.failure is not None:
                 raise self.failure
             if self.kube.store.version == version and any(p.alive for p in self.processes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pointsman.api import names
@@ -149,13 +149,17 @@ def _disorder(strike: Strike) -> Edges:
     """Requests and events take up to a second, or to ten, or to a tenth: passes interleave in other ways."""
     draw = random.Random(strike.at)
     most = (0.1, 1.0, 4.0)[strike.at % 3]
-    return Edges(delay=lambda: draw.random() * most)
+    return Edges(delay=lambda: draw.random() * most, quiet=60.0)
 
 
 def _pauses(strike: Strike) -> Edges:
     """Now and then a request hangs for as long as a change takes: what was read before it is old after it."""
     draw = random.Random(strike.at)
-    return Edges(delay=lambda: draw.uniform(2.0, 12.0) if draw.random() < 0.12 else draw.random() * 0.2)
+
+    def delay() -> float:
+        return draw.uniform(2.0, 12.0) if draw.random() < 0.12 else draw.random() * 0.2
+
+    return Edges(delay=delay, quiet=120.0)
 
 
 def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
@@ -198,7 +202,8 @@ def _swapped(strike: Strike) -> Edges:
             await site.kube.create(theirs, manager="them")
         return await carry(kube)
 
-    return _at(strike, befall)
+    # A deletion that its router can't follow any more gives up after a minute.
+    return replace(_at(strike, befall), quiet=70.0)
 
 
 def _conflict(request: Request) -> Exception:
