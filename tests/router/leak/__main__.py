@@ -55,10 +55,13 @@ async def router(engines: list[str]) -> AsyncIterator[tuple[int, int, int]]:
         assert process.stderr is not None
         try:
             port, admin = await _ports(process.stderr)
+            # A router whose log nobody reads stops at the line for which the pipe has no room.
+            rest = asyncio.create_task(process.stderr.read())
             yield process.pid, port, admin
         finally:
             process.terminate()
-            await process.communicate()
+            await process.wait()
+        print(f"{len(await rest):>8} bytes of log", flush=True)
 
 
 async def _ports(log: asyncio.StreamReader) -> tuple[int, int]:

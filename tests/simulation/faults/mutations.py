@@ -161,7 +161,7 @@ MUTATIONS = (
     Mutation(
         "a deleted service doesn't wait for its routers",
         "pointsman.core.service:_dismantle",
-        (("gone = facts.forgotten()", "gone = True"),),
+        (("facts.forgotten(), _is_late(world)", "True, _is_late(world)"),),
         "O16 forgotten",
         "a service is deleted at rest",
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pointsman.api import names
@@ -149,7 +149,7 @@ def _disorder(strike: Strike) -> Edges:
     """Requests and events take up to a second, or to ten, or to a tenth: passes interleave in other ways."""
     draw = random.Random(strike.at)
     most = (0.1, 1.0, 4.0)[strike.at % 3]
-    return Edges(delay=lambda: draw.random() * most, quiet=60.0)
+    return Edges(delay=lambda: draw.random() * most)
 
 
 def _pauses(strike: Strike) -> Edges:
@@ -159,7 +159,7 @@ def _pauses(strike: Strike) -> Edges:
     def delay() -> float:
         return draw.uniform(2.0, 12.0) if draw.random() < 0.12 else draw.random() * 0.2
 
-    return Edges(delay=delay, quiet=120.0)
+    return Edges(delay=delay, quiet=50.0)
 
 
 def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
@@ -202,8 +202,7 @@ def _swapped(strike: Strike) -> Edges:
             await site.kube.create(theirs, manager="them")
         return await carry(kube)
 
-    # A deletion that its router can't follow any more gives up after a minute.
-    return replace(_at(strike, befall), quiet=70.0)
+    return _at(strike, befall)
 
 
 def _conflict(request: Request) -> Exception:
