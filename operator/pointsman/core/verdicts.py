@@ -102,7 +102,7 @@ def engine_health(facts: Facts) -> Verdict:
     late = _late(facts)
     if late:
         return Verdict(kind, None, late.reason, late.message)
-    phases = sorted(_phases(facts))
+    phases = sorted({e.phase for e in facts.engines(facts.target) if e.phase and not e.ready})
     return Verdict(
         kind,
         None,
@@ -122,14 +122,6 @@ def _wanted_engine(facts: Facts) -> str:
     version = spec.engine.version if spec.engine else None
     resource = pod_template.accelerator(spec) or "CPU"
     return f"{resource} in version {version}" if version else resource
-
-
-def _phases(facts: Facts) -> set[str]:
-    service = facts.world.service.metadata.name
-    variants = [
-        s.services[service].variants.get(facts.target) for s in facts.world.signals if service in s.services
-    ]
-    return {e.phase for v in variants if v for e in v.engines if e.phase and not e.ready}
 
 
 def outage(facts: Facts) -> str:
