@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -133,13 +133,31 @@ def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) ->
 
     One of an older release refuses what it doesn't know, and with it every change that comes along.
     """
-    if all("startSeconds" in fields for fields in known):
-        return compiled
-    services = (
-        replace(s, variants=tuple(replace(variant, start_seconds=0) for variant in s.variants))
-        for s in compiled.services
-    )
-    return replace(compiled, services=tuple(services))
+    told = [frozenset(fields) for fields in known]
+    unknown = [name for name in config.LATER_FIELDS if not all(name in fields for fields in told)]
+    services = compiled.services
+    for name in unknown:
+        services = tuple(_WITHOUT[name](service) for service in services)
+    return replace(compiled, services=services)
+
+
+def _without(**defaults: object) -> Callable[[config.Service], config.Service]:
+    """Takes a field of each variant back to what it is where nobody speaks of it."""
+
+    def strip(service: config.Service) -> config.Service:
+        variants = tuple(replace(variant, **defaults) for variant in service.variants)  # type: ignore[arg-type]
+        return replace(service, variants=variants)
+
+    return strip
+
+
+_WITHOUT: Mapping[str, Callable[[config.Service], config.Service]] = {
+    "startSeconds": _without(start_seconds=0),
+    "shadow": _without(shadow=0),
+    "assignment": lambda service: replace(service, assignment=config.Assignment()),
+    "analysis": lambda service: replace(service, analysis=config.Analysis()),
+}
+"""How a service is told to routers that don't know a later field."""
 
 
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:
