@@ -37,6 +37,7 @@ class Attempts(ABC):
     __slots__ = (
         "_attempts",
         "_caller",
+        "_cold",
         "_connection",
         "_draw",
         "_engine",
@@ -68,9 +69,11 @@ class Attempts(ABC):
         self._caller = caller
         self._request = request
         self._head = b""
-        """What follows the engine's Host field."""
+        """What follows the engine's Host field, up to the request's id."""
         self._wish: Wish | None = None
         self._draw = 0.0
+        self._cold = False
+        """Whether the times of the latest attempt are to be set aside."""
         self._attempts = 0
         self._tried: tuple[Engine, ...] = ()
         self._engine: Engine | None = None
@@ -125,6 +128,9 @@ class Attempts(ABC):
         self._attempts += 1
         if variant is not self.variant:
             self._move_to(variant)
+        measure = variant.measure
+        if measure is not None:
+            self._cold = measure.is_cold(engine.number, self._sent_at)
         self._engine = engine
         self._engine_label = engine.label
         engine.in_flight += 1
@@ -231,8 +237,9 @@ class Attempts(ABC):
         request = self._request
         if self._caller.paused:
             connection.pause()
-        head = b"%b %b%b%b%b" % (request.method, request.path, request.query, engine.host_line, self._head)
-        connection.send(self, head, request.body)
+        tag = b"" if self.variant is None else self.variant.tag
+        parts = (request.method, request.path, request.query, engine.host_line, self._head, tag)
+        connection.send(self, b"%b %b%b%b%b%b\r\n\r\n" % parts, request.body)
 
     def _let_go(self) -> None:
         """Leaves what the attempt under way holds; a connection still in use is aborted."""
