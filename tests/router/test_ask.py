@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pointsman_router.telling import ask, internal
-from tests.router.engine import Turn, close, events, hang, raw, reply
+from tests.router.engine import Turn, close, hang, raw, reply
 from tests.router.stack import Answer, RawClient, Stack, configuration, eventually, post, service, variant
 
 CHAT = {"messages": [{"role": "user", "content": "2+2?"}], "temperature": 0, "seed": 7, "max_tokens": 8}
@@ -120,7 +120,8 @@ async def test_no_engine_and_no_name_are_told(stack: Stack) -> None:
 async def test_an_answer_has_its_time_and_its_size(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask, "TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr(internal, "MAX_ANSWER_BYTES", 1000)
-    engine = await stack.engine(hang, reply({"x": "y" * 100_000}), events({"n": 1}, end=False))
+    half = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"x":'
+    engine = await stack.engine(hang, reply({"x": "y" * 100_000}), raw(half, then_close=True))
     await stack.start(configuration(service("chat", variant("stable", engine))))
     late = await asked(stack, "/ask/chat", CHAT)
     assert (late.status, late.error["code"]) == (504, "deadline_exceeded")
