@@ -210,7 +210,7 @@ def _engine_got(engine: FakeEngine, expected: Sequence[tuple[Got, str]]) -> None
                 ("host", engine.address),
                 *got.fields,
                 ("content-length", str(len(got.body))),
-                ("x-request-id", tagged(got.id or told_id)),
+                ("x-request-id", tagged(got.id or told_id, variant="v")),
             ],
             got.body,
         )

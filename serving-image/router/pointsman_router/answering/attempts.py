@@ -310,3 +310,8 @@ class Attempts(ABC):
         if health.failed(engine, variant.ready, monotonic(), service.routing.ejection):
             variant.stats.ejections += 1
             self._probing = False
+
+
+def head_of(request: Request) -> bytes:
+    """What follows the Host field of a request to an engine; the variant's tag ends it."""
+    return b"%bcontent-length: %d\r\nx-request-id: %b" % (request.head, len(request.body), request.id)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pointsman_router import errors
 from pointsman_router.answering import stages
 from pointsman_router.answering.answer import Answer, Untold, is_json, is_stream, retry_after
-from pointsman_router.answering.attempts import Attempts
+from pointsman_router.answering.attempts import Attempts, head_of
 from pointsman_router.answering.caller import Caller
 from pointsman_router.answering.meter import Meter
 from pointsman_router.clients.request import Request
@@ -95,7 +95,7 @@ class Exchange(Attempts):
         self._draw = prepared.draw
         self._stream = prepared.stream
         original, request.body = request.body, body
-        self._head = b"%bcontent-length: %d\r\nx-request-id: %b" % (request.head, len(body), request.id)
+        self._head = head_of(request)
         self._account(service)
         if request.timeout:
             loop = asyncio.get_running_loop()
