@@ -150,6 +150,10 @@ class Answer:
         self.bytes_out += len(data)
         self._caller.body(data, True)
 
+    def over(self) -> None:
+        """Nothing more comes; whoever was to be told that it stops needn't be held any longer."""
+        self._source = self._stopped = None
+
     def _ends_in(self, data: bytes) -> bool:
         """Whether the source says here that it was stopped. What was whole before that is passed on, and what
         makes the rest look whole is not."""

@@ -299,6 +299,7 @@ class Exchange(Attempts):
             self._deadline.cancel()
             self._deadline = None
         self._move_to(None)
+        self._answer.over()
         if not self.internal:
             self._record(status, ending, now)
         self._caller.finished()
