@@ -318,7 +318,7 @@ class Exchange(Attempts):
         if status == CLIENT_GONE or ending == "refused":
             return
         answer, meter = self._answer, self._meter
-        if status >= 500:
+        if status >= 500 or (meter is not None and answer.streamed and meter.failed):
             measure.failed()
         elif meter is None or status >= 400:
             measure.refused()
