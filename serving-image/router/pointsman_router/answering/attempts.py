@@ -23,7 +23,7 @@ from pointsman_router.engines.retries import backoff
 from pointsman_router.engines.upstream import Connection
 from pointsman_router.errors import Problem
 from pointsman_router.picking.wishes import Wish
-from pointsman_router.state import ServiceState, VariantState
+from pointsman_router.table import ServiceState, VariantState
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
@@ -37,7 +37,9 @@ class Attempts(ABC):
     __slots__ = (
         "_attempts",
         "_caller",
+        "_cold",
         "_connection",
+        "_draw",
         "_engine",
         "_engine_label",
         "_head",
@@ -67,8 +69,11 @@ class Attempts(ABC):
         self._caller = caller
         self._request = request
         self._head = b""
-        """What follows the engine's Host field."""
+        """What follows the engine's Host field, up to the request's id."""
         self._wish: Wish | None = None
+        self._draw = 0.0
+        self._cold = False
+        """Whether the times of the latest attempt are to be set aside."""
         self._attempts = 0
         self._tried: tuple[Engine, ...] = ()
         self._engine: Engine | None = None
@@ -106,7 +111,7 @@ class Attempts(ABC):
         service = self.service
         assert service is not None
         now = self._sent_at = monotonic()
-        picked = pick(service, self._tried, now, self._router.random, self.only, self._wish)
+        picked = pick(service, self._tried, now, self._router.random, self.only, self._wish, self._draw)
         if picked is None:
             problem = errors.no_ready_endpoint(service.name, comeback.retry_after(service, now))
             self.fail(problem, "refused")
@@ -123,6 +128,9 @@ class Attempts(ABC):
         self._attempts += 1
         if variant is not self.variant:
             self._move_to(variant)
+        measure = variant.measure
+        if measure is not None:
+            self._cold = measure.is_cold(engine.number, self._sent_at)
         self._engine = engine
         self._engine_label = engine.label
         engine.in_flight += 1
@@ -163,7 +171,8 @@ class Attempts(ABC):
             return True
         service = self.service = self._router.state.table.services.get(service.name, service)
         now = monotonic()
-        picked = pick(service, self._tried, now, self._router.random, self._stay_in(waits_for), self._wish)
+        stay, random = self._stay_in(waits_for), self._router.random
+        picked = pick(service, self._tried, now, random, stay, self._wish, self._draw)
         if picked is not None and picked[1] is None and picked[0].queue is waits_for.queue:
             return False
         self._leave_queue()
@@ -228,8 +237,9 @@ class Attempts(ABC):
         request = self._request
         if self._caller.paused:
             connection.pause()
-        head = b"%b %b%b%b%b" % (request.method, request.path, request.query, engine.host_line, self._head)
-        connection.send(self, head, request.body)
+        tag = b"" if self.variant is None else self.variant.tag
+        parts = (request.method, request.path, request.query, engine.host_line, self._head, tag)
+        connection.send(self, b"%b %b%b%b%b%b\r\n\r\n" % parts, request.body)
 
     def _let_go(self) -> None:
         """Leaves what the attempt under way holds; a connection still in use is aborted."""
@@ -300,3 +310,8 @@ class Attempts(ABC):
         if health.failed(engine, variant.ready, monotonic(), service.routing.ejection):
             variant.stats.ejections += 1
             self._probing = False
+
+
+def head_of(request: Request) -> bytes:
+    """What follows the Host field of a request to an engine; the variant's tag ends it."""
+    return b"%bcontent-length: %d\r\nx-request-id: %b" % (request.head, len(request.body), request.id)
