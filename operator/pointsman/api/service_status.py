@@ -15,6 +15,7 @@ from pointsman.api.common import Addresses, Base, Conditions, Count, Generation,
 from pointsman.api.schema import ListAtomic, ListMap
 
 RevisionName = Annotated[str, Field(max_length=63)]
+VariantName = Annotated[str, Field(max_length=128)]
 RouterName = Annotated[str, Field(max_length=253)]
 
 
@@ -48,21 +49,22 @@ class EngineStatus(Base):
 
 
 class Traffic(Base):
-    """A revision's share of requests."""
+    """A variant's share of requests."""
 
-    revision: RevisionName
-    """Name of the revision."""
+    revision: VariantName
+    """Name of the variant: the engine revision's, followed by the prompt's where there is one."""
     weight: Annotated[Int, Field(ge=0, le=100)]
-    """Percent of requests; all revisions together have 100."""
+    """Percent of requests; all variants together have 100."""
 
 
 class RolloutStatus(Base):
-    """How far the change from one revision to the next is."""
+    """How far the change from one variant to the next is. A variant is an engine revision and the prompt that
+    it answers by."""
 
-    stable: RevisionName | None = None
-    """Revision that serves, or served last."""
-    candidate: RevisionName | None = None
-    """Revision that is to take its place."""
+    stable: VariantName | None = None
+    """Variant that serves, or served last."""
+    candidate: VariantName | None = None
+    """Variant that is to take its place."""
     step: Step | None = None
     """Starting: the candidate is being resolved. Capacity: its engines come up. Traffic: routers take it
     over. Draining: the old revision finishes its requests. Steady: no change is on its way."""
@@ -83,8 +85,8 @@ class ProofStatus(Base):
     """The metadata.generation that answered."""
     hash: Annotated[str, Field(max_length=64)]
     """Hash of the service's router configuration that answered."""
-    variant: RevisionName
-    """Revision that answered."""
+    variant: VariantName
+    """Variant that answered."""
     kind: Annotated[str, Field(max_length=32)]
     """What was asked: chat, completion, embedding, score or transcription."""
 

@@ -18,6 +18,7 @@ from pointsman.core import diagnosis, pod_template, revision, rollout, routing, 
 from pointsman.core.inventory import is_leaving
 from pointsman.core.observed import EngineSignals
 from pointsman.core.revision import Revision
+from pointsman.core.variant import Share, Variant, revisions
 from pointsman.core.world import Manifest, Missing, ServiceWorld
 from pointsman_router import config
 
@@ -29,8 +30,10 @@ class Facts:
     world: ServiceWorld
     model: ModelSpec | None
     """The model to serve; None while the reference leads nowhere."""
+    wanted: Variant | None
+    """Variant that the spec asks for; None while what it is made of can't be had."""
     target: str
-    """Revision that the spec asks for; empty while there is no model."""
+    """Engine revision that the spec asks for; empty while there is no model."""
     image: str
     """Engine image a newborn revision would get; empty when none is known."""
     revisions: Mapping[str, Revision]
@@ -139,7 +142,7 @@ class Facts:
 
     def settled(self, state: rollout.State) -> bool:
         """Whether a state is at rest on the revision that the spec asks for."""
-        return state.step is Step.STEADY and bool(state.stable) and state.stable == self.target
+        return state.step is Step.STEADY and state.stable is not None and state.stable == self.wanted
 
     def serving(self) -> bool:
         """Whether a request sent now finds an engine of the routed revisions."""
@@ -147,33 +150,34 @@ class Facts:
         if not self.engines_run() and not self._nodes_lost():
             return False
         if any(s.reachable for s in self.world.signals):
-            return any(count > 0 for name in self._routed for count in self._seen_ready(name))
+            return any(count > 0 for name in self.routed for count in self._seen_ready(name))
         # The routers can't be asked. What Kubernetes says of both ends is the next best.
         router = self.world.router
         return isinstance(router, LLMRouter) and router.status.ready_replicas > 0
 
     def engines_run(self) -> bool:
         """Whether Kubernetes calls any engine of the routed revisions ready."""
-        statuses = [(self.deployments.get(name) or {}).get("status") or {} for name in self._routed]
+        statuses = [(self.deployments.get(name) or {}).get("status") or {} for name in self.routed]
         return any(status.get("readyReplicas", 0) > 0 for status in statuses)
 
     def _nodes_lost(self) -> bool:
         """Whether Kubernetes calls engines unready since their node doesn't report: they may serve on."""
         return any(
-            diagnosis.node_lost(pod) for name in self._routed for pod in self.pods_of(names.ROLE_ENGINE, name)
+            diagnosis.node_lost(pod) for name in self.routed for pod in self.pods_of(names.ROLE_ENGINE, name)
         )
 
     @property
-    def _routed(self) -> list[str]:
-        return [name for name, weight in self.state.traffic if weight > 0]
+    def routed(self) -> tuple[str, ...]:
+        """The engine revisions that requests go to."""
+        return revisions(share.variant for share in self.state.traffic if share.weight > 0)
 
     def _seen_ready(self, name: str) -> list[int]:
-        service = self.world.service.metadata.name
-        counts = []
+        """How many ready engines of a revision each router sees, in any of its variants."""
+        service, counts = self.world.service.metadata.name, []
         for signals in self.world.signals:
             known = signals.services.get(service)
-            variant = known.variants.get(name) if known else None
-            counts.append(variant.ready if variant else 0)
+            alike = startup.of_revision(known, name) if known else []
+            counts.append(max((variant.ready for variant in alike), default=0))
         return counts
 
 
@@ -183,10 +187,12 @@ def examine(world: ServiceWorld) -> Facts:
     model = _model(world)
     revisions, lost = _revisions(world)
     deployments = {d["metadata"]["name"]: d for d in world.owned_of("Deployment")}
+    target = revision.name_of(service.metadata.name, service.spec, model) if model else ""
     return Facts(
         world=world,
         model=model,
-        target=revision.name_of(service.metadata.name, service.spec, model) if model else "",
+        wanted=Variant(target) if target else None,
+        target=target,
         image=pod_template.image(service.spec, world.settings),
         revisions=revisions,
         lost=lost,
@@ -201,7 +207,7 @@ def observation(facts: Facts, *, startable: bool) -> rollout.Observation:
     """What of the facts matters to the rollout, with whether the target could be started now."""
     names_of = facts.deployments
     return rollout.Observation(
-        target=facts.target,
+        target=facts.wanted,
         ready=frozenset(name for name in facts.state.revisions if facts.ready(name)),
         present=frozenset(names_of),
         leaving=frozenset(name for name, child in names_of.items() if is_leaving(child)),
@@ -231,14 +237,19 @@ def _revisions(world: ServiceWorld) -> tuple[dict[str, Revision], frozenset[str]
 
 def _state(status: RolloutStatus | None, deployments: Mapping[str, Manifest]) -> rollout.State:
     if status is None or status.step is None:
-        return rollout.recover({name: _track(d) for name, d in deployments.items() if not is_leaving(d)})
+        tracks = {name: _track(d) for name, d in deployments.items() if not is_leaving(d)}
+        return rollout.recover({Variant(name): track for name, track in tracks.items()})
     return rollout.State(
-        stable=status.stable or "",
-        candidate=status.candidate or "",
+        stable=_variant(status.stable),
+        candidate=_variant(status.candidate),
         step=Step(status.step),
         since=datetime.fromisoformat(status.step_started_at) if status.step_started_at else None,
-        traffic=tuple((share.revision, share.weight) for share in status.traffic),
+        traffic=tuple(Share(Variant.parse(share.revision), share.weight) for share in status.traffic),
     )
+
+
+def _variant(name: str | None) -> Variant | None:
+    return Variant.parse(name) if name else None
 
 
 def _track(deployment: Manifest) -> str:
@@ -247,4 +258,4 @@ def _track(deployment: Manifest) -> str:
 
 def weights(state: rollout.State) -> Sequence[Mapping[str, object]]:
     """The traffic of a state as status spells it."""
-    return [{"revision": name, "weight": weight} for name, weight in state.traffic]
+    return [{"revision": share.variant.name, "weight": share.weight} for share in state.traffic]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -18,6 +18,7 @@ from pointsman.api import names
 from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
 from pointsman.core import startup, tuning
+from pointsman.core.variant import Share, Variant
 from pointsman.core.world import Manifest
 from pointsman_router import config
 
@@ -69,7 +70,7 @@ def _won(service: LLMService, claimed: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def compile_service(
-    service: LLMService, granted_names: Sequence[str], traffic: Sequence[tuple[str, int]], generation: int
+    service: LLMService, granted_names: Sequence[str], traffic: Sequence[Share], generation: int
 ) -> config.Service:
     """One service's part of its router's configuration."""
     name = service.metadata.name
@@ -77,7 +78,7 @@ def compile_service(
         name=name,
         model_names=tuple(granted_names),
         engine_model=name,
-        variants=tuple(_variant(service, revision, weight) for revision, weight in traffic),
+        variants=tuple(_variant(service, share) for share in traffic),
         generation=generation,
         owner=service.metadata.namespace,
         created=epoch(service.metadata.creation_timestamp),
@@ -85,7 +86,8 @@ def compile_service(
     return replace(compiled, routing=tuning.tuned(compiled.routing, service.spec.routing))
 
 
-def _variant(service: LLMService, revision: str, weight: int) -> config.Variant:
+def _variant(service: LLMService, share: Share) -> config.Variant:
+    revision = share.variant.revision
     # All revisions share one headless Service; a revision's pods bear its Deployment's name.
     upstream = config.Upstream(
         service=names.engine_name(service.metadata.name),
@@ -94,7 +96,9 @@ def _variant(service: LLMService, revision: str, weight: int) -> config.Variant:
         status_port=names.PORT_ENGINE_STATUS,
     )
     seconds = startup.expected(service.status.startup, revision) or 0
-    return config.Variant(name=revision, upstream=upstream, weight=weight, start_seconds=seconds)
+    return config.Variant(
+        name=share.variant.name, upstream=upstream, weight=share.weight, start_seconds=seconds
+    )
 
 
 def compile_router(
@@ -117,7 +121,7 @@ def compile_router(
         if rollout is None or (service.spec.paused and kept):
             compiled += [_without_taken(kept, claimed)] if kept else []
             continue
-        traffic = [(share.revision, share.weight) for share in rollout.traffic or ()]
+        traffic = [Share(Variant.parse(share.revision), share.weight) for share in rollout.traffic or ()]
         compiled.append(compile_service(service, _won(service, claimed), traffic, rollout.generation or 0))
     compiled += [_without_taken(previous[name], claimed) for name in unreadable if name in previous]
     front = _front(router, spec)
@@ -129,13 +133,31 @@ def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) ->
 
     One of an older release refuses what it doesn't know, and with it every change that comes along.
     """
-    if all("startSeconds" in fields for fields in known):
-        return compiled
-    services = (
-        replace(s, variants=tuple(replace(variant, start_seconds=0) for variant in s.variants))
-        for s in compiled.services
-    )
-    return replace(compiled, services=tuple(services))
+    told = [frozenset(fields) for fields in known]
+    unknown = [name for name in config.LATER_FIELDS if not all(name in fields for fields in told)]
+    services = compiled.services
+    for name in unknown:
+        services = tuple(_WITHOUT[name](service) for service in services)
+    return replace(compiled, services=services)
+
+
+def _without(**defaults: object) -> Callable[[config.Service], config.Service]:
+    """Takes a field of each variant back to what it is where nobody speaks of it."""
+
+    def strip(service: config.Service) -> config.Service:
+        variants = tuple(replace(variant, **defaults) for variant in service.variants)  # type: ignore[arg-type]
+        return replace(service, variants=variants)
+
+    return strip
+
+
+_WITHOUT: Mapping[str, Callable[[config.Service], config.Service]] = {
+    "startSeconds": _without(start_seconds=0),
+    "shadow": _without(shadow=0),
+    "assignment": lambda service: replace(service, assignment=config.Assignment()),
+    "analysis": lambda service: replace(service, analysis=config.Analysis()),
+}
+"""How a service is told to routers that don't know a later field."""
 
 
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:

@@ -28,6 +28,7 @@ from pointsman.core.conditions import timestamp
 from pointsman.core.decision import Decision, Note
 from pointsman.core.facts import Facts, examine, observation, weights
 from pointsman.core.revision import Revision
+from pointsman.core.variant import Variant, revisions
 from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 
 CLEANUP_DEADLINE = timedelta(seconds=60)
@@ -98,7 +99,8 @@ def wants_probe(world: ServiceWorld) -> bool:
         and facts.replicas > 0
         and facts.routed_generation == world.service.metadata.generation
         and not service_status.proven(facts, state)
-        and facts.ready(state.stable)
+        and state.stable is not None
+        and facts.ready(state.stable.revision)
         and facts.acknowledged()
     )
 
@@ -131,14 +133,14 @@ def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
     meta = facts.world.service.metadata
     newborn = _newborn(facts, after)
     # Its Deployment is applied after what was frozen for it, and not at all where that is refused.
-    revisions = {**facts.revisions, newborn.name: newborn} if newborn else facts.revisions
+    known = {**facts.revisions, newborn.name: newborn} if newborn else facts.revisions
     children: list[Manifest | None] = [
         service_children.engine_service(meta),
         service_children.disruption_budget(meta),
         _network_policy(facts),
         *_records(facts, newborn),
         _resolve_job(facts, after),
-        *(_deployment(facts, after, revisions[name]) for name in _deployable(facts, after, revisions)),
+        *(_deployment(facts, after, known[name]) for name in _deployable(facts, after, known)),
     ]
     return tuple(child for child in children if child is not None)
 
@@ -237,17 +239,16 @@ def _is_stale(job: Manifest, now: datetime) -> bool:
     return all(now - datetime.fromisoformat(c["lastTransitionTime"]) > RESOLVE_RETRY for c in failed)
 
 
-def _deployable(facts: Facts, after: rollout.State, revisions: Mapping[str, Revision]) -> list[str]:
+def _deployable(facts: Facts, after: rollout.State, known: Mapping[str, Revision]) -> list[str]:
     """Revisions whose Deployment should exist: of those that are frozen, and not refused by the estimate."""
     withheld = {facts.target} if fitting.refused(facts) else set()
-    named = [name for name in after.revisions if name in revisions and name not in withheld]
+    named = [name for name in after.revisions if name in known and name not in withheld]
     if after.step is not Step.DRAINING:
         return named
     # The accelerator is given up first: the new one's pods wait until the old one's are gone.
-    draining = [] if after == facts.state and facts.acknowledged() else [after.stable]
-    return [
-        name for name in named if name in draining or (name == after.candidate and name in facts.deployments)
-    ]
+    draining = [] if after == facts.state and facts.acknowledged() else revisions((after.stable,))
+    coming = revisions((after.candidate,))
+    return [name for name in named if name in draining or (name in coming and name in facts.deployments)]
 
 
 def _deployment(facts: Facts, after: rollout.State, frozen: Revision) -> Manifest:
@@ -255,7 +256,7 @@ def _deployment(facts: Facts, after: rollout.State, frozen: Revision) -> Manifes
         facts.world.service.metadata,
         frozen,
         replicas=facts.replicas,
-        track=names.TRACK_STABLE if frozen.name == after.stable else names.TRACK_CANDIDATE,
+        track=names.TRACK_STABLE if frozen.name in revisions((after.stable,)) else names.TRACK_CANDIDATE,
         startup_seconds=facts.world.settings.startup_seconds,
     )
 
@@ -278,8 +279,8 @@ def _state_document(facts: Facts, after: rollout.State) -> Mapping[str, Any]:
     service = facts.world.service
     undecided = facts.model is None or service.spec.paused
     document: dict[str, Any] = {
-        "stable": after.stable or None,
-        "candidate": after.candidate or None,
+        "stable": after.stable.name if after.stable else None,
+        "candidate": after.candidate.name if after.candidate else None,
         "step": after.step.value,
         "stepStartedAt": timestamp(after.since) if after.since else None,
         "generation": facts.routed_generation if undecided else service.metadata.generation,
@@ -295,13 +296,12 @@ def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
     if fitting.overridden(facts) and facts.target not in facts.deployments and not _told_overridden(facts):
         notes.append(Note("FitOverridden", f"revision {facts.target} {fitting.verdict(facts).message}", True))
     if after.candidate and after.candidate != before.candidate:
-        notes.append(Note("RolloutStarted", f"revision {after.candidate} is on its way"))
+        notes.append(Note("RolloutStarted", f"revision {after.candidate.name} is on its way"))
     if after.stable and after.stable != before.stable and not after.candidate:
-        notes.append(Note("RolloutComplete", f"revision {after.stable} has all the traffic"))
+        notes.append(Note("RolloutComplete", f"revision {after.stable.name} has all the traffic"))
     if before.candidate and not after.candidate and after.stable == before.stable:
-        notes.append(
-            Note("RolloutAbandoned", f"back to revision {after.stable}; {before.candidate} is dropped")
-        )
+        back = f"back to revision {after.stable.name}" if after.stable else "nothing is stable"
+        notes.append(Note("RolloutAbandoned", f"{back}; {before.candidate.name} is dropped"))
     return notes
 
 
@@ -345,5 +345,9 @@ def _because(facts: Facts, after: rollout.State) -> str:
     if facts.model is None:
         return "the model is missing"
     if after.step is Step.STEADY:
-        return f"{after.stable} is stable"
-    return f"{after.step.value.lower()}: {after.stable or 'nothing'} -> {after.candidate}"
+        return f"{_called(after.stable)} is stable"
+    return f"{after.step.value.lower()}: {_called(after.stable)} -> {_called(after.candidate)}"
+
+
+def _called(variant: Variant | None) -> str:
+    return variant.name if variant else "nothing"

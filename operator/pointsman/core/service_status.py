@@ -91,7 +91,8 @@ def proven(facts: Facts, state: rollout.State) -> bool:
         and facts.settled(state)
         and proof["generation"] == service.metadata.generation
         and proof["hash"] == expected
-        and proof["variant"] == state.stable
+        and state.stable is not None
+        and proof["variant"] == state.stable.name
     )
 
 
@@ -222,9 +223,10 @@ def _loading(facts: Facts) -> Mapping[str, Any] | None:
 
 
 def _engine(facts: Facts, after: rollout.State) -> dict[str, Any] | None:
-    newest = facts.revisions.get(after.candidate) or facts.revisions.get(after.stable)
-    if newest is None:
+    known = [facts.revisions[name] for name in after.revisions if name in facts.revisions]
+    if not known:
         return None
+    newest = known[-1]
     shown = {"image": newest.image, "commit": newest.commit, "arguments": list(newest.arguments)}
     return {name: value for name, value in shown.items() if value}
 

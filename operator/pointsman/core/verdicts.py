@@ -84,7 +84,7 @@ def _makers(facts: Facts) -> list[Manifest]:
 
 
 def _changing(facts: Facts) -> bool:
-    return bool(facts.target) and facts.target != facts.state.stable
+    return facts.wanted is not None and facts.wanted != facts.state.stable
 
 
 def engine_health(facts: Facts) -> Verdict:
@@ -126,7 +126,7 @@ def _wanted_engine(facts: Facts) -> str:
 
 def outage(facts: Facts) -> str:
     """That no engine takes requests, and what keeps those that should."""
-    routed = [name for name, weight in facts.state.traffic if weight > 0]
+    routed = facts.routed
     pods = [pod for name in routed for pod in facts.pods_of(names.ROLE_ENGINE, name)]
     makers = [facts.deployments[name] for name in routed if name in facts.deployments]
     events = facts.world.pod_events

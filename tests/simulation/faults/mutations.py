@@ -63,7 +63,7 @@ MUTATIONS = (
     Mutation(
         "traffic comes before capacity",
         "pointsman.core.rollout:_advance",
-        (("if state.candidate in seen.ready", "if state.candidate"),),
+        (("if candidate in seen.ready", "if candidate"),),
         "O15 readiness",
         SURGE,
     ),

@@ -23,7 +23,7 @@ from pointsman_router.engines.retries import backoff
 from pointsman_router.engines.upstream import Connection
 from pointsman_router.errors import Problem
 from pointsman_router.picking.wishes import Wish
-from pointsman_router.state import ServiceState, VariantState
+from pointsman_router.table import ServiceState, VariantState
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
@@ -38,6 +38,7 @@ class Attempts(ABC):
         "_attempts",
         "_caller",
         "_connection",
+        "_draw",
         "_engine",
         "_engine_label",
         "_head",
@@ -69,6 +70,7 @@ class Attempts(ABC):
         self._head = b""
         """What follows the engine's Host field."""
         self._wish: Wish | None = None
+        self._draw = 0.0
         self._attempts = 0
         self._tried: tuple[Engine, ...] = ()
         self._engine: Engine | None = None
@@ -106,7 +108,7 @@ class Attempts(ABC):
         service = self.service
         assert service is not None
         now = self._sent_at = monotonic()
-        picked = pick(service, self._tried, now, self._router.random, self.only, self._wish)
+        picked = pick(service, self._tried, now, self._router.random, self.only, self._wish, self._draw)
         if picked is None:
             problem = errors.no_ready_endpoint(service.name, comeback.retry_after(service, now))
             self.fail(problem, "refused")
@@ -163,7 +165,8 @@ class Attempts(ABC):
             return True
         service = self.service = self._router.state.table.services.get(service.name, service)
         now = monotonic()
-        picked = pick(service, self._tried, now, self._router.random, self._stay_in(waits_for), self._wish)
+        stay, random = self._stay_in(waits_for), self._router.random
+        picked = pick(service, self._tried, now, random, stay, self._wish, self._draw)
         if picked is not None and picked[1] is None and picked[0].queue is waits_for.queue:
             return False
         self._leave_queue()

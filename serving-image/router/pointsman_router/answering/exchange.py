@@ -72,7 +72,7 @@ class Exchange(Attempts):
         """Answers the request, at once or later."""
         request = self._request
         try:
-            prepared = stages.prepare(request, self._router.state.table)
+            prepared = stages.prepare(request, self._router.state.table, self.only)
         except RefusedError as refusal:
             self.refuse(refusal.problem)
             return
@@ -82,6 +82,7 @@ class Exchange(Attempts):
             return
         self.service = service
         self._wish = prepared.wish
+        self._draw = prepared.draw
         self._stream = prepared.stream
         request.body = body
         self._head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
