@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -128,17 +128,35 @@ def compile_router(
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
 
 
-def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) -> config.RouterConfig:
+def understood(
+    compiled: config.RouterConfig,
+    known: Iterable[Sequence[str]],
+    running: Callable[[], Mapping[str, config.Service]] = dict,
+) -> config.RouterConfig:
     """The configuration as far as all routers know its fields; `known`: of each the later ones that it does.
 
-    One of an older release refuses what it doesn't know, and with it every change that comes along.
+    One of an older release refuses what it doesn't know, and with it every change that comes along. A prompt
+    can't be left out, since other answers would be given: a service with one stays as it is in `running`.
     """
     told = [frozenset(fields) for fields in known]
     unknown = [name for name in config.LATER_FIELDS if not all(name in fields for fields in told)]
     services = compiled.services
+    if "prompts" in unknown and any(service.prompts for service in services):
+        services = tuple(_held_back(services, running()))
     for name in unknown:
-        services = tuple(_WITHOUT[name](service) for service in services)
+        if name in _WITHOUT:
+            services = tuple(_WITHOUT[name](service) for service in services)
     return replace(compiled, services=services)
+
+
+def _held_back(
+    services: Iterable[config.Service], running: Mapping[str, config.Service]
+) -> Iterator[config.Service]:
+    """Services that have a prompt as they were before they had one; those that never were, not at all."""
+    for service in services:
+        kept = running.get(service.name) if service.prompts else service
+        if kept is not None and not kept.prompts:
+            yield kept
 
 
 def _without(**defaults: object) -> Callable[[config.Service], config.Service]:
@@ -157,7 +175,7 @@ _WITHOUT: Mapping[str, Callable[[config.Service], config.Service]] = {
     "assignment": lambda service: replace(service, assignment=config.Assignment()),
     "analysis": lambda service: replace(service, analysis=config.Analysis()),
 }
-"""How a service is told to routers that don't know a later field."""
+"""How a service is told to routers that don't know a later field which it can do without."""
 
 
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:

@@ -28,6 +28,7 @@ from pointsman_router.picking.assigning import Assigner, Turns, seed_of
 from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.accesslog import label_of
 from pointsman_router.records.metrics import Stats
+from pointsman_router.rendering.renderer import Renderer
 from pointsman_router.settings import Policy, Routing
 from pointsman_router.table import ServiceState, Table, VariantState
 
@@ -47,6 +48,8 @@ class _Fixed:
     keys: Mapping[bytes, KeyState]
     cors: Pages | None
     proxies: Proxies | None
+    renderers: Mapping[tuple[str, str], Renderer]
+    """By service and prompt."""
 
     @classmethod
     def of(cls, config: RouterConfig, stats: Stats) -> _Fixed:
@@ -60,6 +63,7 @@ class _Fixed:
             keys=compile_keys(config.keys, models, stats.keys),
             cors=compile_pages(config.cors),
             proxies=compile_proxies(config.trusted_proxies),
+            renderers={(s.name, p.name): Renderer(p) for s in config.services for p in s.prompts},
         )
 
 
@@ -199,7 +203,10 @@ class State:
             for variant in service.variants
         }
         self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
-        variants = [self._variant(service, variant, found[variant.name]) for variant in service.variants]
+        variants = [
+            self._variant(service, variant, found[variant.name], fixed.renderers)
+            for variant in service.variants
+        ]
         routed = tuple(variant for variant in variants if variant.weight)
         several = any(len(variant.ready) > 1 for variant in routed)
         return ServiceState(
@@ -218,6 +225,7 @@ class State:
             stats=self._stats.of(service.name, ""),
             budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),
+            prompted=any(variant.renderer is not None for variant in variants),
         )
 
     def _assigner(self, service: contract.Service) -> Assigner:
@@ -227,7 +235,11 @@ class State:
         return Assigner(service.assignment, turns)
 
     def _variant(
-        self, service: contract.Service, variant: contract.Variant, engines: tuple[Engine, ...]
+        self,
+        service: contract.Service,
+        variant: contract.Variant,
+        engines: tuple[Engine, ...],
+        renderers: Mapping[tuple[str, str], Renderer],
     ) -> VariantState:
         picking = service.routing.picking
         return VariantState(
@@ -241,6 +253,7 @@ class State:
             placement=Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking),
             turns=count() if picking.policy is Policy.ROUND_ROBIN else None,
             queue=self._queues.get((service.name, variant.name)) or Queue(),
+            renderer=renderers.get((service.name, variant.prompt)),
         )
 
     def _turn(

@@ -19,6 +19,7 @@ from pointsman_router.picking.affinity import Placement
 from pointsman_router.picking.assigning import Assigner
 from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.metrics import VariantStats
+from pointsman_router.rendering.renderer import Renderer
 from pointsman_router.settings import Limits, Routing, Tls
 
 
@@ -41,6 +42,8 @@ class VariantState:
     """Counts on where engines are taken one after the other; else None."""
     queue: Queue
     """Of requests for which no engine has room."""
+    renderer: Renderer | None
+    """The prompt that it answers by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class ServiceState:
     budget: Budget
     """What its requests may spend on retries."""
     label: bytes
+    prompted: bool
+    """Whether any of its variants has a prompt."""
 
     def variant(self, name: str) -> VariantState | None:
         return next((variant for variant in self.variants if variant.name == name), None)

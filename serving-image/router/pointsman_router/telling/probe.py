@@ -165,7 +165,7 @@ class Prober:
         request.head = b"content-type: %b\r\nuser-agent: pointsman-router\r\n" % request.content_type
         sink = _Sink()
         exchange = Exchange(self._router, sink, request)
-        exchange.internal = True
+        exchange.internal = exchange.probe = True
         exchange.only = only
         exchange.begin()
         try:
