@@ -94,15 +94,6 @@ BASES: Final[dict[str, tuple[Json, ...]]] = {
 }
 """Specs that between them hold every leaf."""
 
-
-def _asking(name: str) -> Json:
-    """A prompt with one variable."""
-    return {
-        "messages": [{"role": "user", "content": f"Which {{{{{name}}}}}?"}],
-        "variables": [{"name": name, "type": "string"}],
-    }
-
-
 _SPLIT = {"tensor": 2, "pipeline": 2, "data": 1}
 _SPLITS: Mapping[str, Json] = {
     "tensor": {**_SPLIT, "tensor": 1, "data": 2},
@@ -115,7 +106,7 @@ TOGETHER: Final[dict[tuple[str, Path], tuple[Json, Json]]] = {
         _with(_SERVICE, parallelism=other),
     )
     for name, other in _SPLITS.items()
-} | {("PromptVersion", ("variables", EACH, "name")): (_asking("plan"), _asking("tariff"))}
+}
 """Leaves that no rule lets change alone: two specs that differ in them."""
 
 

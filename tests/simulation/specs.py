@@ -233,18 +233,10 @@ def _fit_to_each_other(spec: Json) -> None:
         spec.pop(name, None)
 
 
-def _fit_to_messages(spec: Json) -> None:
-    """A prompt's variables stand in its messages, and nothing else has two braces."""
-    for message in spec["messages"]:
-        message["content"] = message["content"].replace("{", "(") or "x"
-    names = ["{{" + variable["name"] + "}}" for variable in spec.get("variables", ())]
-    spec["messages"][0]["content"] += "".join(names)
-
-
 def _leave_out(spec: Json, path: list[Any], schema: Json) -> None:
     """Takes away the optional fields of what is wrong, or itself where it has none."""
     if not path:
-        (_fit_to_messages if "messages" in spec else _fit_to_each_other)(spec)
+        _fit_to_each_other(spec)
         return
     holders: list[tuple[Any, Any]] = []
     value: Any = spec

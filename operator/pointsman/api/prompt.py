@@ -76,7 +76,15 @@ class PromptMessage(Base):
 
     role: Role
     """Who says the message."""
-    content: Annotated[str, Field(min_length=1, max_length=LONGEST_MESSAGE)]
+    content: Annotated[
+        str,
+        Field(min_length=1, max_length=LONGEST_MESSAGE),
+        Matches(
+            rf"([^{{]|[{{][^{{]|[{{][{{]{IDENTIFIER}[}}][}}])*[{{]?",
+            "wherever two braces open, a variable's name must follow, without blanks, and then two closing "
+            "braces",
+        ),
+    ]
     """What is said. A declared variable's name in double braces, without blanks, is replaced by its value."""
 
 
@@ -238,29 +246,6 @@ class PromptParameters(Base):
     """Texts at which an answer ends."""
 
 
-def slots_pattern(names: tuple[str, ...]) -> str:
-    """What a text matches as a whole whose double braces are all of these variables."""
-    return r"([^{]|[{][^{]" + "".join(f"|[{{][{{]{name}[}}][}}]" for name in names) + ")*[{]?"
-
-
-def _declares_all(spec: PromptSpec) -> bool:
-    pattern = slots_pattern(tuple(variable.name for variable in spec.variables or ()))
-    return all(re.fullmatch(pattern, message.content) for message in spec.messages)
-
-
-def _uses_all(spec: PromptSpec) -> bool:
-    return all(
-        any("{{" + variable.name + "}}" in message.content for message in spec.messages)
-        for variable in spec.variables or ()
-    )
-
-
-_SLOTS: Final = (
-    "'^([^{]|[{][^{]' + (has(self.variables) ? "
-    "self.variables.map(it, '|[{][{]' + it.name + '[}][}]').join('') : '') + ')*[{]?$'"
-)
-
-
 class PromptSpec(Base):
     """A prompt. None of it can be changed: make another PromptVersion instead."""
 
@@ -270,24 +255,6 @@ class PromptSpec(Base):
             holds=lambda spec: sum(len(it.content) for it in spec.messages) <= LONGEST_PROMPT,
             message=f"messages must have at most {LONGEST_PROMPT} characters together",
             field="messages",
-        ),
-        Rule(
-            cel=f"self.messages.all(message, message.content.matches({_SLOTS}))",
-            holds=_declares_all,
-            message=(
-                "wherever two braces open in a message, the name of one of spec.variables must follow, "
-                "without blanks, and then two closing braces"
-            ),
-            field="messages",
-        ),
-        Rule(
-            cel=(
-                "!has(self.variables) || self.variables.all(it, self.messages.exists(message, "
-                "message.content.contains('{' + '{' + it.name + '}}')))"
-            ),
-            holds=_uses_all,
-            message="every variable must be used in a message",
-            field="variables",
         ),
         Rule(
             # Only the API server knows what an object was before.

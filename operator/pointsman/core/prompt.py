@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.core import conditions, prompting
 from pointsman.core.conditions import Verdict
@@ -15,7 +17,7 @@ def decide(world: PromptWorld) -> Decision:
     generation = prompt.metadata.generation
     merged = conditions.merge(
         prompt.status.conditions,
-        [Verdict(ConditionType.READY, True, Reason.ACCEPTED)],
+        _verdicts(prompting.flaw(prompt.spec)),
         generation=generation,
         now=world.now,
     )
@@ -24,3 +26,12 @@ def decide(world: PromptWorld) -> Decision:
         status={"observedGeneration": generation, "conditions": merged, "digest": found},
         because=f"digest {prompting.short(found)}",
     )
+
+
+def _verdicts(flaw: str) -> Iterator[Verdict]:
+    if not flaw:
+        yield Verdict(ConditionType.READY, True, Reason.ACCEPTED)
+        return
+    message = f"{flaw}; spec can't be changed, so delete this one and make another"
+    yield Verdict(ConditionType.READY, False, Reason.INVALID_SPEC, message)
+    yield Verdict(ConditionType.STALLED, True, Reason.INVALID_SPEC, message)

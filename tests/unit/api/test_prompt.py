@@ -34,7 +34,9 @@ def test_a_declared_variable_may_stand_anywhere(content: str) -> None:
     assert spec(content, *declared("a")).messages[0].content == content
 
 
-@pytest.mark.parametrize("content", ["{{", "{{}}", "{{b}}", "{{a }}", "{{{a}}}", "{{a}", "{{a}}{{", "{{A}}"])
+@pytest.mark.parametrize(
+    "content", ["{{", "{{}}", "{{a }}", "{{{a}}}", "{{a}", "{{a}}{{", "{{#a}}", "{{a.b}}"]
+)
 def test_double_braces_are_nothing_else(content: str) -> None:
     with pytest.raises(ValidationError, match="wherever two braces open"):
         spec(f"{{{{a}}}} {content}", *declared("a"))

@@ -47,6 +47,28 @@ def test_a_prompts_status_has_its_digest() -> None:
     assert [(c["type"], c["reason"]) for c in status["conditions"]] == [("Ready", "Accepted")]
 
 
+FLAWS = {
+    "a variable that isn't declared": (
+        {"messages": [{"role": "user", "content": "Hello {{name}}"}], "variables": None},
+        "spec.messages: 'name' stands in double braces and isn't declared in spec.variables",
+    ),
+    "a variable that no message uses": (
+        {"messages": [{"role": "user", "content": "Hello {name}"}]},
+        "spec.variables: 'customer' stands in no message",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), FLAWS.values(), ids=FLAWS)
+def test_a_flaw_that_no_schema_tells_is_told(change: dict[str, Any], says: str) -> None:
+    status = prompt.decide(PromptWorld(NOW, version("v1", **change))).status or {}
+    assert [(c["type"], c["reason"]) for c in status["conditions"]] == [
+        ("Ready", "InvalidSpec"),
+        ("Stalled", "InvalidSpec"),
+    ]
+    assert status["conditions"][0]["message"].startswith(says)
+
+
 @pytest.mark.parametrize(("family", "count"), [("support", 1), ("sales", 0), (None, 2)])
 def test_a_suite_counts_the_prompts_of_its_family(family: str | None, count: int) -> None:
     made = PromptSuite.model_validate(
