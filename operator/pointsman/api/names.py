@@ -33,6 +33,10 @@ ANNOTATION_APPLIED: Final = f"{PREFIX}/applied"
 """On a child: a digest of what was last applied to it. By this an operator that has just started knows."""
 ANNOTATION_FIT: Final = f"{PREFIX}/fit"
 """On a ControllerRevision: what was calculated of its model when it was to start, and what was overridden."""
+ANNOTATION_VARIANTS: Final = f"{PREFIX}/variants"
+"""On an engine's Deployment: which variants it runs for, where that isn't in its name."""
+ANNOTATION_REJECTIONS: Final = f"{PREFIX}/rejections"
+"""On a ControllerRevision: which of its variants were rejected, and why."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
@@ -96,6 +100,8 @@ class Resource:
 LLMSERVICE: Final = Resource(GROUP, VERSION, "LLMService", "llmservices")
 LLMMODEL: Final = Resource(GROUP, VERSION, "LLMModel", "llmmodels")
 LLMROUTER: Final = Resource(GROUP, VERSION, "LLMRouter", "llmrouters")
+PROMPTVERSION: Final = Resource(GROUP, VERSION, "PromptVersion", "promptversions")
+PROMPTSUITE: Final = Resource(GROUP, VERSION, "PromptSuite", "promptsuites")
 
 CONFIGMAP: Final = Resource("", "v1", "ConfigMap", "configmaps")
 CONTROLLERREVISION: Final = Resource("apps", "v1", "ControllerRevision", "controllerrevisions")
@@ -131,6 +137,8 @@ RESOURCES: Final[dict[str, Resource]] = {
         NETWORKPOLICY,
         PDB,
         POD,
+        PROMPTSUITE,
+        PROMPTVERSION,
         ROLE,
         ROLEBINDING,
         SERVICE,
