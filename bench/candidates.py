@@ -122,7 +122,7 @@ def _rollout(engines: Sequence[str]) -> dict[str, Any]:
 
 def _prompt(name: str) -> dict[str, Any]:
     """Half a KiB that stands before each request, with a variable in it."""
-    text = "You are {{who}} who answers briefly. " + "Be kind, be right, and say where you are not sure. " * 10
+    text = "You are {{who}} who answers briefly. " + "Be kind, be right, and say if you are not sure. " * 10
     return {
         "name": name,
         "messages": [{"role": "system", "content": text}],
