@@ -19,8 +19,8 @@ _FAILED: Final = (b'data: {"error"', b"event: error")
 """In JSON no text can hold any of these: its quotes and line breaks would be escaped."""
 _EVENT_END: Final = b"\n\n"
 _LOOKED_AT: Final = -4096
-"""From there on something is looked for in a piece: engines put what matters at the end. Plain searches, since
-they take a tenth of the time that an expression does."""
+"""From there on something is looked for in a piece: engines put what matters at the end. By plain searches,
+since they take a tenth of the time that an expression does."""
 
 
 class Meter:
