@@ -150,6 +150,7 @@ def _prompt(name: str, spec: PromptSpec) -> config.Prompt:
         messages=tuple(config.PromptMessage(it.role.value, it.content) for it in spec.messages),
         variables=tuple(_variable(it) for it in spec.variables or ()),
         parameters=tuple(_fixed(spec.parameters or PromptParameters())),
+        digest=digest(spec),
     )
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from types import MappingProxyType
 
-from pointsman.api import names
+from pointsman.api import names, sealing
 from pointsman.api.rollout import WarmUp
 from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
@@ -26,7 +26,7 @@ from pointsman.core.variant import Division, Share, Variant, division
 from pointsman.core.world import Manifest
 from pointsman_router import config
 
-CONFIG_KEY = "config.json.gz"
+CONFIG_KEY = sealing.ROUTER_CONFIG
 """Key of the ConfigMap's binaryData that holds the configuration."""
 
 WARM_UP_REQUESTS = 50
