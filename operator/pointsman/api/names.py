@@ -45,6 +45,8 @@ MANAGED_BY: Final = "pointsman"
 ROLE_ENGINE: Final = "engine"
 ROLE_ROUTER: Final = "router"
 ROLE_RESOLVE: Final = "resolve"
+ROLE_PROMPT: Final = "prompt"
+"""Of a ControllerRevision that holds a prompt instead of an engine."""
 TRACK_STABLE: Final = "stable"
 TRACK_CANDIDATE: Final = "candidate"
 
@@ -156,6 +158,11 @@ def revision_name(service: str, hash8: str) -> str:
 def resolve_name(revision: str) -> str:
     """Name of the Job that looks a remote model up before its revision is born."""
     return f"{revision}-resolve"
+
+
+def prompt_name(service: str, digest8: str) -> str:
+    """Name of the ControllerRevision with a service's copy of a prompt. `digest8` is eight hex digits."""
+    return f"{service}-prompt-{digest8}"
 
 
 def engine_name(service: str) -> str:
