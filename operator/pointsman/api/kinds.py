@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pointsman.api.conditions import ConditionType
@@ -102,14 +102,21 @@ KINDS: Final[tuple[KindRow, ...]] = (
         model=LLMService,
         short_names=("llmsvc",),
         columns=(
-            Column("Model", ".status.model", "The model that is served."),
-            Column("Revision", ".status.rollout.stable", "The revision that serves."),
+            Column("Stable", ".status.rollout.stable", "The variant that serves."),
+            Column("Candidate", ".status.rollout.candidate", "The variant that is to take its place."),
+            Column("Step", ".status.rollout.step", "How far a change is."),
+            Column(
+                "Weight",
+                ".status.rollout.candidateWeight",
+                "The candidate's percent of requests.",
+                type="integer",
+            ),
             READY,
             REASON,
-            AVAILABLE,
-            Column("Step", ".status.rollout.step", "How far a change is."),
             AGE,
             MESSAGE,
+            Column("Model", ".status.model", "The model that is served.", priority=1),
+            replace(AVAILABLE, priority=1),
             Column(
                 "Replicas",
                 ".status.readyReplicas",

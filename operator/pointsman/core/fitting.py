@@ -46,9 +46,11 @@ def verdict(facts: Facts) -> Verdict:
 
 def refused(facts: Facts) -> bool:
     """Whether the estimate keeps the wanted revision from its first engine."""
-    if facts.target in facts.deployments or facts.target == facts.state.stable or _advisory(facts):
+    state = facts.state
+    stable = state.stable is not None and facts.target == state.stable.revision
+    if facts.target in facts.deployments or stable or _advisory(facts):
         return False
-    if facts.state.step is Step.DRAINING and facts.target == facts.state.candidate:
+    if state.step is Step.DRAINING and facts.wanted == state.candidate:
         # The old revision gives way to it already: an edit that came later mustn't leave users with neither.
         return False
     found = calculated(facts)

@@ -9,20 +9,27 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
 
 from pointsman.api import names
+from pointsman.api.rollout import WarmUp
 from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
+from pointsman.api.service_status import RolloutStatus, Step
 from pointsman.core import startup, tuning
+from pointsman.core.variant import Division, Share, Variant, division
 from pointsman.core.world import Manifest
 from pointsman_router import config
 
 CONFIG_KEY = "config.json.gz"
 """Key of the ConfigMap's binaryData that holds the configuration."""
+
+WARM_UP_REQUESTS = 50
+"""First requests to an engine that is new to a variant, where none are declared: with them its prefix cache
+has the beginnings that most prompts share."""
 
 SIZE_LIMIT = 900 * 1024
 """Largest compressed configuration, in bytes; an object may hold 1 MiB, and some room is needed beside it."""
@@ -69,7 +76,7 @@ def _won(service: LLMService, claimed: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def compile_service(
-    service: LLMService, granted_names: Sequence[str], traffic: Sequence[tuple[str, int]], generation: int
+    service: LLMService, granted_names: Sequence[str], divided: Division, generation: int
 ) -> config.Service:
     """One service's part of its router's configuration."""
     name = service.metadata.name
@@ -77,15 +84,18 @@ def compile_service(
         name=name,
         model_names=tuple(granted_names),
         engine_model=name,
-        variants=tuple(_variant(service, revision, weight) for revision, weight in traffic),
+        variants=tuple(_variant(service, share) for share in divided.shares),
         generation=generation,
         owner=service.metadata.namespace,
         created=epoch(service.metadata.creation_timestamp),
+        assignment=_assignment(divided),
+        analysis=_analysis(service, divided),
     )
     return replace(compiled, routing=tuning.tuned(compiled.routing, service.spec.routing))
 
 
-def _variant(service: LLMService, revision: str, weight: int) -> config.Variant:
+def _variant(service: LLMService, share: Share) -> config.Variant:
+    revision = share.variant.revision
     # All revisions share one headless Service; a revision's pods bear its Deployment's name.
     upstream = config.Upstream(
         service=names.engine_name(service.metadata.name),
@@ -94,7 +104,41 @@ def _variant(service: LLMService, revision: str, weight: int) -> config.Variant:
         status_port=names.PORT_ENGINE_STATUS,
     )
     seconds = startup.expected(service.status.startup, revision) or 0
-    return config.Variant(name=revision, upstream=upstream, weight=weight, start_seconds=seconds)
+    return config.Variant(
+        name=share.variant.name,
+        upstream=upstream,
+        weight=share.weight,
+        start_seconds=seconds,
+        shadow=share.shadow,
+    )
+
+
+def _assignment(divided: Division) -> config.Assignment:
+    """Whoever came to a variant stays with it for as long as there is this candidate."""
+    if not divided.salt:
+        return config.Assignment()
+    return config.Assignment(config.AssignmentKey.CONVERSATION, divided.salt)
+
+
+def _analysis(service: LLMService, divided: Division) -> config.Analysis:
+    if not divided.window:
+        return config.Analysis()
+    asked = service.spec.rollout.analysis if service.spec.rollout else None
+    given = (asked and asked.warm_up) or WarmUp()
+    return config.Analysis(
+        window=divided.window,
+        warm_up_requests=WARM_UP_REQUESTS if given.requests is None else given.requests,
+        warm_up_seconds=float(given.seconds or 0),
+    )
+
+
+def divided(status: RolloutStatus) -> Division:
+    """How requests are to be divided by what a service's status says."""
+    shares = [
+        Share(Variant.parse(share.revision), share.weight, share.shadow or 0) for share in status.traffic
+    ]
+    candidate = Variant.parse(status.candidate) if status.candidate else None
+    return division(shares, candidate, status.step or Step.STEADY, status.step_index)
 
 
 def compile_router(
@@ -117,8 +161,8 @@ def compile_router(
         if rollout is None or (service.spec.paused and kept):
             compiled += [_without_taken(kept, claimed)] if kept else []
             continue
-        traffic = [(share.revision, share.weight) for share in rollout.traffic or ()]
-        compiled.append(compile_service(service, _won(service, claimed), traffic, rollout.generation or 0))
+        won = _won(service, claimed)
+        compiled.append(compile_service(service, won, divided(rollout), rollout.generation or 0))
     compiled += [_without_taken(previous[name], claimed) for name in unreadable if name in previous]
     front = _front(router, spec)
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
@@ -129,13 +173,36 @@ def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) ->
 
     One of an older release refuses what it doesn't know, and with it every change that comes along.
     """
-    if all("startSeconds" in fields for fields in known):
-        return compiled
-    services = (
-        replace(s, variants=tuple(replace(variant, start_seconds=0) for variant in s.variants))
-        for s in compiled.services
-    )
-    return replace(compiled, services=tuple(services))
+    told = [frozenset(fields) for fields in known]
+    return replace(compiled, services=tuple(understood_service(s, told) for s in compiled.services))
+
+
+def understood_service(service: config.Service, known: Iterable[Collection[str]]) -> config.Service:
+    """One service's part, as far as all routers know its fields: what they can acknowledge."""
+    told = list(known)
+    for name in config.LATER_FIELDS:
+        if not all(name in fields for fields in told):
+            service = _WITHOUT[name](service)
+    return service
+
+
+def _without(**defaults: object) -> Callable[[config.Service], config.Service]:
+    """Takes a field of each variant back to what it is where nobody speaks of it."""
+
+    def strip(service: config.Service) -> config.Service:
+        variants = tuple(replace(variant, **defaults) for variant in service.variants)  # type: ignore[arg-type]
+        return replace(service, variants=variants)
+
+    return strip
+
+
+_WITHOUT: Mapping[str, Callable[[config.Service], config.Service]] = {
+    "startSeconds": _without(start_seconds=0),
+    "shadow": _without(shadow=0),
+    "assignment": lambda service: replace(service, assignment=config.Assignment()),
+    "analysis": lambda service: replace(service, analysis=config.Analysis()),
+}
+"""How a service is told to routers that don't know a later field."""
 
 
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:

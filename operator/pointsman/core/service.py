@@ -15,19 +15,22 @@ from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.revision_fields import declared
 from pointsman.api.service_status import Step
 from pointsman.core import (
+    analysis,
     diagnosis,
     fitting,
     pod_template,
+    remembered,
     revision,
     rollout,
     service_children,
     service_status,
     startup,
 )
-from pointsman.core.conditions import timestamp
+from pointsman.core.analysis import Found
 from pointsman.core.decision import Decision, Note
-from pointsman.core.facts import Facts, examine, observation, weights
+from pointsman.core.facts import Facts, examine, observation
 from pointsman.core.revision import Revision
+from pointsman.core.variant import Variant, revisions
 from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 
 CLEANUP_DEADLINE = timedelta(seconds=60)
@@ -49,24 +52,25 @@ def decide(world: ServiceWorld) -> Decision:
         return _dismantle(world)
     facts = examine(world)
     paused = bool(world.service.spec.paused)
-    after = facts.state if paused else _step(facts)
+    found = analysis.kept(facts) if paused else analysis.look(facts)
+    after = facts.state if paused else _step(facts, found)
     desired = _desired(facts, after)
-    status = service_status.compose(facts, after)
+    status = service_status.compose(facts, after, found.judged)
     return Decision(
         desired=desired,
         retained=_retained(facts, after),
         paused=paused,
-        state=_state_document(facts, after),
+        state=_state_document(facts, after, found),
         status=status,
         finalize=True,
         notes=_notes(facts, after),
-        requeue_after=_requeue(facts, after, status),
+        requeue_after=_requeue(facts, after, found, status),
         because=_because(facts, after),
     )
 
 
-def _step(facts: Facts) -> rollout.State:
-    seen = observation(facts, startable=fitting.startable(facts))
+def _step(facts: Facts, found: Found) -> rollout.State:
+    seen = observation(facts, startable=fitting.startable(facts), judged=found.judged)
     return rollout.step(facts.state, seen, facts.world.now)
 
 
@@ -98,7 +102,8 @@ def wants_probe(world: ServiceWorld) -> bool:
         and facts.replicas > 0
         and facts.routed_generation == world.service.metadata.generation
         and not service_status.proven(facts, state)
-        and facts.ready(state.stable)
+        and state.stable is not None
+        and facts.ready(state.stable.revision)
         and facts.acknowledged()
     )
 
@@ -131,14 +136,14 @@ def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
     meta = facts.world.service.metadata
     newborn = _newborn(facts, after)
     # Its Deployment is applied after what was frozen for it, and not at all where that is refused.
-    revisions = {**facts.revisions, newborn.name: newborn} if newborn else facts.revisions
+    known = {**facts.revisions, newborn.name: newborn} if newborn else facts.revisions
     children: list[Manifest | None] = [
         service_children.engine_service(meta),
         service_children.disruption_budget(meta),
         _network_policy(facts),
-        *_records(facts, newborn),
+        *_records(facts, after, newborn),
         _resolve_job(facts, after),
-        *(_deployment(facts, after, revisions[name]) for name in _deployable(facts, after, revisions)),
+        *(_deployment(facts, after, known[name]) for name in _deployable(facts, after, known)),
     ]
     return tuple(child for child in children if child is not None)
 
@@ -158,8 +163,9 @@ def _newborn(facts: Facts, after: rollout.State) -> Revision | None:
     return _freeze(facts, resolution) if facts.image else None
 
 
-def _records(facts: Facts, newborn: Revision | None) -> list[Manifest]:
-    """ControllerRevisions to write: a newborn's, any that was lost, and what was overridden after birth."""
+def _records(facts: Facts, after: rollout.State, newborn: Revision | None) -> list[Manifest]:
+    """ControllerRevisions to write: a newborn's, any that was lost, and what came after birth: that an
+    estimate was overridden, or a variant rejected."""
     meta, spec = facts.world.service.metadata, facts.world.service.spec
     version = facts.world.settings.operator_version
     found = [revision.manifest(facts.revisions[name], {}, version) for name in sorted(facts.lost)]
@@ -170,7 +176,29 @@ def _records(facts: Facts, newborn: Revision | None) -> list[Manifest]:
     late = fitting.amended(facts)
     if late is not None:
         found.append(late)
-    return [service_children.controller_revision(meta, one) for one in found]
+    written = {manifest["metadata"]["name"] for manifest in found}
+    found += [one for one in _marked(facts, after) if one["metadata"]["name"] not in written]
+    return [service_children.controller_revision(meta, _with_rejections(after, one)) for one in found]
+
+
+def _marked(facts: Facts, after: rollout.State) -> list[dict[str, Any]]:
+    """ControllerRevisions that don't say yet which of their variants were rejected."""
+    found = []
+    for child in facts.world.owned_of("ControllerRevision"):
+        name, annotations = child["metadata"]["name"], child["metadata"].get("annotations") or {}
+        if name in facts.revisions and not (
+            remembered.rejections_of(after, name).items() <= annotations.items()
+        ):
+            kept = {key: annotations[key] for key in (names.ANNOTATION_FIT,) if key in annotations}
+            meta = {"name": name, "annotations": kept}
+            found.append({"metadata": meta, "revision": child.get("revision"), "data": child.get("data")})
+    return found
+
+
+def _with_rejections(after: rollout.State, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    meta = manifest["metadata"]
+    marks = {**(meta.get("annotations") or {}), **remembered.rejections_of(after, meta["name"])}
+    return {**manifest, "metadata": {**meta, "annotations": marks}}
 
 
 def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
@@ -237,26 +265,26 @@ def _is_stale(job: Manifest, now: datetime) -> bool:
     return all(now - datetime.fromisoformat(c["lastTransitionTime"]) > RESOLVE_RETRY for c in failed)
 
 
-def _deployable(facts: Facts, after: rollout.State, revisions: Mapping[str, Revision]) -> list[str]:
+def _deployable(facts: Facts, after: rollout.State, known: Mapping[str, Revision]) -> list[str]:
     """Revisions whose Deployment should exist: of those that are frozen, and not refused by the estimate."""
     withheld = {facts.target} if fitting.refused(facts) else set()
-    named = [name for name in after.revisions if name in revisions and name not in withheld]
+    named = [name for name in after.revisions if name in known and name not in withheld]
     if after.step is not Step.DRAINING:
         return named
     # The accelerator is given up first: the new one's pods wait until the old one's are gone.
-    draining = [] if after == facts.state and facts.acknowledged() else [after.stable]
-    return [
-        name for name in named if name in draining or (name == after.candidate and name in facts.deployments)
-    ]
+    draining = [] if after == facts.state and facts.acknowledged() else revisions((after.stable,))
+    coming = revisions((after.candidate,))
+    return [name for name in named if name in draining or (name in coming and name in facts.deployments)]
 
 
 def _deployment(facts: Facts, after: rollout.State, frozen: Revision) -> Manifest:
     return service_children.deployment(
         facts.world.service.metadata,
         frozen,
-        replicas=facts.replicas,
-        track=names.TRACK_STABLE if frozen.name == after.stable else names.TRACK_CANDIDATE,
+        replicas=facts.plan.engines(after, frozen.name, facts.replicas),
+        track=names.TRACK_STABLE if frozen.name in revisions((after.stable,)) else names.TRACK_CANDIDATE,
         startup_seconds=facts.world.settings.startup_seconds,
+        annotations=remembered.variants_of(after, frozen.name),
     )
 
 
@@ -274,17 +302,14 @@ def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
     return frozenset(kept)
 
 
-def _state_document(facts: Facts, after: rollout.State) -> Mapping[str, Any]:
+def _state_document(facts: Facts, after: rollout.State, found: Found) -> Mapping[str, Any]:
     service = facts.world.service
     undecided = facts.model is None or service.spec.paused
     document: dict[str, Any] = {
-        "stable": after.stable or None,
-        "candidate": after.candidate or None,
-        "step": after.step.value,
-        "stepStartedAt": timestamp(after.since) if after.since else None,
+        **remembered.document(after),
         "generation": facts.routed_generation if undecided else service.metadata.generation,
         "router": facts.router,
-        "traffic": weights(after),
+        "analysis": analysis.document(facts, after, found),
     }
     return {name: value for name, value in document.items() if value not in (None, [])}
 
@@ -295,13 +320,17 @@ def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
     if fitting.overridden(facts) and facts.target not in facts.deployments and not _told_overridden(facts):
         notes.append(Note("FitOverridden", f"revision {facts.target} {fitting.verdict(facts).message}", True))
     if after.candidate and after.candidate != before.candidate:
-        notes.append(Note("RolloutStarted", f"revision {after.candidate} is on its way"))
+        notes.append(Note("RolloutStarted", f"revision {after.candidate.name} is on its way"))
     if after.stable and after.stable != before.stable and not after.candidate:
-        notes.append(Note("RolloutComplete", f"revision {after.stable} has all the traffic"))
-    if before.candidate and not after.candidate and after.stable == before.stable:
-        notes.append(
-            Note("RolloutAbandoned", f"back to revision {after.stable}; {before.candidate} is dropped")
-        )
+        notes.append(Note("RolloutComplete", f"revision {after.stable.name} has all the traffic"))
+    rejected = after.rejections[0] if after.rejections[:1] != before.rejections[:1] else None
+    if rejected:
+        notes.append(Note(rejected.reason.value, f"{rejected.variant.name}: {rejected.message}", True))
+    elif before.candidate and not after.candidate and after.stable == before.stable:
+        back = f"back to revision {after.stable.name}" if after.stable else "nothing is stable"
+        notes.append(Note("RolloutAbandoned", f"{back}; {before.candidate.name} is dropped"))
+    if after.candidate == before.candidate and after.weight != before.weight:
+        notes.append(Note("RolloutStep", f"{_called(after.candidate)} has {after.weight} % of requests"))
     return notes
 
 
@@ -316,10 +345,13 @@ def _told_overridden(facts: Facts) -> bool:
     )
 
 
-def _requeue(facts: Facts, after: rollout.State, status: Mapping[str, Any]) -> float | None:
+def _requeue(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
     """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
     if after != facts.state and after.step not in AWAITING_ENGINES:
         return 0.2
+    look = analysis.next_look(facts, found)
+    if look is not None and facts.acknowledged() and not facts.world.service.spec.paused:
+        return look
     ready = next(c for c in status["conditions"] if c["type"] == ConditionType.READY)
     content = ready["status"] == "True" or ready["reason"] == Reason.PAUSED
     waits = not facts.acknowledged() or after.step is Step.TRAFFIC
@@ -345,5 +377,9 @@ def _because(facts: Facts, after: rollout.State) -> str:
     if facts.model is None:
         return "the model is missing"
     if after.step is Step.STEADY:
-        return f"{after.stable} is stable"
-    return f"{after.step.value.lower()}: {after.stable or 'nothing'} -> {after.candidate}"
+        return f"{_called(after.stable)} is stable"
+    return f"{after.step.value.lower()}: {_called(after.stable)} -> {_called(after.candidate)}"
+
+
+def _called(variant: Variant | None) -> str:
+    return variant.name if variant else "nothing"

@@ -14,7 +14,8 @@ from typing import Any
 
 from pointsman.api.service_status import STARTS_KEPT, LoadingStatus, StartupRecord
 from pointsman.core.conditions import timestamp
-from pointsman.core.observed import EngineSignals, RouterSignals
+from pointsman.core.observed import EngineSignals, RouterSignals, ServiceSignals, VariantSignals
+from pointsman.core.variant import Variant
 from pointsman.core.world import Manifest
 
 PHASES = ("", "Preflight", "Downloading", "Loading", "Proving", "Ready")
@@ -43,12 +44,17 @@ def engines(signals: Iterable[RouterSignals], service: str, revision: str) -> li
     best: dict[str, EngineSignals] = {}
     for router in signals:
         known = router.services.get(service)
-        variant = known.variants.get(revision) if known else None
-        for engine in variant.engines if variant else ():
+        alike = of_revision(known, revision) if known else []
+        for engine in (engine for variant in alike for engine in variant.engines):
             pod = engine.pod or engine.address
             if pod not in best or _progress(engine) > _progress(best[pod]):
                 best[pod] = engine
     return [engine for _, engine in sorted(best.items())]
+
+
+def of_revision(known: ServiceSignals, revision: str) -> list[VariantSignals]:
+    """The variants of a service, in one router, that run on one revision's engines."""
+    return [signals for name, signals in known.variants.items() if Variant.parse(name).revision == revision]
 
 
 def _progress(engine: EngineSignals) -> tuple[int, float, int]:

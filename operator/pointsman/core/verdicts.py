@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
+from pointsman.api.rollout import Strategy
 from pointsman.api.router import LLMRouter
-from pointsman.api.service import Strategy
 from pointsman.api.service_status import Step
 from pointsman.core import diagnosis, pod_template, rollout, routing, startup
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
+from pointsman.core.rollout import Judged, Rejection
+from pointsman.core.variant import MEASURED
 from pointsman.core.world import Manifest, Missing
 
 
@@ -47,7 +49,7 @@ def references(facts: Facts) -> Verdict:
         finding = diagnosis.engine(asking, events)
     if finding:
         return Verdict(kind, False, finding.reason, finding.message)
-    if not facts.born and facts.resolution is None:
+    if not facts.born and facts.resolution is None and not facts.rejection:
         return Verdict(
             kind, None, Reason.RESOLVING_MODEL, "the model's repository is being asked what it holds"
         )
@@ -64,27 +66,27 @@ def capacity(facts: Facts) -> Verdict:
         if facts.state.stable and facts.world.service.spec.strategy is Strategy.SURGE and _changing(facts):
             hint = "; the old revision keeps serving, and rollout.strategy Recreate would use its room"
         return Verdict(kind, False, finding.reason, finding.message.rstrip(". ") + hint)
-    if facts.target not in facts.deployments:
+    if facts.shown not in facts.deployments:
         return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
     return Verdict(kind, True, Reason.SCHEDULED)
 
 
 def _short_of(facts: Facts) -> Finding | None:
     world = facts.world
-    pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target)]
+    pods = [*facts.pods_of(names.ROLE_ENGINE, facts.shown)]
     if not facts.born:
-        pods += facts.pods_of(names.ROLE_RESOLVE, facts.target)
+        pods += facts.pods_of(names.ROLE_RESOLVE, facts.shown)
     return diagnosis.capacity(pods, _makers(facts), world.pod_events, world.rooms)
 
 
 def _makers(facts: Facts) -> list[Manifest]:
     """Who makes the target's pods: its Deployment, and Jobs that look its model up."""
-    deployment = facts.deployments.get(facts.target)
+    deployment = facts.deployments.get(facts.shown)
     return [*([deployment] if deployment else []), *facts.world.owned_of("Job")]
 
 
 def _changing(facts: Facts) -> bool:
-    return bool(facts.target) and facts.target != facts.state.stable
+    return facts.wanted is not None and facts.wanted != facts.state.stable
 
 
 def engine_health(facts: Facts) -> Verdict:
@@ -92,17 +94,17 @@ def engine_health(facts: Facts) -> Verdict:
     if facts.model is not None and not facts.born and not facts.image:
         message = f"no engine image is known for {_wanted_engine(facts)}; set spec.engine.image"
         return Verdict(kind, False, Reason.IMAGE_UNKNOWN, message)
-    if facts.deployed(facts.target):
+    if facts.deployed(facts.shown):
         return Verdict(kind, True, Reason.IDLE if facts.replicas == 0 else Reason.HEALTHY)
-    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.target), facts.world.pod_events)
+    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.shown), facts.world.pod_events)
     if finding:
         return Verdict(kind, False, finding.reason, finding.message)
-    if facts.target not in facts.deployments:
+    if facts.shown not in facts.deployments:
         return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
     late = _late(facts)
     if late:
         return Verdict(kind, None, late.reason, late.message)
-    phases = sorted({e.phase for e in facts.engines(facts.target) if e.phase and not e.ready})
+    phases = sorted({e.phase for e in facts.engines(facts.shown) if e.phase and not e.ready})
     return Verdict(
         kind,
         None,
@@ -112,8 +114,8 @@ def engine_health(facts: Facts) -> Verdict:
 
 
 def _late(facts: Facts) -> Finding | None:
-    expected = startup.expected(facts.world.service.status.startup, facts.target)
-    pods = facts.pods_of(names.ROLE_ENGINE, facts.target)
+    expected = startup.expected(facts.world.service.status.startup, facts.shown)
+    pods = facts.pods_of(names.ROLE_ENGINE, facts.shown)
     return diagnosis.slow(pods, expected, facts.world.now) if expected else None
 
 
@@ -126,7 +128,7 @@ def _wanted_engine(facts: Facts) -> str:
 
 def outage(facts: Facts) -> str:
     """That no engine takes requests, and what keeps those that should."""
-    routed = [name for name, weight in facts.state.traffic if weight > 0]
+    routed = facts.routed
     pods = [pod for name in routed for pod in facts.pods_of(names.ROLE_ENGINE, name)]
     makers = [facts.deployments[name] for name in routed if name in facts.deployments]
     events = facts.world.pod_events
@@ -173,10 +175,13 @@ def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
     return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
 
 
-def rollout_healthy(facts: Facts, after: rollout.State) -> Verdict:
+def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged) -> Verdict:
     kind = ConditionType.ROLLOUT_HEALTHY
     if facts.settled(after):
         return Verdict(kind, True, Reason.COMPLETE)
+    rejection = after.rejection(facts.wanted)
+    if rejection:
+        return Verdict(kind, False, rejection.reason, rejected(rejection))
     if in_gap(facts, after):
         message = "Recreate: the old revision has stopped and the new one isn't ready; nobody is served"
         return Verdict(kind, False, Reason.RECREATE_GAP, message)
@@ -192,7 +197,20 @@ def rollout_healthy(facts: Facts, after: rollout.State) -> Verdict:
             Reason.CANDIDATE_FAILING,
             "the new revision doesn't come up; the old one keeps serving",
         )
+    if after.step is Step.TRIAL:
+        return Verdict(kind, True, Reason.TRIAL_RUNNING, "the candidate is tried before it gets any traffic")
+    if after.step in MEASURED and after == facts.state:
+        return Verdict(kind, HOLDS.get(judged.reason, True), judged.reason, judged.message)
     return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)
+
+
+HOLDS = {Reason.AWAITING_SAMPLES: None, Reason.AWAITING_APPROVAL: None}
+"""Whether a change is healthy that waits for something no one knows when to come."""
+
+
+def rejected(rejection: Rejection) -> str:
+    """Why what the spec asks for isn't tried again, and what serves instead."""
+    return f"{rejection.message}; the stable variant has all requests, and this one isn't tried again"
 
 
 def in_gap(facts: Facts, after: rollout.State) -> bool:

@@ -14,21 +14,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cache
 from ipaddress import ip_network
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
+from pointsman_router import documents
+from pointsman_router.documents import ConfigError as ConfigError  # part of this contract
+from pointsman_router.documents import check_bounds
 from pointsman_router.headers import FORWARD, classify_request
-from pointsman_router.settings import Cors, Limits, Routing, Tls, bounds_of
+from pointsman_router.settings import HOUR, Cors, Limits, Routing, Tls, bounded
 
 FORMAT = 1
 """Version of the document. A router refuses a document of a format it doesn't know, and keeps its last."""
-LATER_FIELDS = ("startSeconds",)
+LATER_FIELDS = ("startSeconds", "assignment", "analysis", "shadow")
 """Fields that came after the first release, whose routers refuse a document with one. A router tells which it
 knows (`understands` in /signals), and is told no other: during an upgrade old ones run on for a while."""
+
+MAX_TEXT = 256
+"""Characters of a salt or of a window's name."""
 
 _ORIGIN = re.compile(r"\*|[a-z][-+.a-z0-9]*://([-._a-z0-9]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -38,13 +42,7 @@ _ENGINE = re.compile(rf"(?=.{{1,253}}$)(\[[0-9A-Fa-f:.]{{2,45}}\]|{_LABEL}(\.{_L
 _PORT = re.compile("0*[1-9][0-9]{0,4}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FIELD_NAME = re.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
-_LARGEST = 2**63
-"""Where a number is surely out of bounds, and before it's too large for a float."""
 _Config = TypeVar("_Config", bound="RouterConfig")
-
-
-class ConfigError(ValueError):
-    """The document is not a valid configuration; the message names the field and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,44 @@ class Variant:
     start_seconds: int = 0
     """How long its engines take to start, as far as that was measured; 0: not known. Clients are told when to
     come back by it, and nothing else follows from it: `service_hash` leaves it out."""
+    shadow: int = bounded(0, 0, 100, "")
+    """Percent of the service's requests that are copied to it, its answers discarded. Only with weight 0, and
+    for one of a service's variants."""
+
+
+class AssignmentKey(StrEnum):
+    """By what a request is given to a variant, where several have weight."""
+
+    NONE = "none"
+    """Each request for itself."""
+    SESSION = "session"
+    """What `routing.stickiness` names; a request without it, for itself."""
+    CONVERSATION = "conversation"
+    """That too; else the request's first messages, up to the user's first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """How a request finds its variant."""
+
+    key: AssignmentKey = AssignmentKey.SESSION
+    """What stays together."""
+    salt: str = ""
+    """Mixed into the draw, so that another candidate isn't tried on the same people. Up to 256 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Whether variants are measured, and what of it is set aside. A window that changes starts from zero."""
+
+    window: str = ""
+    """What is measured: a variant's name, and after a slash whatever tells its windows apart. Up to 256
+    characters; empty: nothing is measured."""
+    warm_up_requests: int = bounded(0, 0, 100_000, "")
+    """Requests to each engine that is new to the variant whose times are set aside, as each router counts
+    them: the first answers come from a cold cache."""
+    warm_up_seconds: float = bounded(0.0, 0, HOUR, "")
+    """Seconds from the window's beginning in which the times of all variants are set aside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +134,8 @@ class Service:
     """LoRA adapters its engines can load. A client names one as `model`; the name is passed on as it is, and
     its requests keep to few engines."""
     routing: Routing = field(default_factory=Routing)
+    assignment: Assignment = field(default_factory=Assignment)
+    analysis: Analysis = field(default_factory=Analysis)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -139,20 +177,21 @@ def parse(document: object) -> RouterConfig:
 
 def parse_as(kind: type[_Config], document: object) -> _Config:
     """Reads a document of a kind that has more fields than the contract; as strict as `parse`."""
-    config: _Config = _read(kind, document, "")
+    config: _Config = documents.read(kind, document, "")
     if config.format != FORMAT:
         raise ConfigError(f"format: {config.format} is not known here; this router reads format {FORMAT}")
     _check_names(config)
     _check_upstreams(config)
     _check_access(config)
     _check_sessions(config)
-    _check_bounds(config, "")
+    _check_experiments(config)
+    check_bounds(config, "")
     return config
 
 
 def dump(config: RouterConfig) -> dict[str, Any]:
     """The document of a configuration: JSON-able, fields at their default left out."""
-    document: dict[str, Any] = _write(config)
+    document: dict[str, Any] = documents.write(config)
     document["format"] = config.format
     return document
 
@@ -165,7 +204,7 @@ def service_hash(service: Service) -> str:
     asked for.
     """
     variants = tuple(replace(variant, start_seconds=0) for variant in service.variants)
-    return _digest(_write(replace(service, variants=variants)))
+    return _digest(documents.write(replace(service, variants=variants)))
 
 
 def config_hash(config: RouterConfig) -> str:
@@ -195,24 +234,6 @@ def _check_names(config: RouterConfig) -> None:
             raise ConfigError(
                 f"{where}.variants: weights sum to {total}; they must sum to 100, or to 0 to hold all"
             )
-
-
-def _check_bounds(value: Any, path: str) -> None:
-    """Every number of every settings class against its own bounds."""
-    for spec in fields(value):
-        where, setting = _join(path, _camel(spec.name)), getattr(value, spec.name)
-        bounds = bounds_of(spec)
-        if bounds is not None:
-            if not bounds.low <= setting <= bounds.high:
-                raise ConfigError(
-                    f"{where}: {setting} is out of bounds; it must be {bounds.low:g} to {bounds.high:g}"
-                )
-        elif is_dataclass(setting):
-            _check_bounds(setting, where)
-        elif isinstance(setting, tuple):
-            for index, item in enumerate(setting):
-                if is_dataclass(item):
-                    _check_bounds(item, f"{where}[{index}]")
 
 
 def _check_upstreams(config: RouterConfig) -> None:
@@ -274,77 +295,17 @@ def _check_sessions(config: RouterConfig) -> None:
             raise ConfigError(f"{where}: {name!r} is no header that requests pass on")
 
 
-def _read(kind: Any, value: object, path: str) -> Any:
-    if get_origin(kind) is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{path}: expected a list")
-        item = get_args(kind)[0]
-        return tuple(_read(item, element, f"{path}[{i}]") for i, element in enumerate(value))
-    if is_dataclass(kind):
-        return _read_dataclass(kind, value, path)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        known = [member.value for member in kind]
-        if value not in known:
-            raise ConfigError(f"{path}: {value!r} is not known; known are {', '.join(known)}")
-        return kind(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value) if abs(value) < _LARGEST else float("inf")
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{path}: expected {kind.__name__}, got {type(value).__name__}")
-    if kind is int and abs(value) >= _LARGEST:
-        raise ConfigError(f"{path}: larger than 64 bits hold")
-    return value
-
-
-def _read_dataclass(kind: Any, value: object, path: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{path or 'document'}: expected a mapping")
-    hints, known = _members(kind)
-    unknown = sorted(str(key) for key in value if key not in known)
-    if unknown:
-        raise ConfigError(f"{_join(path, unknown[0])}: unknown field; known are {', '.join(sorted(known))}")
-    missing = [key for key, spec in known.items() if key not in value and _is_required(spec)]
-    if missing:
-        raise ConfigError(f"{_join(path, missing[0])}: missing")
-    names = {key: spec.name for key, spec in known.items()}
-    arguments = {names[key]: _read(hints[names[key]], value[key], _join(path, key)) for key in value}
-    return kind(**arguments)
-
-
-@cache
-def _members(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Types by a field's name, and fields by their name in a document. Types are evaluated from their text,
-    which would take longer than all of a document's reading."""
-    return get_type_hints(kind), {_camel(f.name): f for f in fields(kind)}
-
-
-def _write(value: Any) -> Any:
-    if isinstance(value, StrEnum):
-        return value.value
-    if is_dataclass(value):
-        return {
-            _camel(f.name): _write(getattr(value, f.name))
-            for f in fields(value)
-            if getattr(value, f.name) != f.default and not _is_default(f, getattr(value, f.name))
-        }
-    if isinstance(value, tuple):
-        return [_write(item) for item in value]
-    return value
-
-
-def _is_required(spec: Any) -> bool:
-    return spec.default is MISSING and spec.default_factory is MISSING
-
-
-def _is_default(spec: Any, value: object) -> bool:
-    factory = spec.default_factory
-    return callable(factory) and factory() == value
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
+def _check_experiments(config: RouterConfig) -> None:
+    """What is tried on whom, and measured."""
+    for index, service in enumerate(config.services):
+        where = f"services[{index}]"
+        texts = {"assignment.salt": service.assignment.salt, "analysis.window": service.analysis.window}
+        for name, text in texts.items():
+            if len(text) > MAX_TEXT:
+                raise ConfigError(f"{where}.{name}: longer than {MAX_TEXT} characters")
+        copied = [v for v, variant in enumerate(service.variants) if variant.shadow]
+        for v in copied:
+            if service.variants[v].weight:
+                raise ConfigError(f"{where}.variants[{v}].shadow: only a variant of weight 0 takes copies")
+        if len(copied) > 1:
+            raise ConfigError(f"{where}.variants[{copied[1]}].shadow: only one variant takes copies")

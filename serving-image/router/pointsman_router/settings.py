@@ -18,7 +18,8 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
-def _bounded(default: Any, low: float, high: float, beyond: str) -> Any:
+def bounded(default: Any, low: float, high: float, beyond: str) -> Any:
+    """A number's field, with what `bounds_of` tells of it."""
     return field(default=default, metadata={"low": low, "high": high, "beyond": beyond})
 
 
@@ -41,37 +42,37 @@ def bounds_of(spec: Field[Any]) -> Bounds | None:
 class Limits:
     """How much and how slowly clients of one router process may send and take."""
 
-    max_connections: int = _bounded(10_000, 1, 1_000_000, "503, and the connection is closed")
+    max_connections: int = bounded(10_000, 1, 1_000_000, "503, and the connection is closed")
     """Client connections open at once."""
-    max_requests_per_connection: int = _bounded(
+    max_requests_per_connection: int = bounded(
         10_000, 1, 1_000_000_000, "`Connection: close` with the last answer"
     )
     """Requests answered on one connection, so that long-lived ones spread over new routers."""
-    max_pipelined: int = _bounded(64, 1, 1024, "nothing more is read until answers have gone out")
+    max_pipelined: int = bounded(64, 1, 1024, "nothing more is read until answers have gone out")
     """Requests a client may have sent on one connection without waiting for their answers."""
-    max_head_bytes: int = _bounded(64 * KIB, KIB, MIB, "431 (from an engine: 502)")
+    max_head_bytes: int = bounded(64 * KIB, KIB, MIB, "431 (from an engine: 502)")
     """Request line and headers; also trailers, and chunk framing without content (then 400)."""
-    max_headers: int = _bounded(100, 8, 1000, "431 (from an engine: 502)")
+    max_headers: int = bounded(100, 8, 1000, "431 (from an engine: 502)")
     """Header fields of one message."""
-    max_target_bytes: int = _bounded(8 * KIB, 64, 64 * KIB, "414")
+    max_target_bytes: int = bounded(8 * KIB, 64, 64 * KIB, "414")
     """The request's path with its query."""
-    max_body_bytes: int = _bounded(64 * MIB, 1, 1024 * MIB, "413")
+    max_body_bytes: int = bounded(64 * MIB, 1, 1024 * MIB, "413")
     """Body of one request."""
-    max_buffered_bytes: int = _bounded(512 * MIB, 1, 64 * 1024 * MIB, "503 with Retry-After")
+    max_buffered_bytes: int = bounded(512 * MIB, 1, 64 * 1024 * MIB, "503 with Retry-After")
     """Request bodies held in memory at once, over all connections of the process."""
-    max_json_depth: int = _bounded(64, 4, 512, "400")
+    max_json_depth: int = bounded(64, 4, 512, "400")
     """Objects and arrays within each other in a JSON body."""
-    max_number_digits: int = _bounded(64, 16, 1000, "400")
+    max_number_digits: int = bounded(64, 16, 1000, "400")
     """Characters of one number in a JSON body."""
-    head_seconds: float = _bounded(30.0, 0.05, HOUR, "408")
+    head_seconds: float = bounded(30.0, 0.05, HOUR, "408")
     """Time for a request's head, from its first byte."""
-    body_idle_seconds: float = _bounded(60.0, 0.05, HOUR, "408")
+    body_idle_seconds: float = bounded(60.0, 0.05, HOUR, "408")
     """Pause of a client within a request's body."""
-    body_seconds: float = _bounded(600.0, 0.05, DAY, "408")
+    body_seconds: float = bounded(600.0, 0.05, DAY, "408")
     """Time for a request's whole body."""
-    keep_alive_seconds: float = _bounded(180.0, 0.05, DAY, "the connection is closed")
+    keep_alive_seconds: float = bounded(180.0, 0.05, DAY, "the connection is closed")
     """How long an idle client connection is kept; longer than load balancers in front keep theirs."""
-    tls_handshake_seconds: float = _bounded(10.0, 0.1, 300, "the connection is closed")
+    tls_handshake_seconds: float = bounded(10.0, 0.1, 300, "the connection is closed")
     """Time for a TLS handshake."""
 
 
@@ -85,7 +86,7 @@ class Cors:
     """Request headers a page may send beside the usual ones of an API client."""
     allow_credentials: bool = False
     """Whether a page may have cookies sent along; not with `*`."""
-    max_age_seconds: int = _bounded(600, 0, DAY, "a browser asks again")
+    max_age_seconds: int = bounded(600, 0, DAY, "a browser asks again")
     """How long a browser may remember the permission."""
 
 
@@ -102,15 +103,15 @@ class Tls:
 class Timeouts:
     """How long a service's requests may take in their parts."""
 
-    connect_seconds: float = _bounded(2.0, 0.05, 60, "another engine is tried; 503 when none is left")
+    connect_seconds: float = bounded(2.0, 0.05, 60, "another engine is tried; 503 when none is left")
     """Until an engine accepts a connection."""
-    first_byte_seconds: float = _bounded(600.0, 0.05, DAY, "504 (an error event once comments were sent)")
+    first_byte_seconds: float = bounded(600.0, 0.05, DAY, "504 (an error event once comments were sent)")
     """Until an engine's answer begins; a long prompt in a full queue takes long."""
-    idle_stream_seconds: float = _bounded(300.0, 0.05, DAY, "an error event, or the answer is cut")
+    idle_stream_seconds: float = bounded(300.0, 0.05, DAY, "an error event, or the answer is cut")
     """Pause of an engine within its answer, or of a client that doesn't read it."""
-    request_seconds: float = _bounded(HOUR * 1.0, 0.05, DAY, "504, an error event, or the answer is cut")
+    request_seconds: float = bounded(HOUR * 1.0, 0.05, DAY, "504, an error event, or the answer is cut")
     """A whole request, from its last byte to its answer's. A client may ask for less."""
-    comment_seconds: float = _bounded(15.0, 0.05, HOUR, "a comment line, so that nothing between cuts it")
+    comment_seconds: float = bounded(15.0, 0.05, HOUR, "a comment line, so that nothing between cuts it")
     """Silence in a stream after which clients are sent a comment; the first one begins the answer."""
 
 
@@ -118,9 +119,9 @@ class Timeouts:
 class Retries:
     """When a request that failed before its answer began is tried again."""
 
-    max_attempts: int = _bounded(3, 1, 10, "the failure is told")
+    max_attempts: int = bounded(3, 1, 10, "the failure is told")
     """Tries of one request, the first included."""
-    budget_percent: int = _bounded(20, 0, 100, "the failure is told")
+    budget_percent: int = bounded(20, 0, 100, "the failure is told")
     """Retries in the last ten seconds, in percent of requests; a few are always allowed."""
 
 
@@ -128,13 +129,13 @@ class Retries:
 class Ejection:
     """When an engine that fails is left out for a while."""
 
-    failures: int = _bounded(5, 1, 1000, "the engine is left out, then probed")
+    failures: int = bounded(5, 1, 1000, "the engine is left out, then probed")
     """Failures in a row: no connection, a broken answer, or a status of 500 and above."""
-    seconds: float = _bounded(10.0, 0.05, HOUR, "the engine is probed, and comes back or stays out longer")
+    seconds: float = bounded(10.0, 0.05, HOUR, "the engine is probed, and comes back or stays out longer")
     """How long it stays out the first time; each further time in a row twice as long."""
-    max_seconds: float = _bounded(300.0, 0.05, DAY, "it stays out no longer than this")
+    max_seconds: float = bounded(300.0, 0.05, DAY, "it stays out no longer than this")
     """How long it stays out at most, however often in a row."""
-    max_percent: int = _bounded(50, 0, 100, "no further engine is left out")
+    max_percent: int = bounded(50, 0, 100, "no further engine is left out")
     """Share of a variant's engines that may be out at once; always fewer than all of them."""
 
 
@@ -142,15 +143,15 @@ class Ejection:
 class Engines:
     """How much one router process gives to each engine."""
 
-    max_requests: int = _bounded(1024, 1, 100_000, "another engine is taken, else the request waits")
+    max_requests: int = bounded(1024, 1, 100_000, "another engine is taken, else the request waits")
     """Requests in flight at one engine."""
-    max_queued: int = _bounded(1024, 0, 100_000, "503 with Retry-After")
+    max_queued: int = bounded(1024, 0, 100_000, "503 with Retry-After")
     """Requests that wait for any engine of a variant to have room."""
-    queue_seconds: float = _bounded(30.0, 0.05, HOUR, "503 with Retry-After")
+    queue_seconds: float = bounded(30.0, 0.05, HOUR, "503 with Retry-After")
     """How long a request may wait so."""
-    idle_seconds: float = _bounded(4.0, 0.05, HOUR, "the connection is closed")
+    idle_seconds: float = bounded(4.0, 0.05, HOUR, "the connection is closed")
     """How long an idle engine connection is kept; shorter than vLLM keeps its own (5 s)."""
-    slow_start_seconds: float = _bounded(10.0, 0, HOUR, "it gets its full share")
+    slow_start_seconds: float = bounded(10.0, 0, HOUR, "it gets its full share")
     """How long a new engine's share of requests grows until it is like the others'; 0: at once full."""
 
 
@@ -171,11 +172,11 @@ class Picking:
 
     policy: Policy = Policy.PREFIX_AFFINITY
     """How an engine is chosen; conversations keep to few engines by default, whose caches know them."""
-    load_percent: int = _bounded(150, 100, 1000, "the next engine in order is taken")
+    load_percent: int = bounded(150, 100, 1000, "the next engine in order is taken")
     """How busy an affine engine may be, in percent of the variant's mean."""
-    block_bytes: int = _bounded(256, 16, 64 * KIB, "")
+    block_bytes: int = bounded(256, 16, 64 * KIB, "")
     """Size of the blocks in which prompts are compared."""
-    max_blocks: int = _bounded(128, 1, 4096, "what follows isn't compared")
+    max_blocks: int = bounded(128, 1, 4096, "what follows isn't compared")
     """Blocks of a prompt that are compared."""
 
 

@@ -46,13 +46,15 @@ ALLOWED: dict[str, set[str]] = {
         "xxhash",
     },
     "pointsman_router/config.py": {"pointsman_router"},
+    "pointsman_router/scale.py": set(),
     "pointsman_router/settings.py": set(),
     "pointsman_trial": {"pointsman_trial"},
     "pointsman_trial/schemas.py": {"pointsman_trial", "jsonschema", "referencing"},
     "pointsman_router/feeds/standalone.py": {"pointsman_router", "yaml"},
 }
 """What a package may import beside the standard library. `pointsman_router/config.py` is the contract between
-operator and router, so with its `settings.py` it stands on nothing."""
+operator and router, so with its `settings.py` it stands on nothing; so does `scale.py`, which both count
+on."""
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 40
 

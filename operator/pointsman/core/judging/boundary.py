@@ -1,0 +1,35 @@
+"""How far an estimate may stray by chance when somebody looks at it again and again.
+
+A plain confidence interval holds for one look. Whoever rejects at the first of many looks that shows
+something rejects far too often. The boundary here holds at all moments at once: an estimate crosses it,
+ever, with at most the declared probability, however often and whenever it's looked at.
+
+Source: the one-sided normal mixture of Robbins (Statistical methods related to the law of the iterated
+logarithm, 1970), in the closed form of Howard, Ramdas, McAuliffe and Sekhon (Time-uniform, nonparametric,
+nonasymptotic confidence sequences, Annals of Statistics 49(2), 2021, section 3.2), applied to estimates that
+are asymptotically normal (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Time-uniform central limit theory
+and asymptotic confidence sequences, Annals of Statistics 52(6), 2024).
+"""
+
+from __future__ import annotations
+
+from math import log, sqrt
+from typing import Final
+
+TUNED_FOR: Final = 1000.0
+"""The number of samples at which the boundary is narrowest. It's valid at every number, and within a tenth of
+its least width from a quarter of this to six times as many."""
+
+
+def boundary(samples: float, error: float) -> float:
+    """How many standard errors an estimate may be off, on one side, when `samples` stand behind it."""
+    if samples <= 0:
+        return float("inf")
+    wide = 2 * log(1 / (2 * error)) if error < 0.25 else 2 * log(2)
+    rho = TUNED_FOR / (wide + log(1 + wide))
+    return sqrt(2 * (1 + rho / samples) * log(1 + sqrt((samples + rho) / rho) / (2 * error)))
+
+
+def together(candidate: float, stable: float) -> float:
+    """How many samples a comparison is worth: as many as the smaller side, if the other one were certain."""
+    return candidate * stable / (candidate + stable) if candidate > 0 and stable > 0 else 0.0

@@ -1,0 +1,148 @@
+"""What a judgement says: its numbers as people read them, and one line that names them all.
+
+The line goes into conditions, events and a terminal; it holds what was found, between which bounds, what's
+allowed, and how many samples stand behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import exp, isfinite
+from typing import NamedTuple
+
+from pointsman.core.judging.contrast import Contrast
+from pointsman.core.judging.gates import Gate, Worse
+from pointsman.core.judging.summary import Metric
+from pointsman.core.judging.values import Statistic
+
+
+class Verdict(StrEnum):
+    """What a gate says."""
+
+    PASS = "Pass"
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a gate has found. Numbers are as people read them: fractions, seconds, tokens, ratios."""
+
+    metric: Metric
+    statistic: Statistic
+    verdict: Verdict
+    stable: float | None
+    candidate: float | None
+    estimate: float | None
+    """Of a rate the candidate's less the stable one's, of anything else the candidate's by the stable
+    one's."""
+    lower: float | None
+    """Bounds of the estimate, valid at every look at once: the one on the worse side's near end is wrong as
+    seldom as a rejection may be, the other one as seldom as a pass."""
+    upper: float | None
+    margin: float
+    """What's allowed, in the estimate's unit."""
+    limit: float
+    stable_samples: int
+    candidate_samples: int
+    reason: str
+
+
+class Samples(NamedTuple):
+    """How many values there are of each variant in the step under way."""
+
+    stable: int
+    candidate: int
+
+    def __str__(self) -> str:
+        return f"{self.candidate:,} against {self.stable:,} samples"
+
+
+def undecided(gate: Gate, samples: Samples, why: str) -> Judgement:
+    return Judgement(
+        gate.metric,
+        gate.statistic,
+        Verdict.INCONCLUSIVE,
+        stable=None,
+        candidate=None,
+        estimate=None,
+        lower=None,
+        upper=None,
+        margin=_shown(gate, gate.threshold(gate.margin)),
+        limit=_shown(gate, gate.threshold(gate.limit)),
+        stable_samples=samples.stable,
+        candidate_samples=samples.candidate,
+        reason=f"{_name(gate)}: {samples}; {why}",
+    )
+
+
+def told(gate: Gate, found: Contrast, samples: Samples, verdict: Verdict) -> Judgement:
+    sign = -1 if gate.worse is Worse.LOWER else 1
+    return Judgement(
+        gate.metric,
+        gate.statistic,
+        verdict,
+        stable=_own(gate, found.stable),
+        candidate=_own(gate, found.candidate),
+        estimate=_shown(gate, found.estimate),
+        lower=_shown(gate, found.lower) if isfinite(found.lower) else None,
+        upper=_shown(gate, found.upper) if isfinite(found.upper) else None,
+        margin=_shown(gate, sign * gate.threshold(gate.margin)),
+        limit=_shown(gate, sign * gate.threshold(gate.limit)),
+        stable_samples=samples.stable,
+        candidate_samples=samples.candidate,
+        reason=f"{_sentence(gate, found, verdict)}; {samples}",
+    )
+
+
+def _sentence(gate: Gate, found: Contrast, verdict: Verdict) -> str:
+    return f"{_name(gate)} is {_difference(gate, found)}, {_bar(gate, verdict)}"
+
+
+def _difference(gate: Gate, found: Contrast) -> str:
+    numbers = [_number(gate, found.estimate), _number(gate, found.lower), _number(gate, found.upper)]
+    estimate, lower, upper = numbers
+    if gate.rate:
+        own = f"{_digits(100 * found.candidate)} % against {_digits(100 * found.stable)} %"
+        return f"{own}, {estimate} points more [{lower}, {upper}]"
+    return f"{estimate} x the stable one's [{lower}, {upper}]"
+
+
+def _bar(gate: Gate, verdict: Verdict) -> str:
+    sign = -1 if gate.worse is Worse.LOWER else 1
+    margin = _number(gate, sign * gate.threshold(gate.margin))
+    limit = _number(gate, sign * gate.threshold(gate.limit))
+    if verdict is Verdict.FAIL:
+        return f"allowed {margin}"
+    if verdict is Verdict.PASS:
+        return f"{limit} is ruled out"
+    return f"neither beyond {margin} nor within {limit} for certain"
+
+
+def _name(gate: Gate) -> str:
+    return gate.metric.value if gate.rate else f"{gate.metric.value} {gate.statistic.value}"
+
+
+def _number(gate: Gate, value: float) -> str:
+    if not isfinite(value):
+        return "?"
+    return _digits(100 * value if gate.rate else exp(value))
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _shown(gate: Gate, value: float) -> float:
+    return _rounded(value if gate.rate else exp(value))
+
+
+def _own(gate: Gate, value: float) -> float:
+    if gate.rate:
+        return _rounded(value)
+    return _rounded(exp(value) * (1000 if gate.metric is Metric.OUTPUT_LENGTH else 1))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
