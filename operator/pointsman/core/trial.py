@@ -54,6 +54,8 @@ class Suite:
     cases: Sequence[Case]
     may_fail: int = 0
     seed: int = 0
+    digest: str = ""
+    """Of what was declared."""
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)
 
 
@@ -63,6 +65,8 @@ class Equivalence:
 
     requests: Sequence[Mapping[str, Any]]
     min_agreement_percent: int = 100
+    digest: str = ""
+    """Of what was declared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,19 @@ class Trial:
     @property
     def name(self) -> str:
         """Name of its Job and of the ConfigMap with its document."""
-        return names.trial_name(self.revision, hashlib.sha256(self.document().encode()).hexdigest())
+        return names.trial_name(self.revision, hashlib.sha256(self._identity().encode()).hexdigest())
+
+    def _identity(self) -> str:
+        """What tells it from other trials. Questions by the digests of what was declared: those of a recorded
+        World, which holds no texts, are the same."""
+        found = {
+            "format": FORMAT,
+            "target": self._target() if self.suite or self.equivalence else None,
+            "suite": self.suite and (self.suite.digest or _suite(self.suite)),
+            "equivalence": self.equivalence and (self.equivalence.digest or _equivalence(self.equivalence)),
+            "gate": self.gate and _gate(self.gate),
+        }
+        return json.dumps(found, sort_keys=True, separators=(",", ":"))
 
     @property
     def fits(self) -> bool:
@@ -114,10 +130,7 @@ class Trial:
         if self.suite:
             found["suite"] = _suite(self.suite)
         if self.equivalence:
-            found["equivalence"] = {
-                "requests": list(self.equivalence.requests),
-                "minAgreementPercent": self.equivalence.min_agreement_percent,
-            }
+            found["equivalence"] = _equivalence(self.equivalence)
         if self.gate:
             found["gate"] = _gate(self.gate)
         return json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -147,6 +160,10 @@ def _suite(suite: Suite) -> dict[str, Any]:
         for name, service in suite.embeddings.items()
     }
     return {"cases": cases, "mayFail": suite.may_fail} | ({"embeddings": services} if services else {})
+
+
+def _equivalence(alike: Equivalence) -> dict[str, Any]:
+    return {"requests": list(alike.requests), "minAgreementPercent": alike.min_agreement_percent}
 
 
 def _limit(case: Case) -> int:

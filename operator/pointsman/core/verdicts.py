@@ -15,6 +15,7 @@ from pointsman.core import diagnosis, pod_template, rollout, routing, startup
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.rollout import Judged, Rejection
+from pointsman.core.trying import Tried
 from pointsman.core.variant import MEASURED
 from pointsman.core.world import Manifest, Missing
 
@@ -175,7 +176,7 @@ def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
     return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
 
 
-def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged) -> Verdict:
+def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Verdict:
     kind = ConditionType.ROLLOUT_HEALTHY
     if facts.settled(after):
         return Verdict(kind, True, Reason.COMPLETE)
@@ -198,7 +199,7 @@ def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged) -> Verdi
             "the new revision doesn't come up; the old one keeps serving",
         )
     if after.step is Step.TRIAL:
-        return Verdict(kind, True, Reason.TRIAL_RUNNING, "the candidate is tried before it gets any traffic")
+        return Verdict(kind, None if tried.stuck else True, Reason.TRIAL_RUNNING, tried.message)
     if after.step in MEASURED and after == facts.state:
         return Verdict(kind, HOLDS.get(judged.reason, True), judged.reason, judged.message)
     return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)
