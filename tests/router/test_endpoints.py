@@ -11,7 +11,8 @@ from pointsman_router.engines.endpoints import Endpoint, Slice, by_service, read
 from pointsman_router.engines.engine import Engine
 from pointsman_router.engines.upstream import Connection
 from pointsman_router.records.metrics import Stats
-from pointsman_router.state import ServiceState, State
+from pointsman_router.state import State
+from pointsman_router.table import ServiceState
 from tests.router.stack import configuration, service
 
 

@@ -142,7 +142,7 @@ class Cluster:
     def _keys(self) -> Iterable[names.Key]:
         found = [
             names.Key(kind, NAMESPACE, obj["metadata"]["name"])
-            for kind in ("LLMModel", "LLMService", "LLMRouter")
+            for kind in ("LLMModel", "PromptVersion", "PromptSuite", "LLMService", "LLMRouter")
             for obj in self.all(kind)
         ]
         return dict.fromkeys([*found, names.Key("LLMRouter", NAMESPACE, names.DEFAULT_ROUTER)])

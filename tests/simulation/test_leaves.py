@@ -17,6 +17,7 @@ from tests.simulation.stories import CHAT
 
 WITHOUT_EFFECT: dict[tuple[str, Path], str] = {
     ("LLMService", ("engine", "type")): "there is one engine, so nothing else is accepted",
+    ("PromptVersion", ("format",)): "there is one format, so nothing else is accepted",
 }
 """Leaves that change nothing, and why that's right."""
 

@@ -102,6 +102,8 @@ class Resource:
 LLMSERVICE: Final = Resource(GROUP, VERSION, "LLMService", "llmservices")
 LLMMODEL: Final = Resource(GROUP, VERSION, "LLMModel", "llmmodels")
 LLMROUTER: Final = Resource(GROUP, VERSION, "LLMRouter", "llmrouters")
+PROMPTVERSION: Final = Resource(GROUP, VERSION, "PromptVersion", "promptversions")
+PROMPTSUITE: Final = Resource(GROUP, VERSION, "PromptSuite", "promptsuites")
 
 CONFIGMAP: Final = Resource("", "v1", "ConfigMap", "configmaps")
 CONTROLLERREVISION: Final = Resource("apps", "v1", "ControllerRevision", "controllerrevisions")
@@ -137,6 +139,8 @@ RESOURCES: Final[dict[str, Resource]] = {
         NETWORKPOLICY,
         PDB,
         POD,
+        PROMPTSUITE,
+        PROMPTVERSION,
         ROLE,
         ROLEBINDING,
         SERVICE,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 MARK: Final = "sealed:"
@@ -25,6 +25,10 @@ _QUOTED = re.compile(r"(“|\\u201c)(.*?)(”|\\u201d|\Z)", re.DOTALL)
 
 _OPEN_VARIABLES: Final = frozenset({"HOME", "HF_TOKEN_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"})
 """Variables that hold nothing but paths of ours; so do all that begin with POINTSMAN_, save for the proof."""
+_SLOT = re.compile(r"\{\{[A-Za-z_][A-Za-z0-9_]*\}\}")
+_SEALED_MESSAGE = re.compile(rf"sealed:[0-9a-f]{{12}}({_SLOT.pattern})*")
+_SEALED_SCHEMA = re.compile(r'\{"const":"sealed:[0-9a-f]{12}"\}')
+_ASSERTED: Final = frozenset({"exact", "contains", "notContains", "regex", "to"})
 _PROOF_TEXTS: Final = frozenset({"message", "prompt", "exact", "contains", "regex"})
 SPEECH: Final = frozenset({"message", "note"})
 """Fields in which conditions, events and containers say something in words."""
@@ -88,6 +92,8 @@ def _field(key: str, value: Any) -> Any:
         return _variables(value)
     if key == "proof" and isinstance(value, list | tuple):
         return _proof(value)
+    if key in _PROMPTS and isinstance(value, list | tuple):
+        return [_PROMPTS[key](item) if isinstance(item, Mapping) else item for item in value]
     if key == "hf_endpoint" and isinstance(value, str) and value:
         return sealed_address(value)
     if key in SPEECH and isinstance(value, str):
@@ -129,3 +135,49 @@ def _proof(value: Any) -> Any:
             for key, item in value.items()
         }
     return [_proof(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def sealed_message(text: str) -> str:
+    """What stands for a prompt's message. The variables in it stay: without them it would be no prompt."""
+    if _SEALED_MESSAGE.fullmatch(text):
+        return text
+    return sealed(text) + "".join(dict.fromkeys(_SLOT.findall(text)))
+
+
+def _said(message: Mapping[str, Any]) -> Any:
+    content = message.get("content")
+    return {**message, "content": sealed_message(content)} if isinstance(content, str) else seal(message)
+
+
+def _given(variable: Mapping[str, Any]) -> Any:
+    value = variable.get("value")
+    return {**variable, "value": sealed(value)} if isinstance(value, str) else dict(variable)
+
+
+def _asserted(assertion: Mapping[str, Any]) -> Any:
+    return {key: _expected(key, value) for key, value in assertion.items()}
+
+
+def _expected(key: str, value: Any) -> Any:
+    if key in _ASSERTED and isinstance(value, str):
+        return sealed(value)
+    if key == "jsonSchema" and isinstance(value, str):
+        return value if _SEALED_SCHEMA.fullmatch(value) else _sealed_schema(value)
+    return _asserted(value) if isinstance(value, Mapping) else value
+
+
+def _sealed_schema(text: str) -> str:
+    """A schema for a schema; what is none stays none."""
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError):
+        return sealed(text)
+    return f'{{"const":"{sealed(text)}"}}' if isinstance(schema, dict) else sealed(text)
+
+
+_PROMPTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "messages": _said,
+    "variables": _given,
+    "assertions": _asserted,
+}
+"""Lists in which prompts and their tests hold texts."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pointsman import __version__
-from pointsman.app import debug_arguments
+from pointsman.app import debug_arguments, prompt_arguments
 from pointsman.app import settings as settings_module
 from pointsman.app.settings import AppSettings, SettingsError
 from pointsman.engine import log
@@ -29,12 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("run", help="run the operator; settings come from POINTSMAN_* variables")
     commands.add_parser("settings", help="list all variables with their meaning and default")
     debug_arguments.add_to(commands.add_parser("debug", help="look into decisions and the queue; only reads"))
+    prompt_arguments.add_to(commands.add_parser("prompt", help="take prompts over from other tools"))
     arguments = parser.parse_args(argv)
     if arguments.command == "settings":
         print(settings_module.described())
         return 0
     if arguments.command == "debug":
         return _debug(arguments)
+    if arguments.command == "prompt":
+        from pointsman.app import prompt_import
+
+        return prompt_import.run(arguments)
     try:
         settings = settings_module.read(os.environ)
     except SettingsError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -168,22 +168,41 @@ def compile_router(
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
 
 
-def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) -> config.RouterConfig:
+def understood(
+    compiled: config.RouterConfig,
+    known: Iterable[Sequence[str]],
+    running: Callable[[], Mapping[str, config.Service]] = dict,
+) -> config.RouterConfig:
     """The configuration as far as all routers know its fields; `known`: of each the later ones that it does.
 
-    One of an older release refuses what it doesn't know, and with it every change that comes along.
+    One of an older release refuses what it doesn't know, and with it every change that comes along. A prompt
+    can't be left out, since other answers would be given: a service with one stays as it is in `running`.
     """
     told = [frozenset(fields) for fields in known]
-    return replace(compiled, services=tuple(understood_service(s, told) for s in compiled.services))
+    services = compiled.services
+    if not all("prompts" in fields for fields in told) and any(service.prompts for service in services):
+        services = tuple(_held_back(services, running()))
+    return replace(compiled, services=tuple(understood_service(s, told) for s in services))
 
 
 def understood_service(service: config.Service, known: Iterable[Collection[str]]) -> config.Service:
-    """One service's part, as far as all routers know its fields: what they can acknowledge."""
+    """One service's part, as far as all routers know its fields: what they can acknowledge. A prompt stays in
+    it: routers that don't know it can't."""
     told = list(known)
-    for name in config.LATER_FIELDS:
+    for name, without in _WITHOUT.items():
         if not all(name in fields for fields in told):
-            service = _WITHOUT[name](service)
+            service = without(service)
     return service
+
+
+def _held_back(
+    services: Iterable[config.Service], running: Mapping[str, config.Service]
+) -> Iterator[config.Service]:
+    """Services that have a prompt as they were before they had one; those that never were, not at all."""
+    for service in services:
+        kept = running.get(service.name) if service.prompts else service
+        if kept is not None and not kept.prompts:
+            yield kept
 
 
 def _without(**defaults: object) -> Callable[[config.Service], config.Service]:
@@ -202,7 +221,7 @@ _WITHOUT: Mapping[str, Callable[[config.Service], config.Service]] = {
     "assignment": lambda service: replace(service, assignment=config.Assignment()),
     "analysis": lambda service: replace(service, analysis=config.Analysis()),
 }
-"""How a service is told to routers that don't know a later field."""
+"""How a service is told to routers that don't know a later field which it can do without."""
 
 
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:

@@ -13,6 +13,8 @@ from typing import Any
 
 from pointsman.api.common import ObjectMeta
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
 from pointsman.core.capacity import Room
@@ -109,3 +111,21 @@ class ModelWorld:
     model: LLMModel
     services: Sequence[LLMService] = field(default_factory=tuple)
     """All LLMServices of the namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptWorld:
+    """What a decision about one PromptVersion looks at."""
+
+    now: datetime
+    prompt: PromptVersion
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteWorld:
+    """What a decision about one PromptSuite looks at."""
+
+    now: datetime
+    suite: PromptSuite
+    prompts: Sequence[PromptVersion] = ()
+    """All PromptVersions of the namespace."""

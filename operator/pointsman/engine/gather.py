@@ -8,6 +8,7 @@ a probe while a generation is unproven. Whether it does is decided in `core`, no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,6 +19,8 @@ from pydantic import ValidationError
 from pointsman.api import names
 from pointsman.api.common import Base, ObjectMeta
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
 from pointsman.core import inventory, observed, owned, routing
@@ -26,12 +29,20 @@ from pointsman.core import service as service_core
 from pointsman.core.capacity import Room, survey
 from pointsman.core.observed import ProbeResult, RouterSignals
 from pointsman.core.settings import Settings
-from pointsman.core.world import Manifest, Missing, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import (
+    Manifest,
+    Missing,
+    ModelWorld,
+    PromptWorld,
+    RouterWorld,
+    ServiceWorld,
+    SuiteWorld,
+)
 from pointsman.engine.together import Together
 from pointsman.kube.protocol import Forbidden, Kube, NotFound
 from pointsman.signals.protocol import Signals
 
-Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter)
+Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter, PromptVersion, PromptSuite)
 
 
 LABEL_SLICE_OF = "kubernetes.io/service-name"
@@ -156,6 +167,18 @@ class Gatherer:
         )
         return (ModelWorld(now, self._parse(LLMModel, raw), services.readable), raw) if raw else None
 
+    async def prompt(self, key: names.Key, now: datetime) -> tuple[PromptWorld, Manifest] | None:
+        """The World of one PromptVersion and the raw object; None where it is gone. Raises Unreadable."""
+        raw = await self._get(names.PROMPTVERSION, key.namespace, key.name)
+        return (PromptWorld(now, self._parse(PromptVersion, raw)), raw) if raw else None
+
+    async def suite(self, key: names.Key, now: datetime) -> tuple[SuiteWorld, Manifest] | None:
+        """The World of one PromptSuite and the raw object; None where it is gone. Raises Unreadable."""
+        raw, prompts = await asyncio.gather(
+            self._get(names.PROMPTSUITE, key.namespace, key.name), self._prompts(key.namespace)
+        )
+        return (SuiteWorld(now, self._parse(PromptSuite, raw), prompts), raw) if raw else None
+
     async def unlisted(self, desired: Iterable[Manifest], children: Sequence[Manifest]) -> list[Manifest]:
         """Objects that already bear a desired child's name and weren't listed as children: somebody else's,
         or ours with a label that a hand took away."""
@@ -271,6 +294,18 @@ class Gatherer:
             return Services({raw["metadata"]["name"]: raw for raw in listed}, readable, staying)
 
         return await self._together.read((names.LLMSERVICE, namespace), read)
+
+    async def _prompts(self, namespace: str) -> Sequence[PromptVersion]:
+        """All PromptVersions of a namespace that can be read."""
+
+        async def read() -> Sequence[PromptVersion]:
+            found = []
+            for raw in await self.kube.list(names.PROMPTVERSION, namespace):
+                with contextlib.suppress(Unreadable):
+                    found.append(self._parse(PromptVersion, raw))
+            return found
+
+        return await self._together.read((names.PROMPTVERSION, namespace), read)
 
     async def _routers(self, namespace: str) -> Mapping[str, Manifest]:
         """All LLMRouters of a namespace by name."""

@@ -7,8 +7,8 @@ outlive tables, since they hold connections and counts. Knows nothing of HTTP or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
@@ -24,84 +24,13 @@ from pointsman_router.engines.endpoints import Endpoint, Slice, by_service
 from pointsman_router.engines.engine import READY, Engine
 from pointsman_router.engines.retries import Budget
 from pointsman_router.picking.affinity import Memory, Placement
-from pointsman_router.picking.wishes import Wishes
+from pointsman_router.picking.assigning import Assigner, Turns, seed_of
+from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.accesslog import label_of
-from pointsman_router.records.metrics import Stats, VariantStats
-from pointsman_router.settings import Limits, Policy, Routing, Tls
-
-
-@dataclass(frozen=True, slots=True)
-class VariantState:
-    """A variant with the engines it has now."""
-
-    name: str
-    weight: int
-    engines: tuple[Engine, ...]
-    ready: tuple[Engine, ...]
-    start_seconds: int
-    """How long its engines take to start; 0: not known."""
-    stats: VariantStats
-    label: bytes
-    """Service and variant in the access log."""
-    placement: Placement
-    """How engines are found that know a request."""
-    turns: Iterator[int] | None
-    """Counts on where engines are taken one after the other; else None."""
-    queue: Queue
-    """Of requests for which no engine has room."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceState:
-    """A service as the request path wants it."""
-
-    name: str
-    hash: str
-    generation: int
-    model_names: tuple[str, ...]
-    engine_model: str
-    adapters: frozenset[str]
-    """Names clients use that engines know by themselves: passed on as they are."""
-    variants: tuple[VariantState, ...]
-    routed: tuple[VariantState, ...]
-    """Those of `variants` that have weight; requests go to no others."""
-    routing: Routing
-    wishes: Wishes | None
-    """What to choose an engine by; None where there is no choice."""
-    stats: VariantStats
-    """Of requests that ended before they had a variant."""
-    budget: Budget
-    """What its requests may spend on retries."""
-    label: bytes
-
-    def variant(self, name: str) -> VariantState | None:
-        return next((variant for variant in self.variants if variant.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One whole state of configuration and endpoints."""
-
-    hash: str = ""
-    """Hash of the configuration; empty before there is one."""
-    limits: Limits = field(default_factory=Limits)
-    tls: Tls = field(default_factory=Tls)
-    cors: Pages | None = None
-    """Which web pages may ask; None: none."""
-    proxies: Proxies | None = None
-    """Who may speak for clients; None: nobody."""
-    keys: Mapping[bytes, KeyState] = field(default_factory=dict)
-    """By the digest of what a client sends. Empty: nobody needs one."""
-    services: Mapping[str, ServiceState] = field(default_factory=dict)
-    models: Mapping[str, ServiceState] = field(default_factory=dict)
-    """By the names clients use."""
-    model_list: bytes = b'{"object":"list","data":[]}'
-    """Body of GET /v1/models."""
-    model_bodies: Mapping[str, bytes] = field(default_factory=dict)
-    """Body of GET /v1/models/{id}, by id."""
-    shortest_seconds: float = float("inf")
-    """The shortest of all times that the router's tick looks after."""
-
+from pointsman_router.records.metrics import Stats
+from pointsman_router.rendering.renderer import Renderer
+from pointsman_router.settings import Policy, Routing
+from pointsman_router.table import ServiceState, Table, VariantState
 
 _EngineKey = tuple[str, int, int, str]
 _Endpoints = Mapping[str, tuple[Endpoint, ...]]
@@ -119,6 +48,8 @@ class _Fixed:
     keys: Mapping[bytes, KeyState]
     cors: Pages | None
     proxies: Proxies | None
+    renderers: Mapping[tuple[str, str], Renderer]
+    """By service and prompt."""
 
     @classmethod
     def of(cls, config: RouterConfig, stats: Stats) -> _Fixed:
@@ -132,6 +63,7 @@ class _Fixed:
             keys=compile_keys(config.keys, models, stats.keys),
             cors=compile_pages(config.cors),
             proxies=compile_proxies(config.trusted_proxies),
+            renderers={(s.name, p.name): Renderer(p) for s in config.services for p in s.prompts},
         )
 
 
@@ -152,6 +84,7 @@ class State:
         self._engines: dict[_EngineKey, Engine] = {}
         self._queues: dict[tuple[str, str], Queue] = {}
         self._budgets: dict[str, Budget] = {}
+        self._turns: dict[tuple[str, str], Turns] = {}
         self._memory = Memory()
 
     @property
@@ -241,6 +174,8 @@ class State:
         self._engines = used
         known = {(s.name, v.name) for s in config.services for v in s.variants}
         self._stats.keep_only(known | {(s.name, "") for s in config.services})
+        salts = {(s.name, s.assignment.salt) for s in config.services}
+        self._turns = {key: turns for key, turns in self._turns.items() if key in salts}
         self._budgets = {name: service.budget for name, service in services.items()}
         self._wake_queues()
         self.changed()
@@ -268,9 +203,12 @@ class State:
             for variant in service.variants
         }
         self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
-        variants = [self._variant(service, variant, found[variant.name]) for variant in service.variants]
+        variants = [
+            self._variant(service, variant, found[variant.name], fixed.renderers)
+            for variant in service.variants
+        ]
         routed = tuple(variant for variant in variants if variant.weight)
-        choices = any(len(variant.ready) > 1 for variant in routed), len(routed) > 1
+        several = any(len(variant.ready) > 1 for variant in routed)
         return ServiceState(
             name=service.name,
             hash=fixed.service_hashes[service.name],
@@ -281,14 +219,27 @@ class State:
             variants=tuple(variants),
             routed=routed,
             routing=service.routing,
-            wishes=Wishes.of(service.routing, service.adapters, *choices),
+            wishes=Wishes.of(service.routing, service.adapters, several),
+            sessions=Sessions.of(service.routing, several or len(routed) > 1),
+            assigner=self._assigner(service) if len(routed) > 1 else None,
             stats=self._stats.of(service.name, ""),
             budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),
+            prompted=any(variant.renderer is not None for variant in variants),
         )
 
+    def _assigner(self, service: contract.Service) -> Assigner:
+        """Its turns go on where they were, unless others are to be drawn."""
+        key = (service.name, service.assignment.salt)
+        turns = self._turns[key] = self._turns.get(key) or Turns(seed_of(service.assignment.salt))
+        return Assigner(service.assignment, turns)
+
     def _variant(
-        self, service: contract.Service, variant: contract.Variant, engines: tuple[Engine, ...]
+        self,
+        service: contract.Service,
+        variant: contract.Variant,
+        engines: tuple[Engine, ...],
+        renderers: Mapping[tuple[str, str], Renderer],
     ) -> VariantState:
         picking = service.routing.picking
         return VariantState(
@@ -302,6 +253,7 @@ class State:
             placement=Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking),
             turns=count() if picking.policy is Policy.ROUND_ROBIN else None,
             queue=self._queues.get((service.name, variant.name)) or Queue(),
+            renderer=renderers.get((service.name, variant.prompt)),
         )
 
     def _turn(

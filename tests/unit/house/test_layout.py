@@ -53,8 +53,8 @@ ALLOWED: dict[str, set[str]] = {
     "pointsman_router/feeds/standalone.py": {"pointsman_router", "yaml"},
 }
 """What a package may import beside the standard library. `pointsman_router/config.py` is the contract between
-operator and router, so with its `settings.py` it stands on nothing; so does `scale.py`, which both count
-on."""
+operator and router, so with its `settings.py` it stands on nothing; so does `scale.py`, on which both
+count."""
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 40
 

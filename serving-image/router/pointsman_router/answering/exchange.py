@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pointsman_router import errors
 from pointsman_router.answering import stages
 from pointsman_router.answering.answer import Answer, Untold, is_json, is_stream, retry_after
-from pointsman_router.answering.attempts import Attempts
+from pointsman_router.answering.attempts import Attempts, head_of
 from pointsman_router.answering.caller import Caller
 from pointsman_router.clients.request import Request
 from pointsman_router.engines import health
@@ -72,7 +72,7 @@ class Exchange(Attempts):
         """Answers the request, at once or later."""
         request = self._request
         try:
-            prepared = stages.prepare(request, self._router.state.table)
+            prepared = stages.prepare(request, self._router.state.table, self.only)
         except RefusedError as refusal:
             self.refuse(refusal.problem)
             return
@@ -82,13 +82,11 @@ class Exchange(Attempts):
             return
         self.service = service
         self._wish = prepared.wish
+        self._draw = prepared.draw
         self._stream = prepared.stream
+        self._document = prepared.document
         request.body = body
-        self._head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
-            request.head,
-            request.id,
-            len(body),
-        )
+        self._head = head_of(request)
         budget = service.budget
         if self._started >= budget.turn_at:
             budget.turn(self._started)
@@ -180,7 +178,8 @@ class Exchange(Attempts):
             self._probing = False  # the next one that is to decide is another's
         self._answered = True
         self._quiet_since = monotonic()
-        self._head = b""
+        self._head = self._plain = b""
+        self._document = None
         self._request.release()  # no retry from here on
         answer = self._answer
         if answer.status and not (status == 200 and is_stream(response)):

@@ -20,7 +20,7 @@ from pointsman_router import routes
 from pointsman_router.answering.exchange import Exchange
 from pointsman_router.clients.request import Request
 from pointsman_router.router import Router
-from pointsman_router.state import ServiceState
+from pointsman_router.table import ServiceState
 
 TIMEOUT_SECONDS = 60.0
 _NOT_THIS_KIND = frozenset({400, 404, 405, 415, 422, 501})
@@ -165,7 +165,7 @@ class Prober:
         request.head = b"content-type: %b\r\nuser-agent: pointsman-router\r\n" % request.content_type
         sink = _Sink()
         exchange = Exchange(self._router, sink, request)
-        exchange.internal = True
+        exchange.internal = exchange.probe = True
         exchange.only = only
         exchange.begin()
         try:

@@ -18,7 +18,7 @@ from pointsman_router.config import LATER_FIELDS
 from pointsman_router.engines.engine import READY, Engine, Phase
 from pointsman_router.fetch import FetchError, Target
 from pointsman_router.router import Router
-from pointsman_router.state import ServiceState, VariantState
+from pointsman_router.table import ServiceState, VariantState
 
 LOADING = "Loading"
 _UNREADY_SECONDS = 2.0
