@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from pointsman.api.common import Base, Int
+from pointsman.api.common import Base, Int, LocalRef
 from pointsman.api.schema import API_DEFAULT, ListAtomic, Rule
 
 WEEK: Final = 604_800
@@ -225,6 +225,7 @@ class Rollout(Base):
         _only("steps", "steps", frozenset({Strategy.CANARY}), "Canary"),
         _only("gates", "gates", JUDGED, "Canary or BlueGreen"),
         _only("analysis", "analysis", JUDGED, "Canary or BlueGreen"),
+        _only("suiteRef", "suite_ref", BESIDE, "Surge, Canary or BlueGreen"),
         _only("equivalence", "equivalence", BESIDE, "Surge, Canary or BlueGreen"),
         _only("approval", "approval", frozenset({Strategy.BLUE_GREEN}), "BlueGreen"),
         _only("bakeSeconds", "bake_seconds", frozenset({Strategy.BLUE_GREEN}), "BlueGreen"),
@@ -264,6 +265,8 @@ class Rollout(Base):
     list: nothing."""
     analysis: Analysis | None = None
     """How it is compared."""
+    suite_ref: LocalRef | None = None
+    """PromptSuite whose cases the candidate must pass before it gets any traffic."""
     equivalence: Equivalence | None = None
     """What the candidate must answer as the stable variant does, before it gets any traffic. Where nothing is
     stable yet there is nothing to compare with."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.api import names
+from pointsman.api import names, sealing
 from pointsman.api.common import ObjectMeta
 from pointsman.core import owned, pod_template, sources
 from pointsman.core.settings import Settings
 from pointsman.core.trial import DEADLINE_SECONDS, Trial
 
-DOCUMENT_KEY = "trial.json"
+DOCUMENT_KEY = sealing.TRIAL_DOCUMENT
 DOCUMENT_FOLDER = "/etc/pointsman/trial"
 TRIES = 3
 """How many pods may come to no verdict before the Job gives up."""

@@ -6,20 +6,18 @@ counts. What can't be judged is no verdict: it's tried again, and the candidate 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pointsman.api import names, sealing
-from pointsman.api.rollout import Rollout
+from pointsman.api import names
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.service_status import Found, Step, TrialStatus
-from pointsman.core import diagnosis, rollout
+from pointsman.core import diagnosis, questions, rollout
 from pointsman.core.facts import Facts
-from pointsman.core.trial import Equivalence, Trial, Unjudged, Verdict, read
-from pointsman.core.world import Manifest
+from pointsman.core.trial import Trial, Unjudged, Verdict, read
+from pointsman.core.world import Manifest, Missing
 
 RETRY = timedelta(seconds=60)
 """How long a Job without a verdict stands, with its reason, before another try."""
@@ -42,7 +40,7 @@ class Tried:
     @property
     def message(self) -> str:
         """In words, while it isn't over."""
-        return f"the trial comes to no verdict, and is tried again: {self.stuck}" if self.stuck else UNDER_WAY
+        return f"the trial comes to no verdict: {self.stuck}" if self.stuck else UNDER_WAY
 
 
 def look(facts: Facts) -> Tried:
@@ -55,9 +53,9 @@ def look(facts: Facts) -> Tried:
         passed = known.verdict is Found.PASS
         stage = rollout.Trial.PASSED if passed else rollout.Trial.FAILED
         return Tried(stage, known.message, trial=trial, record=record)
-    if not trial.fits:
-        stuck = "what it asks is larger than a ConfigMap holds"
-        return Tried(rollout.Trial.RUNNING, stuck=stuck, trial=trial, record=record)
+    hindrance = _hindrance(facts, trial)
+    if hindrance:
+        return Tried(rollout.Trial.RUNNING, stuck=hindrance, record=record)
     found = _told(facts, trial)
     if isinstance(found, Verdict):
         stage = rollout.Trial.PASSED if found.passed else rollout.Trial.FAILED
@@ -75,7 +73,7 @@ def kept(facts: Facts) -> Tried:
 def job_wanted(facts: Facts, after: rollout.State, tried: Tried) -> bool:
     """Whether the Job should exist: from when the candidate's engines are there and routers know it, until
     its verdict is written down; but for a while after a try without a verdict."""
-    if tried.trial is None or tried.stage is not rollout.Trial.RUNNING or not tried.trial.fits:
+    if tried.trial is None or tried.stage is not rollout.Trial.RUNNING:
         return False
     if after.step is not Step.TRIAL or after != facts.state:
         return False
@@ -99,36 +97,36 @@ def _ended(job: Manifest) -> datetime | None:
 
 def _asked(facts: Facts) -> Trial | None:
     """What the candidate is to be tried by; None for nothing."""
-    state, spec = facts.state, facts.world.service.spec
-    if state.candidate is None:
+    state, declared = facts.state, facts.world.service.spec.rollout
+    if state.candidate is None or declared is None:
         return None
-    alike = _equivalence(spec.rollout) if state.stable is not None else None
-    if alike is None:
+    alike = declared.equivalence if state.stable is not None else None
+    if alike is None and declared.suite_ref is None:
         return None
-    name = facts.world.service.metadata.name
+    found, name = facts.world.suite, facts.world.service.metadata.name
+    peers = facts.world.peers
     return Trial(
         service=name,
         router=facts.router,
         candidate=state.candidate.name,
         stable=state.stable.name if state.stable else "",
         model=next(iter(facts.granted), name),
-        equivalence=alike,
+        suite=questions.suite(found, None, peers) if isinstance(found, PromptSuite) else None,
+        equivalence=questions.equivalence(alike) if alike else None,
     )
 
 
-def _equivalence(spec: Rollout | None) -> Equivalence | None:
-    if spec is None or spec.equivalence is None:
-        return None
-    requests = [{"messages": [{"role": "user", "content": text}]} for text in spec.equivalence.prompts]
-    percent = spec.equivalence.min_agreement_percent
-    wire = spec.equivalence.to_wire()
-    return Equivalence(requests, 100 if percent is None else percent, digest=_digest({"equivalence": wire}))
-
-
-def _digest(declared: Mapping[str, Any]) -> str:
-    """Of what was declared, sealed: a recorded World, which holds no texts, asks for the same trial."""
-    text = json.dumps(sealing.seal(declared), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _hindrance(facts: Facts, trial: Trial) -> str:
+    """What keeps it from being asked at all; empty for nothing."""
+    suite = facts.world.suite
+    if isinstance(suite, Missing):
+        return f"there is no PromptSuite {suite.name!r}"
+    lacking = questions.missing_embedding(suite, facts.world.peers) if suite else ""
+    if lacking:
+        return (
+            f"PromptSuite {trial.suite and trial.suite.name!r} asks LLMService {lacking!r}, which isn't there"
+        )
+    return "" if trial.fits else "what it asks is larger than a ConfigMap holds"
 
 
 def _known(facts: Facts) -> TrialStatus | None:

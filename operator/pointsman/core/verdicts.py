@@ -26,7 +26,12 @@ def unmet(facts: Facts) -> Verdict | None:
 
 
 def _missing(facts: Facts) -> Verdict | None:
-    for reference, field in ((facts.world.model, "spec.modelRef"), (facts.world.router, "spec.routerRef")):
+    world = facts.world
+    named: list[tuple[object, str]] = [(world.model, "spec.modelRef"), (world.router, "spec.routerRef")]
+    if _changing(facts) and not facts.rejection:
+        # Of who serves already nobody asks it any more.
+        named.append((world.suite, "spec.rollout.suiteRef"))
+    for reference, field in named:
         if isinstance(reference, Missing):
             missing = f"{field}: there is no {reference.kind} {reference.name!r} in this namespace"
             return Verdict(

@@ -50,6 +50,8 @@ class ServiceWorld:
     service: LLMService
     model: LLMModel | Missing | None = None
     """What `spec.modelRef` leads to; None when the model stands inline."""
+    suite: PromptSuite | Missing | None = None
+    """What `spec.rollout.suiteRef` leads to; None where candidates pass no suite."""
     router: LLMRouter | Missing | None = None
     """The router this service hangs on; None while the on-demand one hasn't been made yet."""
     peers: Sequence[LLMService] = ()

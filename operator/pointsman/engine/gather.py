@@ -118,12 +118,15 @@ class Gatherer:
         router = self._router(service, routers)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
         addresses = ports.get(router_name, NO_PORTS).ready
-        model, signals = await asyncio.gather(self._model(service), self._signals(addresses))
+        model, suite, signals = await asyncio.gather(
+            self._model(service), self._suite(service), self._signals(addresses)
+        )
         world = ServiceWorld(
             now=now,
             settings=self.settings,
             service=service,
             model=model,
+            suite=suite,
             router=router,
             peers=services.readable,
             owned=_owned(children, service.metadata),
@@ -272,6 +275,15 @@ class Gatherer:
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             return Missing(names.LLMMODEL.kind, name)
         return self._parse(LLMModel, raw)
+
+    async def _suite(self, service: LLMService) -> PromptSuite | Missing | None:
+        reference = service.spec.rollout.suite_ref if service.spec.rollout else None
+        if reference is None:
+            return None
+        raw = await self._get(names.PROMPTSUITE, service.metadata.namespace, reference.name)
+        if raw is None or raw["metadata"].get("deletionTimestamp"):
+            return Missing(names.PROMPTSUITE.kind, reference.name)
+        return self._parse(PromptSuite, raw)
 
     def _router(self, service: LLMService, routers: Mapping[str, Manifest]) -> LLMRouter | Missing | None:
         name = routing.wanted_router(service)
