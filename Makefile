@@ -112,6 +112,10 @@ bench-streams: venv ## 9,500 open streams on one router process, and on its peer
 bench-placement: venv ## Two real vLLM engines: what of prompts was cached, and time to first token, by policy; 15 minutes
 	@$(python) -m bench.placement $(ARGS)
 
+.PHONY: bench-canary
+bench-canary: venv ## 10,000 simulated rollouts per effect, judged as the operator does and by fixed thresholds; 8 minutes (ARGS=--rollouts=N)
+	@$(python) -m bench.canary $(ARGS)
+
 .PHONY: demo
 demo: venv ## A cluster, Pointsman by its chart, an LLMService, and a streamed answer from a real model
 	@$(python) -m e2e.demo $(context)

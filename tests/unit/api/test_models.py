@@ -11,8 +11,9 @@ from pointsman.api.hardware import Parallelism, Resources
 from pointsman.api.kinds import KINDS
 from pointsman.api.model import ModelSource
 from pointsman.api.names import Resource
+from pointsman.api.rollout import Strategy
 from pointsman.api.router import LLMRouter
-from pointsman.api.service import LLMService, ServiceSpec, Strategy
+from pointsman.api.service import LLMService, ServiceSpec
 from tests.contract.manifests import FULL, manifest
 
 MODELS = {row.resource: row.model for row in KINDS}
