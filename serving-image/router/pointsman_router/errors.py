@@ -225,6 +225,11 @@ def engine_broke(message: str) -> Problem:
     return Problem(502, message, type=_SERVER, code="engine_failed")
 
 
+def engine_stopped() -> Problem:
+    message = "The engine was stopped before its answer was complete; ask again"
+    return Problem(503, message, type=_SERVER, code="engine_stopped", retry_after=1)
+
+
 def engine_silent(seconds: float, limit: str) -> Problem:
     message = f"The engine sent nothing for {seconds:g} seconds"
     return Problem(504, message, type=_SERVER, code="engine_timeout", limit=limit)

@@ -23,6 +23,8 @@ class ModelIn(Enum):
     """Member `model` of the JSON object in the body."""
     FORM = "form"
     """Field `model` of a multipart form."""
+    ANSWER = "answer"
+    """Nowhere: it's about an answer, whose id says which it was."""
     LIST = "list"
     """Nowhere: the route lists all models."""
     PATH = "path"
@@ -79,6 +81,7 @@ ROUTES: tuple[Route, ...] = (
     Route(b"/score"),
     Route(b"/v1/audio/transcriptions", model_in=ModelIn.FORM),
     Route(b"/v1/audio/translations", model_in=ModelIn.FORM),
+    Route(b"/v1/feedback", model_in=ModelIn.ANSWER),
     Route(b"/tokenize"),
     Route(b"/detokenize", prompted=Prompted.ALIKE),
 )

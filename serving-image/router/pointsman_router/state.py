@@ -23,11 +23,14 @@ from pointsman_router.engines.admission import Queue
 from pointsman_router.engines.endpoints import Endpoint, Slice, by_service
 from pointsman_router.engines.engine import READY, Engine
 from pointsman_router.engines.retries import Budget
+from pointsman_router.measuring import Windows
 from pointsman_router.picking.affinity import Memory, Placement
-from pointsman_router.picking.assigning import Assigner, Turns, seed_of
+from pointsman_router.picking.assigning import Assigner, Copies, Turns, seed_of
+from pointsman_router.picking.naming import lines_of, tag_of
 from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.accesslog import label_of
 from pointsman_router.records.metrics import Stats
+from pointsman_router.records.windows import Window
 from pointsman_router.rendering.renderer import Renderer
 from pointsman_router.settings import Policy, Routing
 from pointsman_router.table import ServiceState, Table, VariantState
@@ -85,6 +88,7 @@ class State:
         self._queues: dict[tuple[str, str], Queue] = {}
         self._budgets: dict[str, Budget] = {}
         self._turns: dict[tuple[str, str], Turns] = {}
+        self._windows = Windows()
         self._memory = Memory()
 
     @property
@@ -162,12 +166,14 @@ class State:
             keys=fixed.keys,
             services=services,
             models={name: services[s.name] for s in config.services for name in s.names},
+            tags={v.tag: (s, v) for s in services.values() for v in s.variants},
             model_list=fixed.model_list,
             model_bodies=fixed.model_bodies,
             shortest_seconds=_shortest(config),
         )
         for key, engine in self._engines.items():
             if key not in used:
+                engine.leaving = True
                 engine.pool.open_to(False)
         for engine in used.values():
             engine.pool.limit(config.limits)
@@ -175,7 +181,9 @@ class State:
         known = {(s.name, v.name) for s in config.services for v in s.variants}
         self._stats.keep_only(known | {(s.name, "") for s in config.services})
         salts = {(s.name, s.assignment.salt) for s in config.services}
+        salts |= {(s.name, f"copies/{v.name}") for s in config.services for v in s.variants if v.shadow}
         self._turns = {key: turns for key, turns in self._turns.items() if key in salts}
+        self._windows.keep_only({s.name for s in config.services})
         self._budgets = {name: service.budget for name, service in services.items()}
         self._wake_queues()
         self.changed()
@@ -203,8 +211,9 @@ class State:
             for variant in service.variants
         }
         self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
+        window = self._windows.of(service, found) if self.endpoints_known else None
         variants = [
-            self._variant(service, variant, found[variant.name], fixed.renderers)
+            self._variant(service, variant, found[variant.name], window, fixed.renderers)
             for variant in service.variants
         ]
         routed = tuple(variant for variant in variants if variant.weight)
@@ -222,6 +231,8 @@ class State:
             wishes=Wishes.of(service.routing, service.adapters, several),
             sessions=Sessions.of(service.routing, several or len(routed) > 1),
             assigner=self._assigner(service) if len(routed) > 1 else None,
+            copies=self._copies(service),
+            window=window,
             stats=self._stats.of(service.name, ""),
             budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),
@@ -229,16 +240,26 @@ class State:
         )
 
     def _assigner(self, service: contract.Service) -> Assigner:
-        """Its turns go on where they were, unless others are to be drawn."""
-        key = (service.name, service.assignment.salt)
-        turns = self._turns[key] = self._turns.get(key) or Turns(seed_of(service.assignment.salt))
-        return Assigner(service.assignment, turns)
+        return Assigner(service.assignment, self._turns_of(service, service.assignment.salt))
+
+    def _copies(self, service: contract.Service) -> Copies | None:
+        copied = next((variant for variant in service.variants if variant.shadow), None)
+        if copied is None:
+            return None
+        return Copies(copied.name, copied.shadow, self._turns_of(service, f"copies/{copied.name}"))
+
+    def _turns_of(self, service: contract.Service, salt: str) -> Turns:
+        """Turns go on where they were, unless others are to be taken."""
+        key = (service.name, salt)
+        turns = self._turns[key] = self._turns.get(key) or Turns(seed_of(salt))
+        return turns
 
     def _variant(
         self,
         service: contract.Service,
         variant: contract.Variant,
         engines: tuple[Engine, ...],
+        window: Window | None,
         renderers: Mapping[tuple[str, str], Renderer],
     ) -> VariantState:
         picking = service.routing.picking
@@ -250,6 +271,9 @@ class State:
             start_seconds=variant.start_seconds,
             stats=self._stats.of(service.name, variant.name),
             label=label_of(service.name, variant.name),
+            lines=lines_of(variant.name),
+            tag=tag_of(service.name, variant.name),
+            measure=None if window is None else window.of(variant.name),
             placement=Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking),
             turns=count() if picking.policy is Policy.ROUND_ROBIN else None,
             queue=self._queues.get((service.name, variant.name)) or Queue(),

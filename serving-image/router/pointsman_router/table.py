@@ -16,9 +16,10 @@ from pointsman_router.engines.admission import Queue
 from pointsman_router.engines.engine import Engine
 from pointsman_router.engines.retries import Budget
 from pointsman_router.picking.affinity import Placement
-from pointsman_router.picking.assigning import Assigner
+from pointsman_router.picking.assigning import Assigner, Copies
 from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.metrics import VariantStats
+from pointsman_router.records.windows import Measure, Window
 from pointsman_router.rendering.renderer import Renderer
 from pointsman_router.settings import Limits, Routing, Tls
 
@@ -36,6 +37,12 @@ class VariantState:
     stats: VariantStats
     label: bytes
     """Service and variant in the access log."""
+    lines: list[bytes]
+    """Fields of its answers that tell a client which it was."""
+    tag: bytes
+    """What the ids of its requests end in at engines, and so the ids of its answers."""
+    measure: Measure | None
+    """What measures its requests; None where no window is set."""
     placement: Placement
     """How engines are found that know a request."""
     turns: Iterator[int] | None
@@ -74,6 +81,15 @@ class ServiceState:
     label: bytes
     prompted: bool
     """Whether any of its variants has a prompt."""
+    copies: Copies | None
+    """To whom requests are copied, and how many; None where none are."""
+    window: Window | None
+    """What is measured of its variants; None: nothing."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that clients may send as `model`."""
+        return (*self.model_names, *self.adapters)
 
     def variant(self, name: str) -> VariantState | None:
         return next((variant for variant in self.variants if variant.name == name), None)
@@ -100,5 +116,7 @@ class Table:
     """Body of GET /v1/models."""
     model_bodies: Mapping[str, bytes] = field(default_factory=dict)
     """Body of GET /v1/models/{id}, by id."""
+    tags: Mapping[bytes, tuple[ServiceState, VariantState]] = field(default_factory=dict)
+    """Whose answers' ids end in a tag."""
     shortest_seconds: float = float("inf")
     """The shortest of all times that the router's tick looks after."""

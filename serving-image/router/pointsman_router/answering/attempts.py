@@ -38,6 +38,7 @@ class Attempts(ABC):
     __slots__ = (
         "_attempts",
         "_caller",
+        "_cold",
         "_connection",
         "_document",
         "_draw",
@@ -73,7 +74,7 @@ class Attempts(ABC):
         self._caller = caller
         self._request = request
         self._head = b""
-        """What follows the engine's Host field."""
+        """What follows the engine's Host field, up to the request's id."""
         self.probe = False
         """Asks only whether something answers: no values of a prompt's variables are known."""
         self._document: Mapping[str, Any] | None = None
@@ -84,6 +85,8 @@ class Attempts(ABC):
         """Whose prompt is in the body."""
         self._wish: Wish | None = None
         self._draw = 0.0
+        self._cold = False
+        """Whether the times of the latest attempt are to be set aside."""
         self._attempts = 0
         self._tried: tuple[Engine, ...] = ()
         self._engine: Engine | None = None
@@ -140,6 +143,9 @@ class Attempts(ABC):
             self._move_to(variant)
         if self._document is not None and variant is not self._rendered and not self._render(variant):
             return
+        measure = variant.measure
+        if measure is not None:
+            self._cold = measure.is_cold(engine.number, self._sent_at)
         self._engine = engine
         self._engine_label = engine.label
         engine.in_flight += 1
@@ -163,7 +169,7 @@ class Attempts(ABC):
         try:
             request.body = stages.rendered(self._plain, document, route, variant.renderer, self.probe)
         except RefusedError as refusal:
-            self.fail(refusal.problem, "refused")
+            self.fail(refusal.problem, "prompt_refused")
             return False
         self._head = head_of(request)
         return True
@@ -263,8 +269,9 @@ class Attempts(ABC):
         request = self._request
         if self._caller.paused:
             connection.pause()
-        head = b"%b %b%b%b%b" % (request.method, request.path, request.query, engine.host_line, self._head)
-        connection.send(self, head, request.body)
+        tag = b"" if self.variant is None else self.variant.tag
+        parts = (request.method, request.path, request.query, engine.host_line, self._head, tag)
+        connection.send(self, b"%b %b%b%b%b%b\r\n\r\n" % parts, request.body)
 
     def _let_go(self) -> None:
         """Leaves what the attempt under way holds; a connection still in use is aborted."""
@@ -338,5 +345,5 @@ class Attempts(ABC):
 
 
 def head_of(request: Request) -> bytes:
-    """What follows the Host field of a request to an engine."""
-    return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (request.head, request.id, len(request.body))
+    """What follows the Host field of a request to an engine; the variant's tag ends it."""
+    return b"%bcontent-length: %d\r\nx-request-id: %b" % (request.head, len(request.body), request.id)

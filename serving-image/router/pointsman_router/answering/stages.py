@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from pointsman_router import errors
-from pointsman_router.answering import modelname
+from pointsman_router.answering import feedback, modelname
+from pointsman_router.answering.feedback import Report
 from pointsman_router.clients.keys import KeyState
 from pointsman_router.clients.request import Request
 from pointsman_router.errors import RefusedError
@@ -38,6 +39,8 @@ class Prepared:
     """In [0, 1): which variant it belongs to, where several have weight."""
     document: Mapping[str, Any] | None = None
     """What the body says, where a variant's prompt may have to go into it, or it speaks of one."""
+    report: Report | None = None
+    """What was reported of an earlier answer."""
 
 
 def prepare(request: Request, table: Table, only: str = "") -> Prepared:
@@ -52,6 +55,9 @@ def prepare(request: Request, table: Table, only: str = "") -> Prepared:
             return _from_json(request, route, table, only)
         case ModelIn.FORM:
             return _from_form(request, table, only)
+        case ModelIn.ANSWER:
+            report, told = feedback.read(request, table)
+            return Prepared(None, told, report=report)
         case ModelIn.LIST:
             return Prepared(None, table.model_list if request.key is None else request.key.model_list)
         case ModelIn.PATH:

@@ -70,6 +70,21 @@ class Assigner:
         return self._turns.draw()
 
 
+class Copies:
+    """Which requests are copied to a variant without weight."""
+
+    __slots__ = ("_percent", "_turns", "variant")
+
+    def __init__(self, variant: str, percent: int, turns: Turns) -> None:
+        self.variant = variant
+        self._percent = percent
+        self._turns = turns
+
+    def takes(self) -> bool:
+        """Whether the next request is one: of a hundred exactly as many as percent."""
+        return self._turns.draw() * _ROUND < self._percent
+
+
 def seed_of(salt: str) -> int:
     """What a salt does to draws; 0 for none."""
     return digest(salt.encode("utf-8", "surrogatepass")) if salt else 0

@@ -142,6 +142,7 @@ def _describe_service(service: ServiceState) -> dict[str, Any]:
     return {
         "hash": service.hash,
         "variants": {variant.name: _describe_variant(variant) for variant in service.variants},
+        **({} if service.window is None else {"analysis": service.window.document()}),
     }
 
 
@@ -154,6 +155,7 @@ def _describe_variant(variant: VariantState) -> dict[str, Any]:
         "queued": variant.stats.queued,
         "requests": variant.stats.requests,
         "errors": variant.stats.errors,
+        "cut": variant.stats.cut,
         "engines": [_describe_engine(engine) for engine in variant.engines],
     }
 
