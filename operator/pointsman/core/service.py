@@ -58,7 +58,7 @@ def decide(world: ServiceWorld) -> Decision:
     found = analysis.kept(facts) if paused else analysis.look(facts)
     tried = trying.kept(facts) if paused else trying.look(facts)
     after = facts.state if paused else _step(facts, found, tried)
-    desired = (*_desired(facts, after), *_trial(facts, after, tried))
+    desired = (*_desired(facts, after), *trial_children.wanted(facts, after, tried))
     status = service_status.compose(facts, after, found.judged, tried)
     return Decision(
         desired=desired,
@@ -156,14 +156,6 @@ def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
         *(_deployment(facts, after, known[name]) for name in _deployable(facts, after, known)),
     ]
     return tuple(child for child in children if child is not None)
-
-
-def _trial(facts: Facts, after: rollout.State, tried: Tried) -> tuple[Manifest, ...]:
-    """What the candidate is tried by before it gets any traffic."""
-    if tried.trial is None or not trying.job_wanted(facts, after, tried):
-        return ()
-    meta, settings = facts.world.service.metadata, facts.world.settings
-    return tuple(trial_children.build(meta, tried.trial, settings))
 
 
 def _network_policy(facts: Facts) -> Manifest | None:

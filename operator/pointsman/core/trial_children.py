@@ -10,9 +10,12 @@ from typing import Any
 
 from pointsman.api import names, sealing
 from pointsman.api.common import ObjectMeta
-from pointsman.core import owned, pod_template, sources
+from pointsman.core import owned, pod_template, sources, trying
+from pointsman.core.facts import Facts
+from pointsman.core.rollout import State
 from pointsman.core.settings import Settings
 from pointsman.core.trial import DEADLINE_SECONDS, Trial
+from pointsman.core.trying import Tried
 
 DOCUMENT_KEY = sealing.TRIAL_DOCUMENT
 DOCUMENT_FOLDER = "/etc/pointsman/trial"
@@ -20,6 +23,13 @@ TRIES = 3
 """How many pods may come to no verdict before the Job gives up."""
 INVALID_EXIT = 2
 """The exit status that says that no other try would end otherwise."""
+
+
+def wanted(facts: Facts, after: State, tried: Tried) -> list[dict[str, Any]]:
+    """What should exist for a candidate's trial now: nothing, but while it is under way."""
+    if tried.trial is None or not trying.job_wanted(facts, after, tried):
+        return []
+    return build(facts.world.service.metadata, tried.trial, facts.world.settings)
 
 
 def build(meta: ObjectMeta, trial: Trial, settings: Settings) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pointsman.api import names
-from pointsman.api.common import Base, ObjectMeta
+from pointsman.api.common import Base, LocalRef, ObjectMeta
 from pointsman.api.model import LLMModel
 from pointsman.api.prompt import PromptVersion
 from pointsman.api.prompt_suite import PromptSuite
@@ -119,7 +119,9 @@ class Gatherer:
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
         addresses = ports.get(router_name, NO_PORTS).ready
         model, suite, signals = await asyncio.gather(
-            self._model(service), self._suite(service), self._signals(addresses)
+            self._named(LLMModel, service, service.spec.model_ref),
+            self._named(PromptSuite, service, service.spec.suite_ref),
+            self._signals(addresses),
         )
         world = ServiceWorld(
             now=now,
@@ -267,23 +269,14 @@ class Gatherer:
         raw = await self._get(names.LLMROUTER, world.service.metadata.namespace, router)
         return self._parse(LLMRouter, raw).spec if raw else RouterSpec()
 
-    async def _model(self, service: LLMService) -> LLMModel | Missing | None:
-        if service.spec.model_ref is None:
+    async def _named(self, kind: type[Kind], by: LLMService, ref: LocalRef | None) -> Kind | Missing | None:
+        """What a service names; None where it names nothing."""
+        if ref is None:
             return None
-        name = service.spec.model_ref.name
-        raw = await self._get(names.LLMMODEL, service.metadata.namespace, name)
+        raw = await self._get(names.RESOURCES[kind.__name__], by.metadata.namespace, ref.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            return Missing(names.LLMMODEL.kind, name)
-        return self._parse(LLMModel, raw)
-
-    async def _suite(self, service: LLMService) -> PromptSuite | Missing | None:
-        reference = service.spec.rollout.suite_ref if service.spec.rollout else None
-        if reference is None:
-            return None
-        raw = await self._get(names.PROMPTSUITE, service.metadata.namespace, reference.name)
-        if raw is None or raw["metadata"].get("deletionTimestamp"):
-            return Missing(names.PROMPTSUITE.kind, reference.name)
-        return self._parse(PromptSuite, raw)
+            return Missing(kind.__name__, ref.name)
+        return self._parse(kind, raw)
 
     def _router(self, service: LLMService, routers: Mapping[str, Manifest]) -> LLMRouter | Missing | None:
         name = routing.wanted_router(service)
