@@ -11,7 +11,7 @@ CONTEXT ?=
 REGISTRY ?=
 ARGS ?=
 python := $(VENV)/bin/python
-packages := pointsman pointsman_router pointsman_engine e2e bench tests
+packages := pointsman pointsman_router pointsman_engine pointsman_trial e2e bench tests
 scripts := $(wildcard charts/*.py locks/*.py serving-image/*.py)
 context := $(if $(CONTEXT),--context=$(CONTEXT))
 # Output comes as it happens also where it goes to a file, as in CI.

@@ -87,10 +87,14 @@ RBAC: Final[tuple[Permission, ...]] = (
     _owns(LLMSERVICE),
     _said(PROMPTSUITE),
     _said(PROMPTVERSION),
-    _on(CONFIGMAP, OWN, "the routers' configuration; routers get, list and watch theirs"),
+    _on(CONFIGMAP, OWN, "the routers' configuration, which they get, list and watch; what trials ask"),
     _on(CONTROLLERREVISION, OWN, "what a revision was born with, frozen"),
     _on(DEPLOYMENT, OWN, "engines and routers"),
-    _on(JOB, OWN, "looks a remote model up before its revision is born"),
+    _on(
+        JOB,
+        OWN,
+        "looks a remote model up before its revision is born; tries a candidate before it gets traffic",
+    ),
     _on(NETWORKPOLICY, OWN, "who may talk to engines and routers"),
     _on(PDB, OWN, "keeps a drained node from taking all of a service at once"),
     _on(ROLE, OWN, "what a router may read"),
@@ -102,7 +106,7 @@ RBAC: Final[tuple[Permission, ...]] = (
         ("list", "watch"),
         "where routers' admin ports are; routers list and watch their engines",
     ),
-    _on(POD, ("list",), "why an engine or a resolve Job fails; asked only while one does"),
+    _on(POD, ("list",), "why an engine or a Job of ours fails; asked only while one does"),
     _on(
         CORE_EVENT, ("list",), "why a pod fails to mount or a ReplicaSet to create; asked only while one does"
     ),

@@ -17,6 +17,10 @@ from typing import Any, Final
 
 MARK: Final = "sealed:"
 PROOF_VARIABLE: Final = "POINTSMAN_PROOF"
+TRIAL_DOCUMENT: Final = "trial.json"
+"""Key of a ConfigMap with all that a trial asks."""
+PROMPT_VARIABLES: Final = "prompt_variables"
+"""Where a request has the values of a prompt's variables."""
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 _SEALED = re.compile(r"sealed:[0-9a-f]{12}")
@@ -35,7 +39,7 @@ _SEALED_MESSAGE = re.compile(rf"sealed:[0-9a-f]{{12}}({_SLOT.pattern})*")
 _SEALED_SCHEMA = re.compile(r'\{"const":"sealed:[0-9a-f]{12}"\}')
 _ASSERTED: Final = frozenset({"exact", "contains", "notContains", "regex", "to"})
 _PROOF_TEXTS: Final = frozenset({"message", "prompt", "exact", "contains", "regex"})
-SPEECH: Final = frozenset({"message", "note"})
+SPEECH: Final = frozenset({"message", "note", "divergence"})
 """Fields in which conditions, events and containers say something in words."""
 _OPEN_MAPS: Final = frozenset({"args", "labels", "matchLabels", "nodeSelector", "annotations"})
 """Maps whose keys users choose: a label called `message` says nothing."""
@@ -95,6 +99,12 @@ def _sealed_quote(quoted: re.Match[str]) -> str:
 def _field(key: str, value: Any) -> Any:
     if key in ("env", "environment"):
         return _variables(value)
+    if key == TRIAL_DOCUMENT and isinstance(value, str):
+        return _sealed_trial(value)
+    if key == PROMPT_VARIABLES and isinstance(value, Mapping):
+        return {name: sealed(_spelled(item)) for name, item in value.items()}
+    if key == "equivalence" and isinstance(value, Mapping):
+        return {name: _prompts(item) for name, item in value.items()}
     if key == "proof" and isinstance(value, list | tuple):
         return _proof(value)
     if key in _PROMPTS and isinstance(value, list | tuple):
@@ -108,6 +118,27 @@ def _field(key: str, value: Any) -> Any:
     if key in _OPEN_MAPS and isinstance(value, Mapping):
         return {name: sealed(item) if name == LAST_APPLIED else item for name, item in value.items()}
     return seal(value)
+
+
+def _prompts(value: Any) -> Any:
+    """The prompts of an equivalence, or the requests that are made of them; its numbers stay."""
+    if isinstance(value, list | tuple):
+        return [sealed_message(item) if isinstance(item, str) else seal(item) for item in value]
+    return value
+
+
+def _sealed_trial(text: str) -> str:
+    """What a trial asks, written the one way in which it's made."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return sealed(text)
+    return json.dumps(seal(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _spelled(value: Any) -> str:
+    """A variable's value as people write it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _variables(value: Any) -> Any:

@@ -151,6 +151,11 @@ class ServiceSpec(Base):
         """The rollout's strategy, whether or not one was given."""
         return self.rollout.strategy if self.rollout else Strategy.SURGE
 
+    @property
+    def suite_ref(self) -> LocalRef | None:
+        """The PromptSuite that candidates must pass."""
+        return self.rollout.suite_ref if self.rollout else None
+
 
 class LLMService(Base):
     """A model served to OpenAI-compatible clients."""

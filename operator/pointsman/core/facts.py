@@ -262,9 +262,11 @@ def examine(world: ServiceWorld) -> Facts:
     )
 
 
-def observation(facts: Facts, *, startable: bool, judged: rollout.Judged) -> rollout.Observation:
+def observation(
+    facts: Facts, *, startable: bool, judged: rollout.Judged, trial: rollout.Trial, why: str
+) -> rollout.Observation:
     """What of the facts matters to the rollout, with whether the target could be started now, and what was
-    found of the candidate."""
+    found of the candidate: by its trial, and beside the stable variant."""
     names_of = facts.deployments
     return rollout.Observation(
         target=facts.wanted,
@@ -276,6 +278,8 @@ def observation(facts: Facts, *, startable: bool, judged: rollout.Judged) -> rol
         plan=facts.plan,
         startable=startable,
         judged=judged,
+        trial=trial,
+        why=why,
     )
 
 

@@ -26,11 +26,14 @@ from pointsman.core import (
     service_prompts,
     service_status,
     startup,
+    trial_children,
+    trying,
 )
 from pointsman.core.analysis import Found
 from pointsman.core.decision import Decision, Note
 from pointsman.core.facts import Facts, examine, observation
 from pointsman.core.revision import Revision
+from pointsman.core.trying import Tried
 from pointsman.core.variant import Variant, revisions
 from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 
@@ -54,14 +57,14 @@ def decide(world: ServiceWorld) -> Decision:
     facts = examine(world)
     paused = bool(world.service.spec.paused)
     found = analysis.kept(facts) if paused else analysis.look(facts)
-    after = facts.state if paused else _step(facts, found)
-    desired = _desired(facts, after)
-    status = service_status.compose(facts, after, found.judged)
+    tried = trying.kept(facts) if paused else trying.look(facts)
+    after = facts.state if paused else _step(facts, found, tried)
+    status = service_status.compose(facts, after, found.judged, tried)
     return Decision(
-        desired=desired,
+        desired=(*_desired(facts, after), *trial_children.wanted(facts, after, tried)),
         retained=_retained(facts, after),
         paused=paused,
-        state=_state_document(facts, after, found),
+        state=_state_document(facts, after, found, tried),
         status=status,
         finalize=True,
         notes=_notes(facts, after),
@@ -70,8 +73,14 @@ def decide(world: ServiceWorld) -> Decision:
     )
 
 
-def _step(facts: Facts, found: Found) -> rollout.State:
-    seen = observation(facts, startable=fitting.startable(facts), judged=found.judged)
+def _step(facts: Facts, found: Found, tried: Tried) -> rollout.State:
+    seen = observation(
+        facts,
+        startable=fitting.startable(facts),
+        judged=found.judged,
+        trial=tried.stage,
+        why=tried.why,
+    )
     return rollout.step(facts.state, seen, facts.world.now)
 
 
@@ -305,13 +314,14 @@ def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
     return frozenset(kept)
 
 
-def _state_document(facts: Facts, after: rollout.State, found: Found) -> Mapping[str, Any]:
+def _state_document(facts: Facts, after: rollout.State, found: Found, tried: Tried) -> Mapping[str, Any]:
     service = facts.world.service
     undecided = facts.model is None or service.spec.paused
     document: dict[str, Any] = {
         **remembered.document(after),
         "generation": facts.routed_generation if undecided else service.metadata.generation,
         "router": facts.router,
+        "trial": tried.record,
         "analysis": analysis.document(facts, after, found),
     }
     return {name: value for name, value in document.items() if value not in (None, [])}

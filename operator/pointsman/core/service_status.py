@@ -18,6 +18,7 @@ from pointsman.core import conditions, fitting, rollout, routing, startup, verdi
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.rollout import Judged
+from pointsman.core.trying import Tried
 from pointsman_router import config
 
 STALLING = frozenset(
@@ -39,10 +40,10 @@ UNDER_WAY = frozenset({Reason.ANALYSING, Reason.TRIAL_RUNNING})
 """Reasons of a change that goes well, which Ready says too: it takes its time."""
 
 
-def compose(facts: Facts, after: rollout.State, judged: Judged) -> dict[str, Any]:
+def compose(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> dict[str, Any]:
     """The whole status (`rollout` aside, which the decision writes itself)."""
     service = facts.world.service
-    said = tuple(_verdicts(facts, after, judged))
+    said = tuple(_verdicts(facts, after, judged, tried))
     status = {
         "observedGeneration": service.metadata.generation,
         "conditions": conditions.merge(
@@ -103,13 +104,13 @@ def proven(facts: Facts, state: rollout.State) -> bool:
     )
 
 
-def _verdicts(facts: Facts, after: rollout.State, judged: Judged) -> Iterator[Verdict]:
+def _verdicts(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Iterator[Verdict]:
     yield verdicts.references(facts)
     yield fitting.verdict(facts)
     yield verdicts.capacity(facts)
     yield verdicts.engine_health(facts)
     yield verdicts.router_programmed(facts, after)
-    yield verdicts.rollout_healthy(facts, after, judged)
+    yield verdicts.rollout_healthy(facts, after, judged, tried)
 
 
 def _summary(facts: Facts, after: rollout.State, said: tuple[Verdict, ...]) -> Iterator[Verdict]:

@@ -16,6 +16,7 @@ from pointsman.core import diagnosis, pod_template, prompting, rollout, routing,
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.rollout import Judged, Rejection
+from pointsman.core.trying import Tried
 from pointsman.core.variant import MEASURED
 from pointsman.core.world import Manifest, Missing
 
@@ -27,13 +28,14 @@ def unmet(facts: Facts) -> Verdict | None:
 
 def _missing(facts: Facts) -> Verdict | None:
     world = facts.world
-    # A copy in use stands in for a prompt that is gone.
-    prompt = None if facts.wanted is not None else world.prompt
-    for reference, field in (
-        (world.model, "spec.modelRef"),
-        (prompt, "spec.promptRef"),
-        (world.router, "spec.routerRef"),
-    ):
+    named: list[tuple[object, str]] = [(world.model, "spec.modelRef"), (world.router, "spec.routerRef")]
+    if facts.wanted is None:
+        # A copy in use stands in for a prompt that is gone.
+        named.insert(1, (world.prompt, "spec.promptRef"))
+    if _changing(facts) and not facts.rejection:
+        # Of who serves already nobody asks it any more.
+        named.append((world.suite, "spec.rollout.suiteRef"))
+    for reference, field in named:
         if isinstance(reference, Missing):
             missing = f"{field}: there is no {reference.kind} {reference.name!r} in this namespace"
             return Verdict(
@@ -197,7 +199,7 @@ def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
     return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
 
 
-def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged) -> Verdict:
+def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Verdict:
     kind = ConditionType.ROLLOUT_HEALTHY
     if facts.settled(after):
         return Verdict(kind, True, Reason.COMPLETE)
@@ -220,7 +222,7 @@ def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged) -> Verdi
             "the new revision doesn't come up; the old one keeps serving",
         )
     if after.step is Step.TRIAL:
-        return Verdict(kind, True, Reason.TRIAL_RUNNING, "the candidate is tried before it gets any traffic")
+        return Verdict(kind, None if tried.stuck else True, Reason.TRIAL_RUNNING, tried.message)
     if after.step in MEASURED and after == facts.state:
         return Verdict(kind, HOLDS.get(judged.reason, True), judged.reason, judged.message)
     return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)

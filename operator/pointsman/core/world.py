@@ -51,6 +51,8 @@ class ServiceWorld:
     service: LLMService
     model: LLMModel | Missing | None = None
     """What `spec.modelRef` leads to; None when the model stands inline."""
+    suite: PromptSuite | Missing | None = None
+    """What `spec.rollout.suiteRef` leads to; None where candidates pass no suite."""
     prompt: PromptVersion | Missing | None = None
     """What `spec.promptRef` leads to; None without one."""
     router: LLMRouter | Missing | None = None

@@ -17,7 +17,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pointsman.api import names
-from pointsman.api.common import Base, ObjectMeta
+from pointsman.api.common import Base, LocalRef, ObjectMeta
 from pointsman.api.model import LLMModel
 from pointsman.api.prompt import PromptVersion
 from pointsman.api.prompt_suite import PromptSuite
@@ -103,8 +103,11 @@ class Gatherer:
         router = self._router(service, routers)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
         addresses = ports.get(router_name, NO_PORTS).ready
-        model, prompt, signals = await asyncio.gather(
-            self._model(service), self._prompt(service), self._signals(addresses)
+        model, prompt, suite, signals = await asyncio.gather(
+            self._named(LLMModel, service, service.spec.model_ref),
+            self._named(PromptVersion, service, service.spec.prompt_ref),
+            self._named(PromptSuite, service, service.spec.suite_ref),
+            self._signals(addresses),
         )
         world = ServiceWorld(
             now=now,
@@ -112,6 +115,7 @@ class Gatherer:
             service=service,
             model=model,
             prompt=prompt,
+            suite=suite,
             router=router,
             peers=services.readable,
             owned=_owned(children, service.metadata),
@@ -261,23 +265,14 @@ class Gatherer:
         raw = await self._get(names.LLMROUTER, world.service.metadata.namespace, router)
         return self._parse(LLMRouter, raw).spec if raw else RouterSpec()
 
-    async def _model(self, service: LLMService) -> LLMModel | Missing | None:
-        if service.spec.model_ref is None:
+    async def _named(self, kind: type[Kind], by: LLMService, ref: LocalRef | None) -> Kind | Missing | None:
+        """What a service names; None where it names nothing."""
+        if ref is None:
             return None
-        name = service.spec.model_ref.name
-        raw = await self._get(names.LLMMODEL, service.metadata.namespace, name)
+        raw = await self._get(names.RESOURCES[kind.__name__], by.metadata.namespace, ref.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            return Missing(names.LLMMODEL.kind, name)
-        return self._parse(LLMModel, raw)
-
-    async def _prompt(self, service: LLMService) -> PromptVersion | Missing | None:
-        if service.spec.prompt_ref is None:
-            return None
-        name = service.spec.prompt_ref.name
-        raw = await self._get(names.PROMPTVERSION, service.metadata.namespace, name)
-        if raw is None or raw["metadata"].get("deletionTimestamp"):
-            return Missing(names.PROMPTVERSION.kind, name)
-        return self._parse(PromptVersion, raw)
+            return Missing(kind.__name__, ref.name)
+        return self._parse(kind, raw)
 
     async def _copies(self, namespace: str, services: Sequence[LLMService]) -> Sequence[Manifest]:
         """The copies of prompts that services answer by."""

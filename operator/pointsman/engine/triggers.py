@@ -30,7 +30,11 @@ from pointsman.engine.queue import Priority
 
 OWN_KINDS = (LLMMODEL, LLMROUTER, LLMSERVICE, PROMPTSUITE, PROMPTVERSION)
 _OWN_NAMES = frozenset(resource.kind for resource in OWN_KINDS)
-_NAMED = {LLMMODEL.kind: "modelRef", PROMPTVERSION.kind: "promptRef"}
+_NAMED = {
+    LLMMODEL.kind: ("modelRef",),
+    PROMPTVERSION.kind: ("promptRef",),
+    PROMPTSUITE.kind: ("rollout", "suiteRef"),
+}
 """What services name, and by which field of their spec."""
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
@@ -57,7 +61,7 @@ class _Face:
     counted: bytes = b""
     """What of a service is counted in the status of what it names."""
     named: frozenset[tuple[str, str]] = frozenset()
-    """By kind and name: the LLMModel and the PromptVersion of a service."""
+    """By kind and name: what a service names, such as its LLMModel."""
     family: str | None = None
     """Of a PromptVersion or PromptSuite; empty for none, and for one of any."""
 
@@ -210,7 +214,7 @@ def _face(obj: Mapping[str, Any]) -> _Face:
     rollout, life = status.get("rollout"), [metadata.get("uid"), metadata.get("deletionTimestamp")]
     routed = [spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused")]
     wanted = str((spec.get("routerRef") or {}).get("name") or DEFAULT_ROUTER)
-    named = [(kind, str((spec.get(field) or {}).get("name") or "")) for kind, field in _NAMED.items()]
+    named = [(kind, _name_at(spec, path)) for kind, path in _NAMED.items()]
     return _Face(
         own,
         held,
@@ -220,6 +224,13 @@ def _face(obj: Mapping[str, Any]) -> _Face:
         counted=_digest([*life, named]),
         named=frozenset(pair for pair in named if pair[1]),
     )
+
+
+def _name_at(spec: Mapping[str, Any], path: tuple[str, ...]) -> str:
+    """The name that a reference has; empty for none."""
+    for field in path:
+        spec = spec.get(field) or {}
+    return str(spec.get("name") or "")
 
 
 def _digest(value: object) -> bytes:
