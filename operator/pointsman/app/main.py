@@ -21,7 +21,11 @@ from pointsman.engine import log
 
 PROGRAMS: Final = {"pointsman": "pointsman", "kubectl-pointsman": "kubectl pointsman"}
 """Names this command is called by, and what people type for them."""
-COMMANDS: Final = {"debug": "pointsman.app.debug", "rollout": "pointsman.app.rollout_command"}
+COMMANDS: Final = {
+    "debug": "pointsman.app.debug",
+    "plan": "pointsman.app.plan_command",
+    "rollout": "pointsman.app.rollout_command",
+}
 """Commands that look and operate nothing, and the module that runs each."""
 logger = logging.getLogger("pointsman")
 
@@ -36,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("settings", help="list all variables with their meaning and default")
     rollout = commands.add_parser("rollout", help="draw how far a rollout is, what it measures and awaits")
     command_arguments.add_rollout_to(rollout)
+    plan = commands.add_parser("plan", help="say what an apply would do: pods, accelerators, fit, steps")
+    command_arguments.add_plan_to(plan)
     debug_arguments.add_to(commands.add_parser("debug", help="look into decisions and the queue; only reads"))
     arguments = parser.parse_args(argv)
     if arguments.command == "settings":

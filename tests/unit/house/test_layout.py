@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
         "prometheus_client",
         "pydantic",
         "uvloop",
+        "yaml",
     },
     "pointsman/core": {"pointsman", "pointsman_router", "pydantic"},
     "pointsman/crdgen": {"pointsman", "pydantic", "yaml"},
