@@ -11,7 +11,7 @@ CONTEXT ?=
 REGISTRY ?=
 ARGS ?=
 python := $(VENV)/bin/python
-packages := pointsman pointsman_router pointsman_engine e2e bench tests
+packages := pointsman pointsman_router pointsman_engine pointsman_trial e2e bench tests
 scripts := $(wildcard charts/*.py locks/*.py serving-image/*.py)
 context := $(if $(CONTEXT),--context=$(CONTEXT))
 # Output comes as it happens also where it goes to a file, as in CI.
@@ -111,6 +111,10 @@ bench-streams: venv ## 9,500 open streams on one router process, and on its peer
 .PHONY: bench-placement
 bench-placement: venv ## Two real vLLM engines: what of prompts was cached, and time to first token, by policy; 15 minutes
 	@$(python) -m bench.placement $(ARGS)
+
+.PHONY: bench-canary
+bench-canary: venv ## 10,000 simulated rollouts per effect, judged as the operator does and by fixed thresholds; 8 minutes (ARGS=--rollouts=N)
+	@$(python) -m bench.canary $(ARGS)
 
 .PHONY: demo
 demo: venv ## A cluster, Pointsman by its chart, an LLMService, and a streamed answer from a real model

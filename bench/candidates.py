@@ -74,10 +74,11 @@ def ours(
     *,
     policy: str,
     keys: bool = False,
+    canary: bool = False,
     limits: Mapping[str, Any] | None = None,
     routing: Mapping[str, Any] | None = None,
 ) -> Candidate:
-    """Our router, running alone from a file."""
+    """Our router, running alone from a file. `canary`: in the middle of a rollout, with a window."""
     port, admin_port = (free_port(), free_port())
     config = {
         "name": name,
@@ -88,7 +89,7 @@ def ours(
                 "name": "bench",
                 "modelNames": ["m"],
                 "engineModel": "m",
-                "variants": [{"name": "stable", "upstream": {"addresses": list(engines)}}],
+                **(_rollout(engines) if canary else _settled(engines)),
                 "routing": {"picking": {"policy": policy}, **(routing or {})},
             }
         ],
@@ -99,6 +100,23 @@ def ours(
     path.write_text(json.dumps(config, indent=1))
     command = (sys.executable, "-m", "pointsman_router", "--config", path)
     return Candidate(name, command, port, folder / f"{name}.log")
+
+
+def _settled(engines: Sequence[str]) -> dict[str, Any]:
+    return {"variants": [{"name": "stable", "upstream": {"addresses": list(engines)}}]}
+
+
+def _rollout(engines: Sequence[str]) -> dict[str, Any]:
+    """A tenth of the conversations with a candidate, each staying where it is."""
+    half = len(engines) // 2
+    return {
+        "variants": [
+            {"name": "stable", "weight": 90, "upstream": {"addresses": list(engines[:half])}},
+            {"name": "next", "weight": 10, "upstream": {"addresses": list(engines[half:])}},
+        ],
+        "assignment": {"key": "conversation", "salt": "next"},
+        "analysis": {"window": "next/0", "warmUpRequests": 50},
+    }
 
 
 def _keys() -> list[dict[str, str]]:

@@ -24,12 +24,13 @@ from e2e.cluster.progress import say
 
 ENGINES = 4
 BASE = "vllm-router round_robin"
-PLAIN, ONE, FULL = "ours", "ours, one engine", "ours, prefix+keys"
+PLAIN, ONE, FULL, CANARY = "ours", "ours, one engine", "ours, prefix+keys", "ours, canary"
 TARGETS = (
     ("CPU per request", PLAIN, "request_us", 1.0),
     ("CPU per request, one engine", ONE, "request_us", 1.0),
     ("CPU per chunk", PLAIN, "chunk_us", 1.05),
     ("CPU per request with prefix picking and keys", FULL, "request_us", 1.2),
+    ("CPU per request with a canary, sticky assignment and a measuring window", CANARY, "request_us", 1.3),
 )
 """What is compared with the base, and how many times its figure it may be."""
 COMPARED = ("request_us", "chunk_us")
@@ -98,6 +99,7 @@ def lineup(folder: Path, addresses: Sequence[str]) -> list[Candidate]:
         plain(ONE, engines=addresses[:1]),
         plain(PLAIN, engines=addresses),
         candidates.ours(FULL, folder, addresses, policy="PrefixAffinity", keys=True),
+        candidates.ours(CANARY, folder, addresses, policy="PrefixAffinity", canary=True),
         peer(BASE, policy="round_robin"),
         peer("vllm-router cache_aware", policy="cache_aware"),
     ]

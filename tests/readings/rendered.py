@@ -31,7 +31,7 @@ def declared() -> dict[str, Declared]:
     full = [
         (resource.kind, {"LLMRouter": "default"}.get(resource.kind, "full"), spec)
         for resource, spec in FULL.items()
-        if resource.kind != "LLMModel"
+        if resource.kind not in ("LLMModel", "PromptSuite", "PromptVersion")
     ]
     remote = [("LLMService", "remote", {"model": REMOTE})]
     return {"full": full, "remote": remote, **{path.name: _example(path) for path in _folders()}}

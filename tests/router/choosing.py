@@ -63,7 +63,7 @@ class Chooser:
         prepared = self.prepared(document, path, *fields)
         assert prepared.service is not None
         failed = [self.engines[name] for name in tried]
-        found = pick(prepared.service, failed, self.now, self.random, "", prepared.wish)
+        found = pick(prepared.service, failed, self.now, self.random, "", prepared.wish, prepared.draw)
         return found[1].name if found is not None and found[1] is not None else ""
 
     def random(self) -> float:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pointsman_router.picking.naming import tag_of
 from pointsman_router.records.accesslog import AccessLog
 from pointsman_router.router import Router
 from pointsman_router.telling.admin import Admin
@@ -254,6 +255,11 @@ def get(path: str, *fields: str) -> bytes:
 
 CHAT = post("/v1/chat/completions", {"model": "chat", "messages": []})
 STREAM = post("/v1/chat/completions", {"model": "chat", "messages": [], "stream": True})
+
+
+def tagged(request_id: str, service: str = "chat", variant: str = "stable") -> str:
+    """A request's id as engines get it."""
+    return request_id + tag_of(service, variant).decode()
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 3.0) -> None:

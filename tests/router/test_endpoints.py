@@ -11,7 +11,8 @@ from pointsman_router.engines.endpoints import Endpoint, Slice, by_service, read
 from pointsman_router.engines.engine import Engine
 from pointsman_router.engines.upstream import Connection
 from pointsman_router.records.metrics import Stats
-from pointsman_router.state import ServiceState, State
+from pointsman_router.state import State
+from pointsman_router.table import ServiceState
 from tests.router.stack import configuration, service
 
 
@@ -138,14 +139,16 @@ def _picked(state: State, times: int = 1000, **options: Any) -> Counter[str]:
     draws = _Draws()
     found: Counter[str] = Counter()
     for _ in range(times):
-        chosen = pick(_chat(state), options.get("tried", ()), 0.0, draws, options.get("only", ""))
+        service = _chat(state)
+        draw = 0.0 if service.assigner is None else service.assigner.draw(0, {})
+        chosen = pick(service, options.get("tried", ()), 0.0, draws, options.get("only", ""), None, draw)
         found[chosen[1].name if chosen and chosen[1] else ""] += 1
     return found
 
 
 def test_variants_get_their_share() -> None:
     found = _picked(_state(90, 10, 0))
-    assert 880 <= found["v0-0"] + found["v0-1"] <= 920
+    assert found["v0-0"] + found["v0-1"] == 900
     assert found["v2-0"] + found["v2-1"] == 0
 
 
@@ -307,7 +310,7 @@ def _broken(**fields: Any) -> dict[str, Any]:
         (configuration(service("a"), service("b", names=["a"])), "'a' is already served by 'a'"),
         (_broken(generation=True), "services[0].generation: expected int, got bool"),
         (_broken(modelNames="chat"), "services[0].modelNames: expected a list"),
-        (_broken(colour="red"), "services[0].colour: unknown field; known are adapters, created"),
+        (_broken(colour="red"), "services[0].colour: unknown field; known are adapters, analysis"),
         (_broken(variants=[{"name": "v", "upstream": {}, "weight": 50}]), "weights sum to 50"),
         (
             _broken(variants=[{"name": n, "upstream": {}, "weight": w} for n, w in (("a", 150), ("b", -50))]),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pointsman.api import names
 from pointsman.core import routing
 from pointsman_router import config
+from tests.simulation.measuring import Measuring
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
@@ -30,6 +31,8 @@ class StandInRouters:
         """Whether the Secrets that certificates are asked of are there."""
         self.understands = list(config.LATER_FIELDS)
         """Later fields of the configuration that they know."""
+        self.measuring = Measuring()
+        """What they count of variants that are compared."""
         self._running: dict[str, config.RouterConfig] = {}
 
     async def read(self, addresses: Sequence[str]) -> list[Any]:
@@ -42,7 +45,7 @@ class StandInRouters:
         else:
             chosen = next((v.name for v in compiled.variants if v.weight), "")
             body = {
-                "ok": bool(chosen) and self._cluster.ready_pods(chosen) > 0,
+                "ok": bool(chosen) and self._cluster.ready_pods(_revision(chosen)) > 0,
                 "service": service,
                 "generation": compiled.generation,
                 "hash": config.service_hash(compiled),
@@ -93,10 +96,11 @@ class StandInRouters:
             "services": {
                 s.name: {
                     "hash": hashes[s.name],
+                    "analysis": self.measuring.told(address, s, self._cluster.now),
                     "variants": {
                         v.name: {
                             "endpoints": 1,
-                            "ready": self._cluster.ready_pods(v.name),
+                            "ready": self._cluster.ready_pods(_revision(v.name)),
                             "engines": self.told.get(v.name, []),
                         }
                         for v in s.variants
@@ -105,6 +109,11 @@ class StandInRouters:
                 for s in running.services
             },
         }
+
+
+def _revision(variant: str) -> str:
+    """The engines of a variant."""
+    return variant.partition(".")[0]
 
 
 def _unpacked(config_map: Any) -> config.RouterConfig | None:

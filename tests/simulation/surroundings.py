@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 from pointsman.api import names
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
 from pointsman.core import observed, router, service
-from pointsman.core.world import Missing, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import Missing, ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 from tests.simulation import specs
 from tests.simulation.worlds import PROXIED, WRONG
 from tests.unit.core.build import metadata
@@ -370,3 +372,27 @@ def models(draw: st.DrawFn, name: str = "shared") -> LLMModel:
 def model_worlds(draw: st.DrawFn) -> ModelWorld:
     """Any World of an LLMModel."""
     return ModelWorld(NOW, draw(models()), draw(st.lists(services(), max_size=2)))
+
+
+@st.composite
+def prompts(draw: st.DrawFn, name: str = "support") -> PromptVersion:
+    """A PromptVersion."""
+    document = {"metadata": draw(metas(name)), "spec": draw(specs.accepted("PromptVersion"))}
+    if draw(st.booleans()):
+        document["status"] = draw(specs.values(specs.schema_of("PromptVersion", "status")))
+    return PromptVersion.model_validate(document)
+
+
+@st.composite
+def prompt_worlds(draw: st.DrawFn) -> PromptWorld:
+    """Any World of a PromptVersion."""
+    return PromptWorld(NOW, draw(prompts()))
+
+
+@st.composite
+def suite_worlds(draw: st.DrawFn) -> SuiteWorld:
+    """Any World of a PromptSuite."""
+    document = {"metadata": draw(metas("tests")), "spec": draw(specs.accepted("PromptSuite"))}
+    if draw(st.booleans()):
+        document["status"] = draw(specs.values(specs.schema_of("PromptSuite", "status")))
+    return SuiteWorld(NOW, PromptSuite.model_validate(document), draw(st.lists(prompts(), max_size=2)))

@@ -108,6 +108,40 @@ async def without_capacity(cluster: Cluster) -> None:
     await cluster.settle()
 
 
+PROMPT: dict[str, Any] = {
+    "family": "support",
+    "messages": [{"role": "system", "content": f"{SECRET}: help {{{{customer}}}}."}],
+    "variables": [{"name": "customer", "type": "string"}],
+}
+SUITE: dict[str, Any] = {
+    "family": "support",
+    "cases": [
+        {
+            "name": "one",
+            "variables": [{"name": "customer", "value": SECRET}],
+            "messages": [{"role": "user", "content": SECRET}],
+            "assertions": [
+                {"contains": SECRET},
+                {"jsonSchema": json.dumps({"const": SECRET})},
+                {
+                    "similarity": {
+                        "to": SECRET,
+                        "minPermille": 900,
+                        "embedding": {"serviceRef": {"name": "embed"}},
+                    }
+                },
+            ],
+        }
+    ],
+}
+
+
+async def prompts(cluster: Cluster) -> None:
+    await cluster.apply("PromptVersion", "support-v1", PROMPT)
+    await cluster.apply("PromptSuite", "support", SUITE)
+    await cluster.settle()
+
+
 STORIES: tuple[Story, ...] = (
     births,
     a_wrong_proof,
@@ -116,6 +150,7 @@ STORIES: tuple[Story, ...] = (
     a_name_that_is_taken,
     recreated_and_deleted,
     without_capacity,
+    prompts,
 )
 
 
@@ -142,6 +177,8 @@ LOOKS: dict[str, Callable[..., Awaitable[Any]]] = {
     names.LLMSERVICE.kind: looking.service,
     names.LLMROUTER.kind: looking.router,
     names.LLMMODEL.kind: looking.model,
+    names.PROMPTVERSION.kind: looking.prompt,
+    names.PROMPTSUITE.kind: looking.suite,
 }
 
 

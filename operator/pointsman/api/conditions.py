@@ -100,6 +100,12 @@ class Reason(StrEnum):
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     RECREATE_GAP = "RecreateGap"
     CANDIDATE_FAILING = "CandidateFailing"
+    TRIAL_RUNNING = "TrialRunning"
+    ANALYSING = "Analysing"
+    AWAITING_SAMPLES = "AwaitingSamples"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    CANARY_REJECTED = "CanaryRejected"
+    ROLLOUT_ABORTED = "RolloutAborted"
 
     # What stands in the way.
     OBJECT_NOT_OWNED = "ObjectNotOwned"

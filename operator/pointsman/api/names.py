@@ -33,6 +33,10 @@ ANNOTATION_APPLIED: Final = f"{PREFIX}/applied"
 """On a child: a digest of what was last applied to it. By this an operator that has just started knows."""
 ANNOTATION_FIT: Final = f"{PREFIX}/fit"
 """On a ControllerRevision: what was calculated of its model when it was to start, and what was overridden."""
+ANNOTATION_VARIANTS: Final = f"{PREFIX}/variants"
+"""On an engine's Deployment: which variants it runs for, where that isn't in its name."""
+ANNOTATION_REJECTIONS: Final = f"{PREFIX}/rejections"
+"""On a ControllerRevision: which of its variants were rejected, and why."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
@@ -41,6 +45,7 @@ MANAGED_BY: Final = "pointsman"
 ROLE_ENGINE: Final = "engine"
 ROLE_ROUTER: Final = "router"
 ROLE_RESOLVE: Final = "resolve"
+ROLE_TRIAL: Final = "trial"
 TRACK_STABLE: Final = "stable"
 TRACK_CANDIDATE: Final = "candidate"
 
@@ -55,6 +60,7 @@ DEFAULT_ROUTER: Final = "default"
 ENGINE_CONTAINER: Final = "engine"
 ROUTER_CONTAINER: Final = "router"
 RESOLVE_CONTAINER: Final = "resolve"
+TRIAL_CONTAINER: Final = "trial"
 
 PORT_ENGINE: Final = 8000
 PORT_ENGINE_STATUS: Final = 8001
@@ -96,6 +102,8 @@ class Resource:
 LLMSERVICE: Final = Resource(GROUP, VERSION, "LLMService", "llmservices")
 LLMMODEL: Final = Resource(GROUP, VERSION, "LLMModel", "llmmodels")
 LLMROUTER: Final = Resource(GROUP, VERSION, "LLMRouter", "llmrouters")
+PROMPTVERSION: Final = Resource(GROUP, VERSION, "PromptVersion", "promptversions")
+PROMPTSUITE: Final = Resource(GROUP, VERSION, "PromptSuite", "promptsuites")
 
 CONFIGMAP: Final = Resource("", "v1", "ConfigMap", "configmaps")
 CONTROLLERREVISION: Final = Resource("apps", "v1", "ControllerRevision", "controllerrevisions")
@@ -131,6 +139,8 @@ RESOURCES: Final[dict[str, Resource]] = {
         NETWORKPOLICY,
         PDB,
         POD,
+        PROMPTSUITE,
+        PROMPTVERSION,
         ROLE,
         ROLEBINDING,
         SERVICE,
@@ -148,6 +158,17 @@ def revision_name(service: str, hash8: str) -> str:
 def resolve_name(revision: str) -> str:
     """Name of the Job that looks a remote model up before its revision is born."""
     return f"{revision}-resolve"
+
+
+def trial_name(revision: str, digest: str) -> str:
+    """Name of the Job that tries a candidate, and of the ConfigMap with what it asks. Seven digits of the
+    digest make 63 characters behind the longest name of a revision, the most that a Job's name may have."""
+    return f"{revision}-trial-{digest[:7]}"
+
+
+def trial_policy_name(service: str) -> str:
+    """Name of the NetworkPolicy of a service's trials."""
+    return f"{service}-trial"
 
 
 def engine_name(service: str) -> str:

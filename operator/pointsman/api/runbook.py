@@ -6,25 +6,12 @@ here computes a condition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from pointsman.api.conditions import Reason
+from pointsman.api.runbook_entry import NOTHING, Entry
+from pointsman.api.runbook_rollout import ROLLOUT
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One reason's paragraph."""
-
-    means: str
-    """What was seen."""
-    does: str
-    """What Pointsman does meanwhile."""
-    help: str
-    """What a person can do."""
-
-
-_NOTHING = "Nothing is needed."
 _MESSAGE = "The message has the words of whoever found it."
 _GOES_ON = "Looks again every 5 to 15 seconds and goes on by itself; an older revision keeps serving."
 _RESTARTS = (
@@ -36,22 +23,22 @@ SUMMARY: Final[dict[Reason, Entry]] = {
     Reason.NOT_YET_REPORTED: Entry(
         "Nothing is known of this yet.",
         "Replaces it with the first observation.",
-        f"{_NOTHING} If it stays for minutes, the operator doesn't run or lacks a permission: see its log.",
+        f"{NOTHING} If it stays for minutes, the operator doesn't run or lacks a permission: see its log.",
     ),
-    Reason.ACCEPTED: Entry("The object is valid.", "Waits for services that refer to it.", _NOTHING),
+    Reason.ACCEPTED: Entry("The object is valid.", "Waits for services that refer to it.", NOTHING),
     Reason.ANSWERING: Entry(
         "A request through the router was answered by this generation.",
         "Keeps it so; pods that restart beside one that serves don't change it.",
-        _NOTHING,
+        NOTHING,
     ),
-    Reason.SERVING: Entry("At least one engine behind the router takes requests.", "Keeps it so.", _NOTHING),
+    Reason.SERVING: Entry("At least one engine behind the router takes requests.", "Keeps it so.", NOTHING),
     Reason.IDLE: Entry(
         "Zero replicas are asked for, and none run.",
         "Keeps the service's names and configuration.",
         "Raise spec.replicas to serve.",
     ),
     Reason.PROGRESSING: Entry(
-        "Work is under way; the other conditions say which.", "Carries on with it.", _NOTHING
+        "Work is under way; the other conditions say which.", "Carries on with it.", NOTHING
     ),
     Reason.PAUSED: Entry(
         "spec.paused is true.",
@@ -77,7 +64,7 @@ SUMMARY: Final[dict[Reason, Entry]] = {
 }
 
 REFERENCES: Final[dict[Reason, Entry]] = {
-    Reason.RESOLVED: Entry("Everything that is referred to was found.", "Goes on.", _NOTHING),
+    Reason.RESOLVED: Entry("Everything that is referred to was found.", "Goes on.", NOTHING),
     Reason.REFERENCE_NOT_FOUND: Entry(
         "An object that the spec or a pod names doesn't exist: an LLMModel, LLMRouter, ConfigMap, "
         "PersistentVolumeClaim, PriorityClass or RuntimeClass. The message names it and the field.",
@@ -87,7 +74,7 @@ REFERENCES: Final[dict[Reason, Entry]] = {
     Reason.RESOLVING_MODEL: Entry(
         "The model's repository is being asked for its commit, sizes and configuration.",
         "Runs a short Job for it, before the revision is born.",
-        f"{_NOTHING} If it stays, look at the Job whose name ends in -resolve.",
+        f"{NOTHING} If it stays, look at the Job whose name ends in -resolve.",
     ),
     Reason.WEIGHTS_NOT_FOUND: Entry(
         "The model's source has no such repository, revision, claim or path, or holds no whole weights.",
@@ -121,7 +108,7 @@ FITTING: Final[dict[Reason, Entry]] = {
     Reason.FITS: Entry(
         "By calculation weights, cache and overhead fit the accelerators. The message has the arithmetic.",
         "Starts the engines.",
-        _NOTHING,
+        NOTHING,
     ),
     Reason.FIT_UNKNOWN: Entry(
         "Nothing can be calculated: hardware.deviceMemory or the model's facts aren't known.",
@@ -142,7 +129,7 @@ FITTING: Final[dict[Reason, Entry]] = {
 }
 
 PLACING: Final[dict[Reason, Entry]] = {
-    Reason.SCHEDULED: Entry("Every wanted pod has a node.", "Goes on.", _NOTHING),
+    Reason.SCHEDULED: Entry("Every wanted pod has a node.", "Goes on.", NOTHING),
     Reason.INSUFFICIENT_GPU: Entry(
         "No node that the pods may go to has enough free accelerators. The message is the scheduler's own "
         "account, and with capacity discovery what is asked for and what is free.",
@@ -184,11 +171,11 @@ PLACING: Final[dict[Reason, Entry]] = {
 }
 
 ENGINES: Final[dict[Reason, Entry]] = {
-    Reason.HEALTHY: Entry("The engines run and answer.", "Goes on.", _NOTHING),
+    Reason.HEALTHY: Entry("The engines run and answer.", "Goes on.", NOTHING),
     Reason.ENGINE_STARTING: Entry(
         "Engines are fetching or loading weights; status.loading has the figures.",
         "Gives them traffic when they have made a first token, and proof's answers are right.",
-        f"{_NOTHING} status.startup tells how long it took before.",
+        f"{NOTHING} status.startup tells how long it took before.",
     ),
     Reason.SLOW_START: Entry(
         "Engines take more than twice as long to start as the last ones, and are within their budget.",
@@ -272,7 +259,7 @@ ENGINES: Final[dict[Reason, Entry]] = {
 }
 
 ROUTING: Final[dict[Reason, Entry]] = {
-    Reason.PROGRAMMED: Entry("Every running router runs this service's configuration.", "Goes on.", _NOTHING),
+    Reason.PROGRAMMED: Entry("Every running router runs this service's configuration.", "Goes on.", NOTHING),
     Reason.AWAITING_ROUTER: Entry(
         "Routers haven't all acknowledged the configuration, or refuse it; the message says which.",
         "Waits before it takes the next step, so nothing is cut off.",
@@ -283,7 +270,7 @@ ROUTING: Final[dict[Reason, Entry]] = {
         "Keeps the service's engines; looks again every second or two.",
         "Look at the LLMRouter: its Ready condition says why.",
     ),
-    Reason.ROUTER_READY: Entry("The router's pods run and take requests.", "Keeps it so.", _NOTHING),
+    Reason.ROUTER_READY: Entry("The router's pods run and take requests.", "Keeps it so.", NOTHING),
     Reason.ON_DEMAND: Entry(
         "This router was made because services named none: ClusterIP, open to its namespace, no identity.",
         "Removes it with the last service that needs it.",
@@ -311,26 +298,6 @@ ROUTING: Final[dict[Reason, Entry]] = {
         "Waits; routers take it up as soon as their nodes have it, within a minute or two, and nothing "
         "restarts.",
         "Create or correct the Secret.",
-    ),
-}
-
-ROLLOUT: Final[dict[Reason, Entry]] = {
-    Reason.COMPLETE: Entry("The declared revision has all the traffic.", "Goes on.", _NOTHING),
-    Reason.ROLLOUT_IN_PROGRESS: Entry(
-        "A new revision is on its way; status.rollout.step says how far.",
-        "Brings it up, moves the traffic, removes the old one, each after the other was seen.",
-        _NOTHING,
-    ),
-    Reason.RECREATE_GAP: Entry(
-        "With rollout.strategy Recreate the old revision has stopped and the new one isn't ready: nobody is "
-        "served.",
-        "Starts the new revision as soon as the old pods are gone.",
-        "Wait. Reverting the change starts the old revision anew.",
-    ),
-    Reason.CANDIDATE_FAILING: Entry(
-        "The new revision doesn't come up.",
-        "Keeps the old one serving, and goes on trying.",
-        "EngineHealthy says why. Correct the spec, or revert it.",
     ),
 }
 

@@ -5,7 +5,6 @@ The spec alone; what the operator reports is in `service_status`.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
@@ -28,8 +27,9 @@ from pointsman.api.hardware import Hardware, Parallelism
 from pointsman.api.model import ModelSpec
 from pointsman.api.names import API_VERSION
 from pointsman.api.reserved import METADATA_PATTERN
+from pointsman.api.rollout import Rollout, Strategy
 from pointsman.api.routing import Routing
-from pointsman.api.schema import API_DEFAULT, ListMap, ListSet, Matches, Rule, keys_avoid, keys_match
+from pointsman.api.schema import ListMap, ListSet, Matches, Rule, keys_avoid, keys_match
 from pointsman.api.service_status import ServiceStatus
 
 RESERVED_METADATA_MESSAGE: Final = (
@@ -44,22 +44,6 @@ ModelName = Annotated[
         "must be a model name: letters, digits and -._:/@+ between them",
     ),
 ]
-
-
-class Strategy(StrEnum):
-    """How a new revision takes the place of the old one."""
-
-    SURGE = "Surge"
-    RECREATE = "Recreate"
-
-
-class Rollout(Base):
-    """How a change is rolled out."""
-
-    strategy: Strategy = Field(default=Strategy.SURGE, json_schema_extra={API_DEFAULT: True})
-    """Surge: the new revision comes up beside the old one, takes the traffic, then the old one drains; needs
-    room for both. Recreate: the old one drains and goes first; needs no spare accelerator, and nobody is
-    served in between."""
 
 
 class PodOverlay(Base):
@@ -163,6 +147,11 @@ class ServiceSpec(Base):
     def strategy(self) -> Strategy:
         """The rollout's strategy, whether or not one was given."""
         return self.rollout.strategy if self.rollout else Strategy.SURGE
+
+    @property
+    def suite_ref(self) -> LocalRef | None:
+        """The PromptSuite that candidates must pass."""
+        return self.rollout.suite_ref if self.rollout else None
 
 
 class LLMService(Base):

@@ -11,14 +11,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pointsman.api.common import Addresses, Base, Conditions, Count, Generation, Int, Timestamp
+from pointsman.api.common import Addresses, Base, Conditions, Count, Generation, Int, Text, Timestamp
+from pointsman.api.rollout import MOST_GATES, MOST_STEPS, Metric, Statistic, VariantName
 from pointsman.api.schema import ListAtomic, ListMap
 
 RevisionName = Annotated[str, Field(max_length=63)]
-VariantName = Annotated[str, Field(max_length=128)]
 RouterName = Annotated[str, Field(max_length=253)]
 
 
+REJECTIONS_KEPT = 10
+"""How many rejected variants status holds."""
 STARTS_KEPT = 3
 """How many measured starts status holds."""
 
@@ -30,7 +32,10 @@ class Step(StrEnum):
 
     STARTING = "Starting"
     CAPACITY = "Capacity"
+    TRIAL = "Trial"
+    CANARY = "Canary"
     TRAFFIC = "Traffic"
+    BAKING = "Baking"
     DRAINING = "Draining"
     STEADY = "Steady"
 
@@ -55,6 +60,112 @@ class Traffic(Base):
     """Name of the variant: the engine revision's, followed by the prompt's where there is one."""
     weight: Annotated[Int, Field(ge=0, le=100)]
     """Percent of requests; all variants together have 100."""
+    shadow: Annotated[Int, Field(ge=0, le=100)] | None = None
+    """Percent of requests that are copied to it."""
+
+
+class Rejection(Base):
+    """A variant that was not taken."""
+
+    variant: VariantName
+    """Name of the variant."""
+    reason: Annotated[str, Field(max_length=64)]
+    """CanaryRejected or RolloutAborted."""
+    message: Text = ""
+    """Why: the gate, what it found, what's allowed, and of how many samples."""
+    at: Timestamp
+    """When."""
+
+
+class Found(StrEnum):
+    """What a gate has found so far."""
+
+    PASS = "Pass"
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+
+
+Decimal = Annotated[str, Field(max_length=32)]
+"""A number of which status keeps the digits; CRDs have no floats."""
+
+
+class GateStatus(Base):
+    """What one gate has found so far."""
+
+    metric: Metric
+    """What it compares."""
+    statistic: Statistic | None = None
+    """Which number stands for many values; none for rates."""
+    verdict: Found
+    """What follows from it. All gates have to pass; one that fails rejects."""
+    stable: Decimal | None = None
+    """The stable variant's own value: of rates a part, of times seconds, of lengths tokens."""
+    candidate: Decimal | None = None
+    """The candidate's."""
+    estimate: Decimal | None = None
+    """Of rates the candidate's less the stable one's, of anything else their ratio; over all steps so far."""
+    low: Decimal | None = None
+    """Lower bound of the estimate, valid at every look at once."""
+    high: Decimal | None = None
+    """Upper bound."""
+    allowed: Decimal | None = None
+    """Beyond this it's rejected, once that is certain."""
+    limit: Decimal | None = None
+    """When this is ruled out it passes."""
+    stable_samples: Count = 0
+    """Values of the stable variant in this step."""
+    candidate_samples: Count = 0
+    """Values of the candidate."""
+    message: Text = ""
+    """The same in one sentence."""
+
+
+class AnalysisStatus(Base):
+    """What the comparison has found so far; rewritten at each look."""
+
+    window: Annotated[str, Field(max_length=160)]
+    """What routers count under: the candidate and the step's index. A new window starts from zero."""
+    step: Step
+    """The step it belongs to."""
+    started_at: Timestamp
+    """When every router had acknowledged the step: its time counts from here."""
+    observed_at: Timestamp | None = None
+    """When the last look was; none before the first."""
+    looks: Count = 0
+    """How many looks there were in this step."""
+    stable_samples: Count = 0
+    """Requests that the stable variant answered in this step."""
+    candidate_samples: Count = 0
+    """Requests that the candidate answered, copies among them."""
+    set_aside: Count = 0
+    """Requests of the warm-up, whose times don't count."""
+    gates: Annotated[tuple[GateStatus, ...], Field(max_length=MOST_GATES), ListAtomic()] = ()
+    """What each gate has found."""
+    memory: Annotated[str, Field(max_length=32_768)] | None = None
+    """What the comparison keeps between looks. Not for reading."""
+
+
+class TrialStatus(Base):
+    """What the last trial of a candidate found."""
+
+    variant: VariantName
+    """The candidate that was tried."""
+    name: Annotated[str, Field(max_length=63)]
+    """Name of the Job, by which a trial by other questions is told from this one."""
+    verdict: Found
+    """Pass: it may have traffic. Fail: it was rejected."""
+    message: Text = ""
+    """Why it failed."""
+    cases: Count | None = None
+    """How many cases it was asked."""
+    failed: Count | None = None
+    """How many of them failed."""
+    prompts: Count | None = None
+    """How many prompts it was asked that the stable variant was asked too."""
+    agreed: Count | None = None
+    """How many of them both answered alike."""
+    divergence: Text | None = None
+    """Where their answers first part."""
 
 
 class RolloutStatus(Base):
@@ -66,8 +177,12 @@ class RolloutStatus(Base):
     candidate: VariantName | None = None
     """Variant that is to take its place."""
     step: Step | None = None
-    """Starting: the candidate is being resolved. Capacity: its engines come up. Traffic: routers take it
-    over. Draining: the old revision finishes its requests. Steady: no change is on its way."""
+    """Starting: the candidate is being resolved. Capacity: its engines come up. Trial: it is tried before any
+    traffic. Canary: it has the weight of a step, and is compared. Traffic: routers take it over. Baking: it
+    has all traffic, and the old one stays ready. Draining: the old revision finishes its requests. Steady:
+    no change is on its way."""
+    step_index: Annotated[Int, Field(ge=0, le=MOST_STEPS)] = 0
+    """Which of rollout.steps it is at, or gathers capacity for, counted from 0."""
     step_started_at: Timestamp | None = None
     """When the step began."""
     generation: Generation = 0
@@ -76,6 +191,16 @@ class RolloutStatus(Base):
     """LLMRouter that has the service: the one that spec names, or the former one while that doesn't exist."""
     traffic: Annotated[tuple[Traffic, ...], Field(max_length=4), ListMap("revision")] = ()
     """How requests are divided."""
+    candidate_weight: Annotated[Int, Field(ge=0, le=100)] | None = None
+    """The candidate's percent of requests; none without a candidate."""
+    failed: Annotated[tuple[VariantName, ...], Field(max_length=REJECTIONS_KEPT), ListAtomic()] = ()
+    """Variants that were rejected, the newest first. None of them is tried again."""
+    rejections: Annotated[tuple[Rejection, ...], Field(max_length=REJECTIONS_KEPT), ListAtomic()] = ()
+    """Why, the newest first."""
+    trial: TrialStatus | None = None
+    """What the last trial of a candidate found, before any traffic."""
+    analysis: AnalysisStatus | None = None
+    """What the comparison of candidate and stable has found so far."""
 
 
 class ProofStatus(Base):

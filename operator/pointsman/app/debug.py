@@ -12,6 +12,8 @@ import http.client
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,7 +81,13 @@ def queue(port: int) -> str:
 async def record(kube: Kube, signals: Signals, settings: AppSettings, key: names.Key) -> dict[str, Any]:
     """The file about one object. Raises Failed, and the kube errors."""
     gatherer = Gatherer(kube, signals, settings.for_decisions())
-    looks = {"LLMService": looking.service, "LLMRouter": looking.router, "LLMModel": looking.model}
+    looks: dict[str, Callable[[Gatherer, names.Key, datetime], Awaitable[Any]]] = {
+        names.LLMSERVICE.kind: looking.service,
+        names.LLMROUTER.kind: looking.router,
+        names.LLMMODEL.kind: looking.model,
+        names.PROMPTVERSION.kind: looking.prompt,
+        names.PROMPTSUITE.kind: looking.suite,
+    }
     try:
         seen: Any = await looks[key.kind](gatherer, key, utc_now())
     except Unreadable as unreadable:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pointsman import __version__
-from pointsman.app import command_arguments, debug_arguments
+from pointsman.app import command_arguments, debug_arguments, prompt_arguments
 from pointsman.app import settings as settings_module
 from pointsman.app.settings import AppSettings, SettingsError
 from pointsman.engine import log
@@ -43,12 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = commands.add_parser("plan", help="say what an apply would do: pods, accelerators, fit, steps")
     command_arguments.add_plan_to(plan)
     debug_arguments.add_to(commands.add_parser("debug", help="look into decisions and the queue; only reads"))
+    prompt_arguments.add_to(commands.add_parser("prompt", help="take prompts over from other tools"))
     arguments = parser.parse_args(argv)
     if arguments.command == "settings":
         print(settings_module.described())
         return 0
     if arguments.command in COMMANDS:
         return _ask(COMMANDS[arguments.command], arguments)
+    if arguments.command == "prompt":
+        from pointsman.app import prompt_import
+
+        return prompt_import.run(arguments)
     try:
         settings = settings_module.read(os.environ)
     except SettingsError as error:

@@ -53,10 +53,11 @@ def rungs(seen: Seen) -> list[Rung]:
             first = [Rung(TRIAL.name, (*_FIRST, *TRIAL.at), TRIAL.asks)] if seen.tried else []
             return [*first, *_canary(seen.steps)]
         case "BlueGreen":
-            asks = f"the old one stays ready for at least {lasting(seen.bake)}"
-            by_hand = seen.declared.get("approval") == "Manual"
-            switch = Rung(SWITCH.name, SWITCH.at, SWITCH.asks + (", once approved" if by_hand else ""))
-            return [ENGINES, *trial, switch, Rung("baking", (("Baking", None),), asks, seen.bake)]
+            by_hand = ", and a person approves" if seen.declared.get("approval") == "Manual" else ""
+            measuring = Rung("measuring", (("Canary", None),), f"the stable one is measured{by_hand}")
+            asks = f"it has all traffic; the old one stays ready for at least {lasting(seen.bake)}"
+            baking = Rung("baking", (("Traffic", None), ("Baking", None)), asks, seen.bake)
+            return [ENGINES, *trial, measuring, baking]
         case "Recreate":
             drain = Rung("draining", (("Draining", None),), "the old ones finish and go; nobody is served")
             return [drain, Rung(ENGINES.name, ENGINES.at, "the new ones are ready"), *trial, SWITCH]
@@ -95,10 +96,21 @@ def ladder(seen: Seen) -> list[Line]:
     rows = []
     for at, rung in enumerate(made):
         mark = Mark.LATER if here is None or at > here else Mark.NOW if at == here else Mark.DONE
-        said = progress(seen) if mark is Mark.NOW else rung.asks if mark is Mark.LATER else ""
+        said = {Mark.NOW: progress(seen), Mark.LATER: rung.asks}.get(mark, _result(seen, rung))
         tone = Tone.BOLD if mark is Mark.NOW else Tone.DIM
         rows.append([Piece(mark.value, TONES[mark]), Piece(rung.name, tone), Piece(said, _dim(mark))])
     return table(rows, frozenset({1}) if seen.strategy == "Canary" else frozenset())
+
+
+def _result(seen: Seen, rung: Rung) -> str:
+    """What a step that is over has found, where it leaves something to say."""
+    found = seen.rollout.get("trial") or {}
+    if rung.name != TRIAL.name or found.get("variant") != seen.candidate:
+        return ""
+    cases, prompts = int(found.get("cases") or 0), int(found.get("prompts") or 0)
+    parts = [f"{cases - int(found.get('failed') or 0):,} of {cases:,} cases pass"] if cases else []
+    parts += [f"{int(found.get('agreed') or 0):,} of {prompts:,} answers agree"] if prompts else []
+    return ", ".join(parts)
 
 
 def _dim(mark: Mark) -> Tone:
@@ -108,6 +120,8 @@ def _dim(mark: Mark) -> Tone:
 def progress(seen: Seen) -> str:
     """What the present step has, of what it needs."""
     match seen.step:
+        case "Canary" if seen.strategy != "Canary":
+            return f"{lasting(seen.elapsed or timedelta())}; the stable one is measured, to compare with"
         case "Canary":
             return _canary_progress(seen, seen.steps[min(seen.index, len(seen.steps) - 1)])
         case "Starting" | "Capacity":

@@ -6,19 +6,28 @@ is done and what is said about it from disagreeing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from pointsman.api import names
 from pointsman.api.model import LLMModel, ModelSpec
 from pointsman.api.router import LLMRouter
-from pointsman.api.service_status import RolloutStatus, Step
-from pointsman.core import diagnosis, pod_template, revision, rollout, routing, sizing, sources, startup
+from pointsman.api.service_status import Step
+from pointsman.core import (
+    diagnosis,
+    pod_template,
+    remembered,
+    revision,
+    rollout,
+    routing,
+    sizing,
+    sources,
+    startup,
+)
 from pointsman.core.inventory import is_leaving
 from pointsman.core.observed import EngineSignals
 from pointsman.core.revision import Revision
-from pointsman.core.variant import Share, Variant, revisions
+from pointsman.core.variant import Variant, revisions
 from pointsman.core.world import Manifest, Missing, ServiceWorld
 from pointsman_router import config
 
@@ -43,9 +52,12 @@ class Facts:
     deployments: Mapping[str, Manifest]
     state: rollout.State
     """The rollout as the last pass left it."""
+    plan: rollout.Plan
+    """How a change comes in."""
     granted: tuple[str, ...]
     """Model names this service may use."""
     replicas: int
+    """How many engines all of the service are."""
 
     @property
     def router(self) -> str:
@@ -58,6 +70,11 @@ class Facts:
     def born(self) -> bool:
         """Whether the target's inputs are frozen already."""
         return self.target in self.revisions
+
+    @property
+    def rejection(self) -> rollout.Rejection | None:
+        """Why what the spec asks for isn't tried again."""
+        return self.state.rejection(self.wanted) if self.wanted else None
 
     @property
     def resolution(self) -> Mapping[str, object] | None:
@@ -82,6 +99,12 @@ class Facts:
         wanted = bool(sources.claim(uri)) and sizing.asks_source(spec, self.model.facts)
         return wanted or sources.is_remote(uri)
 
+    @property
+    def shown(self) -> str:
+        """The engine revision that status tells of: the wanted one, unless that isn't tried again."""
+        stable = self.state.stable
+        return stable.revision if self.rejection and stable else self.target
+
     def pods_of(self, role: str, name: str) -> list[Manifest]:
         """The listed pods of one revision in one role, oldest first; those on their way out say nothing."""
         chosen = [
@@ -98,8 +121,10 @@ class Facts:
         return startup.engines(self.world.signals, self.world.service.metadata.name, name)
 
     def route(self, state: rollout.State, generation: int) -> config.Service:
-        """The service's part of the router's configuration in a state."""
-        return routing.compile_service(self.world.service, self.granted, state.traffic, generation)
+        """The service's part of the router's configuration in a state, as far as all routers know it."""
+        compiled = routing.compile_service(self.world.service, self.granted, state.division, generation)
+        known = (signals.understands for signals in self.world.signals if signals.reachable)
+        return routing.understood_service(compiled, known)
 
     @property
     def routed_generation(self) -> int:
@@ -122,23 +147,37 @@ class Facts:
         return all(s.reachable and name not in s.services for s in self.world.signals)
 
     def deployed(self, name: str) -> bool:
-        """Whether the revision's Deployment has all the pods asked for, ready."""
+        """Whether the revision's Deployment has all the pods that the state asks for, ready."""
         found = self.deployments.get(name)
         if found is None or is_leaving(found):
             return False
         status = found.get("status") or {}
         if status.get("observedGeneration", 0) < found["metadata"].get("generation", 0):
             return False
-        asked = found["spec"].get("replicas", 1) == self.replicas
-        return bool(asked and status.get("readyReplicas", 0) >= self.replicas)
+        needed = self.needed(name)
+        asked = found["spec"].get("replicas", 1) == needed
+        return bool(asked and status.get("readyReplicas", 0) >= needed)
+
+    def needed(self, name: str) -> int:
+        """How many engines of a revision the state asks for."""
+        return self.plan.engines(self.state, name, self.replicas)
 
     def ready(self, name: str) -> bool:
         """Whether all its capacity is there, in every router's eyes too."""
         if not self.deployed(name):
             return False
-        return self.replicas == 0 or (
-            bool(self.world.signals) and all(n >= self.replicas for n in self._seen_ready(name))
-        )
+        needed = self.needed(name)
+        return needed == 0 or (bool(self.world.signals) and all(n >= needed for n in self._seen_ready(name)))
+
+    def down(self, name: str) -> bool:
+        """Whether no engine of a revision can answer, as far as is known. Not to know isn't to be down."""
+        if self.needed(name) == 0:
+            return False
+        seen = self._seen_ready(name)
+        if seen and not any(seen):
+            return True
+        status = (self.deployments.get(name) or {}).get("status") or {}
+        return not status.get("readyReplicas", 0) and not self._lost_sight_of(name)
 
     def settled(self, state: rollout.State) -> bool:
         """Whether a state is at rest on the revision that the spec asks for."""
@@ -162,9 +201,10 @@ class Facts:
 
     def _nodes_lost(self) -> bool:
         """Whether Kubernetes calls engines unready since their node doesn't report: they may serve on."""
-        return any(
-            diagnosis.node_lost(pod) for name in self.routed for pod in self.pods_of(names.ROLE_ENGINE, name)
-        )
+        return any(map(self._lost_sight_of, self.routed))
+
+    def _lost_sight_of(self, name: str) -> bool:
+        return any(map(diagnosis.node_lost, self.pods_of(names.ROLE_ENGINE, name)))
 
     @property
     def routed(self) -> tuple[str, ...]:
@@ -197,23 +237,33 @@ def examine(world: ServiceWorld) -> Facts:
         revisions=revisions,
         lost=lost,
         deployments=deployments,
-        state=_state(service.status.rollout, deployments),
+        state=remembered.state(
+            service.status.rollout, deployments.values(), world.owned_of("ControllerRevision")
+        ),
+        plan=rollout.plan(service.spec.rollout),
         granted=routing.granted(service, world.peers),
         replicas=1 if service.spec.replicas is None else service.spec.replicas,
     )
 
 
-def observation(facts: Facts, *, startable: bool) -> rollout.Observation:
-    """What of the facts matters to the rollout, with whether the target could be started now."""
+def observation(
+    facts: Facts, *, startable: bool, judged: rollout.Judged, trial: rollout.Trial, why: str
+) -> rollout.Observation:
+    """What of the facts matters to the rollout, with whether the target could be started now, and what was
+    found of the candidate: by its trial, and beside the stable variant."""
     names_of = facts.deployments
     return rollout.Observation(
         target=facts.wanted,
         ready=frozenset(name for name in facts.state.revisions if facts.ready(name)),
+        down=frozenset(name for name in facts.state.revisions if facts.down(name)),
         present=frozenset(names_of),
         leaving=frozenset(name for name, child in names_of.items() if is_leaving(child)),
         acknowledged=facts.acknowledged(),
-        strategy=facts.world.service.spec.strategy,
+        plan=facts.plan,
         startable=startable,
+        judged=judged,
+        trial=trial,
+        why=why,
     )
 
 
@@ -233,29 +283,3 @@ def _revisions(world: ServiceWorld) -> tuple[dict[str, Revision], frozenset[str]
         rebuilt = revision.rebuilt(deployment, revision.next_number(list(known.values())))
         known[rebuilt.name] = rebuilt
     return known, frozenset(d["metadata"]["name"] for d in lost)
-
-
-def _state(status: RolloutStatus | None, deployments: Mapping[str, Manifest]) -> rollout.State:
-    if status is None or status.step is None:
-        tracks = {name: _track(d) for name, d in deployments.items() if not is_leaving(d)}
-        return rollout.recover({Variant(name): track for name, track in tracks.items()})
-    return rollout.State(
-        stable=_variant(status.stable),
-        candidate=_variant(status.candidate),
-        step=Step(status.step),
-        since=datetime.fromisoformat(status.step_started_at) if status.step_started_at else None,
-        traffic=tuple(Share(Variant.parse(share.revision), share.weight) for share in status.traffic),
-    )
-
-
-def _variant(name: str | None) -> Variant | None:
-    return Variant.parse(name) if name else None
-
-
-def _track(deployment: Manifest) -> str:
-    return str((deployment["metadata"].get("labels") or {}).get(names.LABEL_TRACK, ""))
-
-
-def weights(state: rollout.State) -> Sequence[Mapping[str, object]]:
-    """The traffic of a state as status spells it."""
-    return [{"revision": share.variant.name, "weight": share.weight} for share in state.traffic]

@@ -44,6 +44,30 @@ class VariantSignals:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What a router counted of one variant's answers since it took the window."""
+
+    requests: int = 0
+    """Copies among them."""
+    errors: int = 0
+    blocked: int = 0
+    flagged: int = 0
+    set_aside: int = 0
+    """Requests of the warm-up, whose times aren't in the histograms."""
+    histograms: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By metric: how many values fell into which bucket of the routers' scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSignals:
+    """What a router counts under, and of whom."""
+
+    window: str = ""
+    """Empty: it measures nothing."""
+    variants: Mapping[str, Counted] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSignals:
     """One service in one router."""
 
@@ -51,6 +75,8 @@ class ServiceSignals:
     hash: str = ""
     """Hash of the service's own configuration that this router runs."""
     variants: Mapping[str, VariantSignals] = field(default_factory=dict)
+    analysis: WindowSignals = WindowSignals()
+    """What it measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +163,28 @@ def _service(name: str, body: Mapping[str, object]) -> ServiceSignals:
         name=name,
         hash=_text(body, "hash"),
         variants={key: _variant(key, _map(variants, key)) for key in variants},
+        analysis=_window(_map(body, "analysis")),
+    )
+
+
+def _window(body: Mapping[str, object]) -> WindowSignals:
+    variants = _map(body, "variants")
+    return WindowSignals(_text(body, "window"), {key: _counted(_map(variants, key)) for key in variants})
+
+
+def _counted(body: Mapping[str, object]) -> Counted:
+    histograms = _map(body, "histograms")
+    buckets = {metric: _map(histograms, metric) for metric in histograms}
+    return Counted(
+        requests=_count(body, "requests"),
+        errors=_count(body, "errors"),
+        blocked=_count(body, "blocked"),
+        flagged=_count(body, "flagged"),
+        set_aside=_count(body, "setAside"),
+        histograms={
+            metric: {bucket: _count(counts, bucket) for bucket in counts}
+            for metric, counts in buckets.items()
+        },
     )
 
 

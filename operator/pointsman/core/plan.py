@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from pointsman.api.revision_fields import REVISION_FIELDS, Part
-from pointsman.api.service import Strategy
+from pointsman.api.rollout import Strategy
 from pointsman.core import capacity, fitting, pod_template, verdicts
 from pointsman.core.capacity import Room
 from pointsman.core.conditions import Verdict
@@ -131,16 +131,11 @@ def _effect(facts: Facts, changes: Sequence[Change], *, first: bool) -> Effect:
         return Effect.FIRST
     if wanted == state.stable:
         return Effect.BACK if state.candidate else Effect.LIVE if changes else Effect.NOTHING
-    if wanted.name in _failed(facts):
+    if facts.rejection:
         return Effect.REJECTED
     if wanted == state.candidate:
         return Effect.UNDER_WAY
     return Effect.PROMPT if wanted.revision == state.stable.revision else Effect.NEW
-
-
-def _failed(facts: Facts) -> Sequence[str]:
-    status = facts.world.service.status.rollout
-    return getattr(status, "failed", ()) if status else ()
 
 
 def _demand(

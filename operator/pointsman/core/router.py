@@ -110,7 +110,8 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
     unreadable = [meta.name for meta in world.unreadable]
     compiled = routing.compile_router(world.name, router.spec, world.services, _previous(world), unreadable)
     told = (*world.signals, *world.unready)
-    compiled = routing.understood(compiled, (s.understands for s in told if s.reachable))
+    known = [s.understands for s in told if s.reachable]
+    compiled = routing.understood(compiled, known, lambda: _running(world))
     packed = routing.pack(compiled)
     fits = len(packed) <= routing.SIZE_LIMIT
     desired: list[Manifest] = [
@@ -140,8 +141,10 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
 def _previous(world: RouterWorld) -> dict[str, config.Service]:
     """What the routers run now, by service; read only where some service keeps what it has."""
     known = all(service.status.rollout and not service.spec.paused for service in world.services)
-    if known and not world.unreadable:
-        return {}
+    return {} if known and not world.unreadable else _running(world)
+
+
+def _running(world: RouterWorld) -> dict[str, config.Service]:
     config_map = next((c for c in world.owned if c["kind"] == "ConfigMap"), None)
     running = routing.unpack(config_map)
     return {service.name: service for service in running.services} if running else {}

@@ -9,21 +9,27 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
 
 from pointsman.api import names
+from pointsman.api.rollout import WarmUp
 from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
+from pointsman.api.service_status import RolloutStatus, Step
 from pointsman.core import startup, tuning
-from pointsman.core.variant import Share, Variant
+from pointsman.core.variant import Division, Share, Variant, division
 from pointsman.core.world import Manifest
 from pointsman_router import config
 
 CONFIG_KEY = "config.json.gz"
 """Key of the ConfigMap's binaryData that holds the configuration."""
+
+WARM_UP_REQUESTS = 50
+"""First requests to an engine that is new to a variant, where none are declared: with them its prefix cache
+has the beginnings that most prompts share."""
 
 SIZE_LIMIT = 900 * 1024
 """Largest compressed configuration, in bytes; an object may hold 1 MiB, and some room is needed beside it."""
@@ -70,7 +76,7 @@ def _won(service: LLMService, claimed: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def compile_service(
-    service: LLMService, granted_names: Sequence[str], traffic: Sequence[Share], generation: int
+    service: LLMService, granted_names: Sequence[str], divided: Division, generation: int
 ) -> config.Service:
     """One service's part of its router's configuration."""
     name = service.metadata.name
@@ -78,10 +84,12 @@ def compile_service(
         name=name,
         model_names=tuple(granted_names),
         engine_model=name,
-        variants=tuple(_variant(service, share) for share in traffic),
+        variants=tuple(_variant(service, share) for share in divided.shares),
         generation=generation,
         owner=service.metadata.namespace,
         created=epoch(service.metadata.creation_timestamp),
+        assignment=_assignment(divided),
+        analysis=_analysis(service, divided),
     )
     return replace(compiled, routing=tuning.tuned(compiled.routing, service.spec.routing))
 
@@ -97,8 +105,40 @@ def _variant(service: LLMService, share: Share) -> config.Variant:
     )
     seconds = startup.expected(service.status.startup, revision) or 0
     return config.Variant(
-        name=share.variant.name, upstream=upstream, weight=share.weight, start_seconds=seconds
+        name=share.variant.name,
+        upstream=upstream,
+        weight=share.weight,
+        start_seconds=seconds,
+        shadow=share.shadow,
     )
+
+
+def _assignment(divided: Division) -> config.Assignment:
+    """Whoever came to a variant stays with it for as long as there is this candidate."""
+    if not divided.salt:
+        return config.Assignment()
+    return config.Assignment(config.AssignmentKey.CONVERSATION, divided.salt)
+
+
+def _analysis(service: LLMService, divided: Division) -> config.Analysis:
+    if not divided.window:
+        return config.Analysis()
+    asked = service.spec.rollout.analysis if service.spec.rollout else None
+    given = (asked and asked.warm_up) or WarmUp()
+    return config.Analysis(
+        window=divided.window,
+        warm_up_requests=WARM_UP_REQUESTS if given.requests is None else given.requests,
+        warm_up_seconds=float(given.seconds or 0),
+    )
+
+
+def divided(status: RolloutStatus) -> Division:
+    """How requests are to be divided by what a service's status says."""
+    shares = [
+        Share(Variant.parse(share.revision), share.weight, share.shadow or 0) for share in status.traffic
+    ]
+    candidate = Variant.parse(status.candidate) if status.candidate else None
+    return division(shares, candidate, status.step or Step.STEADY, status.step_index)
 
 
 def compile_router(
@@ -121,24 +161,48 @@ def compile_router(
         if rollout is None or (service.spec.paused and kept):
             compiled += [_without_taken(kept, claimed)] if kept else []
             continue
-        traffic = [Share(Variant.parse(share.revision), share.weight) for share in rollout.traffic or ()]
-        compiled.append(compile_service(service, _won(service, claimed), traffic, rollout.generation or 0))
+        won = _won(service, claimed)
+        compiled.append(compile_service(service, won, divided(rollout), rollout.generation or 0))
     compiled += [_without_taken(previous[name], claimed) for name in unreadable if name in previous]
     front = _front(router, spec)
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
 
 
-def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) -> config.RouterConfig:
+def understood(
+    compiled: config.RouterConfig,
+    known: Iterable[Sequence[str]],
+    running: Callable[[], Mapping[str, config.Service]] = dict,
+) -> config.RouterConfig:
     """The configuration as far as all routers know its fields; `known`: of each the later ones that it does.
 
-    One of an older release refuses what it doesn't know, and with it every change that comes along.
+    One of an older release refuses what it doesn't know, and with it every change that comes along. A prompt
+    can't be left out, since other answers would be given: a service with one stays as it is in `running`.
     """
     told = [frozenset(fields) for fields in known]
-    unknown = [name for name in config.LATER_FIELDS if not all(name in fields for fields in told)]
     services = compiled.services
-    for name in unknown:
-        services = tuple(_WITHOUT[name](service) for service in services)
-    return replace(compiled, services=services)
+    if not all("prompts" in fields for fields in told) and any(service.prompts for service in services):
+        services = tuple(_held_back(services, running()))
+    return replace(compiled, services=tuple(understood_service(s, told) for s in services))
+
+
+def understood_service(service: config.Service, known: Iterable[Collection[str]]) -> config.Service:
+    """One service's part, as far as all routers know its fields: what they can acknowledge. A prompt stays in
+    it: routers that don't know it can't."""
+    told = list(known)
+    for name, without in _WITHOUT.items():
+        if not all(name in fields for fields in told):
+            service = without(service)
+    return service
+
+
+def _held_back(
+    services: Iterable[config.Service], running: Mapping[str, config.Service]
+) -> Iterator[config.Service]:
+    """Services that have a prompt as they were before they had one; those that never were, not at all."""
+    for service in services:
+        kept = running.get(service.name) if service.prompts else service
+        if kept is not None and not kept.prompts:
+            yield kept
 
 
 def _without(**defaults: object) -> Callable[[config.Service], config.Service]:
@@ -157,7 +221,7 @@ _WITHOUT: Mapping[str, Callable[[config.Service], config.Service]] = {
     "assignment": lambda service: replace(service, assignment=config.Assignment()),
     "analysis": lambda service: replace(service, analysis=config.Analysis()),
 }
-"""How a service is told to routers that don't know a later field."""
+"""How a service is told to routers that don't know a later field which it can do without."""
 
 
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:

@@ -15,19 +15,24 @@ from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.revision_fields import declared
 from pointsman.api.service_status import Step
 from pointsman.core import (
+    analysis,
     diagnosis,
     fitting,
     pod_template,
+    remembered,
     revision,
     rollout,
     service_children,
     service_status,
     startup,
+    trial_children,
+    trying,
 )
-from pointsman.core.conditions import timestamp
+from pointsman.core.analysis import Found
 from pointsman.core.decision import Decision, Note
-from pointsman.core.facts import Facts, examine, observation, weights
+from pointsman.core.facts import Facts, examine, observation
 from pointsman.core.revision import Revision
+from pointsman.core.trying import Tried
 from pointsman.core.variant import Variant, revisions
 from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 
@@ -50,24 +55,32 @@ def decide(world: ServiceWorld) -> Decision:
         return _dismantle(world)
     facts = examine(world)
     paused = bool(world.service.spec.paused)
-    after = facts.state if paused else _step(facts)
-    desired = _desired(facts, after)
-    status = service_status.compose(facts, after)
+    found = analysis.kept(facts) if paused else analysis.look(facts)
+    tried = trying.kept(facts) if paused else trying.look(facts)
+    after = facts.state if paused else _step(facts, found, tried)
+    desired = (*_desired(facts, after), *trial_children.wanted(facts, after, tried))
+    status = service_status.compose(facts, after, found.judged, tried)
     return Decision(
         desired=desired,
         retained=_retained(facts, after),
         paused=paused,
-        state=_state_document(facts, after),
+        state=_state_document(facts, after, found, tried),
         status=status,
         finalize=True,
         notes=_notes(facts, after),
-        requeue_after=_requeue(facts, after, status),
+        requeue_after=_requeue(facts, after, found, status),
         because=_because(facts, after),
     )
 
 
-def _step(facts: Facts) -> rollout.State:
-    seen = observation(facts, startable=fitting.startable(facts))
+def _step(facts: Facts, found: Found, tried: Tried) -> rollout.State:
+    seen = observation(
+        facts,
+        startable=fitting.startable(facts),
+        judged=found.judged,
+        trial=tried.stage,
+        why=tried.why,
+    )
     return rollout.step(facts.state, seen, facts.world.now)
 
 
@@ -138,7 +151,7 @@ def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
         service_children.engine_service(meta),
         service_children.disruption_budget(meta),
         _network_policy(facts),
-        *_records(facts, newborn),
+        *_records(facts, after, newborn),
         _resolve_job(facts, after),
         *(_deployment(facts, after, known[name]) for name in _deployable(facts, after, known)),
     ]
@@ -160,8 +173,9 @@ def _newborn(facts: Facts, after: rollout.State) -> Revision | None:
     return _freeze(facts, resolution) if facts.image else None
 
 
-def _records(facts: Facts, newborn: Revision | None) -> list[Manifest]:
-    """ControllerRevisions to write: a newborn's, any that was lost, and what was overridden after birth."""
+def _records(facts: Facts, after: rollout.State, newborn: Revision | None) -> list[Manifest]:
+    """ControllerRevisions to write: a newborn's, any that was lost, and what came after birth: that an
+    estimate was overridden, or a variant rejected."""
     meta, spec = facts.world.service.metadata, facts.world.service.spec
     version = facts.world.settings.operator_version
     found = [revision.manifest(facts.revisions[name], {}, version) for name in sorted(facts.lost)]
@@ -172,7 +186,29 @@ def _records(facts: Facts, newborn: Revision | None) -> list[Manifest]:
     late = fitting.amended(facts)
     if late is not None:
         found.append(late)
-    return [service_children.controller_revision(meta, one) for one in found]
+    written = {manifest["metadata"]["name"] for manifest in found}
+    found += [one for one in _marked(facts, after) if one["metadata"]["name"] not in written]
+    return [service_children.controller_revision(meta, _with_rejections(after, one)) for one in found]
+
+
+def _marked(facts: Facts, after: rollout.State) -> list[dict[str, Any]]:
+    """ControllerRevisions that don't say yet which of their variants were rejected."""
+    found = []
+    for child in facts.world.owned_of("ControllerRevision"):
+        name, annotations = child["metadata"]["name"], child["metadata"].get("annotations") or {}
+        if name in facts.revisions and not (
+            remembered.rejections_of(after, name).items() <= annotations.items()
+        ):
+            kept = {key: annotations[key] for key in (names.ANNOTATION_FIT,) if key in annotations}
+            meta = {"name": name, "annotations": kept}
+            found.append({"metadata": meta, "revision": child.get("revision"), "data": child.get("data")})
+    return found
+
+
+def _with_rejections(after: rollout.State, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    meta = manifest["metadata"]
+    marks = {**(meta.get("annotations") or {}), **remembered.rejections_of(after, meta["name"])}
+    return {**manifest, "metadata": {**meta, "annotations": marks}}
 
 
 def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
@@ -255,9 +291,10 @@ def _deployment(facts: Facts, after: rollout.State, frozen: Revision) -> Manifes
     return service_children.deployment(
         facts.world.service.metadata,
         frozen,
-        replicas=facts.replicas,
+        replicas=facts.plan.engines(after, frozen.name, facts.replicas),
         track=names.TRACK_STABLE if frozen.name in revisions((after.stable,)) else names.TRACK_CANDIDATE,
         startup_seconds=facts.world.settings.startup_seconds,
+        annotations=remembered.variants_of(after, frozen.name),
     )
 
 
@@ -275,17 +312,15 @@ def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
     return frozenset(kept)
 
 
-def _state_document(facts: Facts, after: rollout.State) -> Mapping[str, Any]:
+def _state_document(facts: Facts, after: rollout.State, found: Found, tried: Tried) -> Mapping[str, Any]:
     service = facts.world.service
     undecided = facts.model is None or service.spec.paused
     document: dict[str, Any] = {
-        "stable": after.stable.name if after.stable else None,
-        "candidate": after.candidate.name if after.candidate else None,
-        "step": after.step.value,
-        "stepStartedAt": timestamp(after.since) if after.since else None,
+        **remembered.document(after),
         "generation": facts.routed_generation if undecided else service.metadata.generation,
         "router": facts.router,
-        "traffic": weights(after),
+        "trial": tried.record,
+        "analysis": analysis.document(facts, after, found),
     }
     return {name: value for name, value in document.items() if value not in (None, [])}
 
@@ -299,9 +334,14 @@ def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
         notes.append(Note("RolloutStarted", f"revision {after.candidate.name} is on its way"))
     if after.stable and after.stable != before.stable and not after.candidate:
         notes.append(Note("RolloutComplete", f"revision {after.stable.name} has all the traffic"))
-    if before.candidate and not after.candidate and after.stable == before.stable:
+    rejected = after.rejections[0] if after.rejections[:1] != before.rejections[:1] else None
+    if rejected:
+        notes.append(Note(rejected.reason.value, f"{rejected.variant.name}: {rejected.message}", True))
+    elif before.candidate and not after.candidate and after.stable == before.stable:
         back = f"back to revision {after.stable.name}" if after.stable else "nothing is stable"
         notes.append(Note("RolloutAbandoned", f"{back}; {before.candidate.name} is dropped"))
+    if after.candidate == before.candidate and after.weight != before.weight:
+        notes.append(Note("RolloutStep", f"{_called(after.candidate)} has {after.weight} % of requests"))
     return notes
 
 
@@ -316,10 +356,13 @@ def _told_overridden(facts: Facts) -> bool:
     )
 
 
-def _requeue(facts: Facts, after: rollout.State, status: Mapping[str, Any]) -> float | None:
+def _requeue(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
     """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
     if after != facts.state and after.step not in AWAITING_ENGINES:
         return 0.2
+    look = analysis.next_look(facts, found)
+    if look is not None and facts.acknowledged() and not facts.world.service.spec.paused:
+        return look
     ready = next(c for c in status["conditions"] if c["type"] == ConditionType.READY)
     content = ready["status"] == "True" or ready["reason"] == Reason.PAUSED
     waits = not facts.acknowledged() or after.step is Step.TRAFFIC

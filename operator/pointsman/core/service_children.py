@@ -40,7 +40,13 @@ def controller_revision(meta: ObjectMeta, manifest: Manifest) -> dict[str, Any]:
 
 
 def deployment(
-    meta: ObjectMeta, revision: Revision, *, replicas: int, track: str, startup_seconds: int
+    meta: ObjectMeta,
+    revision: Revision,
+    *,
+    replicas: int,
+    track: str,
+    startup_seconds: int,
+    annotations: Mapping[str, str],
 ) -> dict[str, Any]:
     """The Deployment of one revision. Its template is the frozen one, to the letter."""
     labels = {
@@ -59,7 +65,10 @@ def deployment(
             "template": revision.template,
         }
     }
-    return _child(names.DEPLOYMENT, revision.name, meta, labels, body)
+    child = _child(names.DEPLOYMENT, revision.name, meta, labels, body)
+    if annotations:
+        child["metadata"]["annotations"] = dict(annotations)
+    return child
 
 
 def engine_service(meta: ObjectMeta) -> dict[str, Any]:

@@ -17,25 +17,33 @@ from pointsman.api.service import LLMService
 from pointsman.core import conditions, fitting, rollout, routing, startup, verdicts
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
+from pointsman.core.rollout import Judged
+from pointsman.core.trying import Tried
 from pointsman_router import config
 
 STALLING = frozenset(
     {
         Reason.ARGUMENTS_INVALID,
+        Reason.CANARY_REJECTED,
         Reason.IMAGE_UNKNOWN,
         Reason.MODEL_DOES_NOT_FIT,
         Reason.MODEL_NAME_CONFLICT,
         Reason.OBJECT_NOT_OWNED,
+        Reason.ROLLOUT_ABORTED,
         Reason.WRONG_ANSWERS,
     }
 )
 """Reasons that nothing but a person's edit mends: tools that wait may give up."""
 
 
-def compose(facts: Facts, after: rollout.State) -> dict[str, Any]:
+UNDER_WAY = frozenset({Reason.ANALYSING, Reason.TRIAL_RUNNING})
+"""Reasons of a change that goes well, which Ready says too: it takes its time."""
+
+
+def compose(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> dict[str, Any]:
     """The whole status (`rollout` aside, which the decision writes itself)."""
     service = facts.world.service
-    said = tuple(_verdicts(facts, after))
+    said = tuple(_verdicts(facts, after, judged, tried))
     status = {
         "observedGeneration": service.metadata.generation,
         "conditions": conditions.merge(
@@ -96,13 +104,13 @@ def proven(facts: Facts, state: rollout.State) -> bool:
     )
 
 
-def _verdicts(facts: Facts, after: rollout.State) -> Iterator[Verdict]:
+def _verdicts(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Iterator[Verdict]:
     yield verdicts.references(facts)
     yield fitting.verdict(facts)
     yield verdicts.capacity(facts)
     yield verdicts.engine_health(facts)
     yield verdicts.router_programmed(facts, after)
-    yield verdicts.rollout_healthy(facts, after)
+    yield verdicts.rollout_healthy(facts, after, judged, tried)
 
 
 def _summary(facts: Facts, after: rollout.State, said: tuple[Verdict, ...]) -> Iterator[Verdict]:
@@ -144,6 +152,9 @@ def _ready(facts: Facts, after: rollout.State, said: tuple[Verdict, ...], availa
     if unmet:
         # What the spec asks for can't be had, so whatever answers isn't this generation.
         return Verdict(kind, False, unmet.reason, unmet.message)
+    rejection = after.rejection(facts.wanted)
+    if rejection:
+        return Verdict(kind, False, rejection.reason, verdicts.rejected(rejection))
     if (
         facts.settled(after)
         and facts.replicas == 0
@@ -169,6 +180,9 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
     blocking = _blocking(facts, said)
     if blocking:
         return Verdict(kind, False, blocking[0].reason, blocking[0].message)
+    going = next(v for v in said if v.type is ConditionType.ROLLOUT_HEALTHY)
+    if going.reason in UNDER_WAY:
+        return Verdict(kind, False, going.reason, going.message)
     if probe is not None and not probe.ok:
         words = probe.message or probe.reason or "no answer"
         return Verdict(
@@ -216,10 +230,10 @@ def _starts(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _loading(facts: Facts) -> Mapping[str, Any] | None:
-    if not facts.target or facts.replicas == 0 or facts.deployed(facts.target):
+    if not facts.shown or facts.replicas == 0 or facts.deployed(facts.shown):
         return None
-    before, told = facts.world.service.status.loading, facts.engines(facts.target)
-    return startup.loading(before, facts.target, told, facts.world.now)
+    before, told = facts.world.service.status.loading, facts.engines(facts.shown)
+    return startup.loading(before, facts.shown, told, facts.world.now)
 
 
 def _engine(facts: Facts, after: rollout.State) -> dict[str, Any] | None:

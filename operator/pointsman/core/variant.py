@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pointsman.api.service_status import Step
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -41,6 +43,31 @@ class Share:
     variant: Variant
     weight: int
     """Percent of the requests that it answers. Routers know a variant of weight 0, and never pick it."""
+    shadow: int = 0
+    """Percent of the requests that are copied to it, its answers discarded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How requests are divided, by what they are drawn, and whether their answers are measured."""
+
+    shares: tuple[Share, ...] = ()
+    salt: str = ""
+    """The candidate, where some requests are drawn for it; empty: nothing is drawn."""
+    window: str = ""
+    """What routers count under; empty: they count nothing."""
+
+
+MEASURED = frozenset({Step.CANARY, Step.BAKING})
+"""Steps in which answers are measured."""
+
+
+def division(shares: Iterable[Share], candidate: Variant | None, step: Step, index: int) -> Division:
+    """What routers are told of a rollout. A window is one step's, so weights are the same all through it."""
+    given, name = tuple(shares), candidate.name if candidate else ""
+    drawn = any(0 < share.weight < 100 for share in given)
+    window = f"{name}/{index}" if name and step in MEASURED else ""
+    return Division(given, name if drawn else "", window)
 
 
 def revisions(variants: Iterable[Variant | None]) -> tuple[str, ...]:

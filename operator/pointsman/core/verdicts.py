@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
+from pointsman.api.rollout import Strategy
 from pointsman.api.router import LLMRouter
-from pointsman.api.service import Strategy
 from pointsman.api.service_status import Step
 from pointsman.core import diagnosis, pod_template, rollout, routing, startup
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
+from pointsman.core.rollout import Judged, Rejection
+from pointsman.core.trying import Tried
+from pointsman.core.variant import MEASURED
 from pointsman.core.world import Manifest, Missing
 
 
@@ -23,7 +26,12 @@ def unmet(facts: Facts) -> Verdict | None:
 
 
 def _missing(facts: Facts) -> Verdict | None:
-    for reference, field in ((facts.world.model, "spec.modelRef"), (facts.world.router, "spec.routerRef")):
+    world = facts.world
+    named: list[tuple[object, str]] = [(world.model, "spec.modelRef"), (world.router, "spec.routerRef")]
+    if _changing(facts) and not facts.rejection:
+        # Of who serves already nobody asks it any more.
+        named.append((world.suite, "spec.rollout.suiteRef"))
+    for reference, field in named:
         if isinstance(reference, Missing):
             missing = f"{field}: there is no {reference.kind} {reference.name!r} in this namespace"
             return Verdict(
@@ -47,7 +55,7 @@ def references(facts: Facts) -> Verdict:
         finding = diagnosis.engine(asking, events)
     if finding:
         return Verdict(kind, False, finding.reason, finding.message)
-    if not facts.born and facts.resolution is None:
+    if not facts.born and facts.resolution is None and not facts.rejection:
         return Verdict(
             kind, None, Reason.RESOLVING_MODEL, "the model's repository is being asked what it holds"
         )
@@ -64,22 +72,22 @@ def capacity(facts: Facts) -> Verdict:
         if facts.state.stable and facts.world.service.spec.strategy is Strategy.SURGE and _changing(facts):
             hint = "; the old revision keeps serving, and rollout.strategy Recreate would use its room"
         return Verdict(kind, False, finding.reason, finding.message.rstrip(". ") + hint)
-    if facts.target not in facts.deployments:
+    if facts.shown not in facts.deployments:
         return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
     return Verdict(kind, True, Reason.SCHEDULED)
 
 
 def _short_of(facts: Facts) -> Finding | None:
     world = facts.world
-    pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target)]
+    pods = [*facts.pods_of(names.ROLE_ENGINE, facts.shown)]
     if not facts.born:
-        pods += facts.pods_of(names.ROLE_RESOLVE, facts.target)
+        pods += facts.pods_of(names.ROLE_RESOLVE, facts.shown)
     return diagnosis.capacity(pods, _makers(facts), world.pod_events, world.rooms)
 
 
 def _makers(facts: Facts) -> list[Manifest]:
     """Who makes the target's pods: its Deployment, and Jobs that look its model up."""
-    deployment = facts.deployments.get(facts.target)
+    deployment = facts.deployments.get(facts.shown)
     return [*([deployment] if deployment else []), *facts.world.owned_of("Job")]
 
 
@@ -92,17 +100,17 @@ def engine_health(facts: Facts) -> Verdict:
     if facts.model is not None and not facts.born and not facts.image:
         message = f"no engine image is known for {_wanted_engine(facts)}; set spec.engine.image"
         return Verdict(kind, False, Reason.IMAGE_UNKNOWN, message)
-    if facts.deployed(facts.target):
+    if facts.deployed(facts.shown):
         return Verdict(kind, True, Reason.IDLE if facts.replicas == 0 else Reason.HEALTHY)
-    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.target), facts.world.pod_events)
+    finding = diagnosis.engine(facts.pods_of(names.ROLE_ENGINE, facts.shown), facts.world.pod_events)
     if finding:
         return Verdict(kind, False, finding.reason, finding.message)
-    if facts.target not in facts.deployments:
+    if facts.shown not in facts.deployments:
         return Verdict(kind, None, Reason.NOT_YET_REPORTED, "no pod of this revision has been asked for yet")
     late = _late(facts)
     if late:
         return Verdict(kind, None, late.reason, late.message)
-    phases = sorted({e.phase for e in facts.engines(facts.target) if e.phase and not e.ready})
+    phases = sorted({e.phase for e in facts.engines(facts.shown) if e.phase and not e.ready})
     return Verdict(
         kind,
         None,
@@ -112,8 +120,8 @@ def engine_health(facts: Facts) -> Verdict:
 
 
 def _late(facts: Facts) -> Finding | None:
-    expected = startup.expected(facts.world.service.status.startup, facts.target)
-    pods = facts.pods_of(names.ROLE_ENGINE, facts.target)
+    expected = startup.expected(facts.world.service.status.startup, facts.shown)
+    pods = facts.pods_of(names.ROLE_ENGINE, facts.shown)
     return diagnosis.slow(pods, expected, facts.world.now) if expected else None
 
 
@@ -173,10 +181,13 @@ def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
     return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
 
 
-def rollout_healthy(facts: Facts, after: rollout.State) -> Verdict:
+def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Verdict:
     kind = ConditionType.ROLLOUT_HEALTHY
     if facts.settled(after):
         return Verdict(kind, True, Reason.COMPLETE)
+    rejection = after.rejection(facts.wanted)
+    if rejection:
+        return Verdict(kind, False, rejection.reason, rejected(rejection))
     if in_gap(facts, after):
         message = "Recreate: the old revision has stopped and the new one isn't ready; nobody is served"
         return Verdict(kind, False, Reason.RECREATE_GAP, message)
@@ -192,7 +203,20 @@ def rollout_healthy(facts: Facts, after: rollout.State) -> Verdict:
             Reason.CANDIDATE_FAILING,
             "the new revision doesn't come up; the old one keeps serving",
         )
+    if after.step is Step.TRIAL:
+        return Verdict(kind, None if tried.stuck else True, Reason.TRIAL_RUNNING, tried.message)
+    if after.step in MEASURED and after == facts.state:
+        return Verdict(kind, HOLDS.get(judged.reason, True), judged.reason, judged.message)
     return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)
+
+
+HOLDS = {Reason.AWAITING_SAMPLES: None, Reason.AWAITING_APPROVAL: None}
+"""Whether a change is healthy that waits for something no one knows when to come."""
+
+
+def rejected(rejection: Rejection) -> str:
+    """Why what the spec asks for isn't tried again, and what serves instead."""
+    return f"{rejection.message}; the stable variant has all requests, and this one isn't tried again"
 
 
 def in_gap(facts: Facts, after: rollout.State) -> bool:

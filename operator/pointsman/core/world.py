@@ -13,6 +13,8 @@ from typing import Any
 
 from pointsman.api.common import ObjectMeta
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
 from pointsman.core.capacity import Room
@@ -48,6 +50,8 @@ class ServiceWorld:
     service: LLMService
     model: LLMModel | Missing | None = None
     """What `spec.modelRef` leads to; None when the model stands inline."""
+    suite: PromptSuite | Missing | None = None
+    """What `spec.rollout.suiteRef` leads to; None where candidates pass no suite."""
     router: LLMRouter | Missing | None = None
     """The router this service hangs on; None while the on-demand one hasn't been made yet."""
     peers: Sequence[LLMService] = ()
@@ -109,3 +113,21 @@ class ModelWorld:
     model: LLMModel
     services: Sequence[LLMService] = field(default_factory=tuple)
     """All LLMServices of the namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptWorld:
+    """What a decision about one PromptVersion looks at."""
+
+    now: datetime
+    prompt: PromptVersion
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteWorld:
+    """What a decision about one PromptSuite looks at."""
+
+    now: datetime
+    suite: PromptSuite
+    prompts: Sequence[PromptVersion] = ()
+    """All PromptVersions of the namespace."""

@@ -8,6 +8,7 @@ a probe while a generation is unproven. Whether it does is decided in `core`, no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,8 +17,10 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from pointsman.api import names
-from pointsman.api.common import Base, ObjectMeta
+from pointsman.api.common import Base, LocalRef, ObjectMeta
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
 from pointsman.core import inventory, observed, owned, routing
@@ -26,12 +29,20 @@ from pointsman.core import service as service_core
 from pointsman.core.capacity import Room, survey
 from pointsman.core.observed import ProbeResult, RouterSignals
 from pointsman.core.settings import Settings
-from pointsman.core.world import Manifest, Missing, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import (
+    Manifest,
+    Missing,
+    ModelWorld,
+    PromptWorld,
+    RouterWorld,
+    ServiceWorld,
+    SuiteWorld,
+)
 from pointsman.engine.together import Together
 from pointsman.kube.protocol import Forbidden, Kube, NotFound
 from pointsman.signals.protocol import Signals
 
-Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter)
+Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter, PromptVersion, PromptSuite)
 
 
 LABEL_SLICE_OF = "kubernetes.io/service-name"
@@ -107,12 +118,17 @@ class Gatherer:
         router = self._router(service, routers)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
         addresses = ports.get(router_name, NO_PORTS).ready
-        model, signals = await asyncio.gather(self._model(service), self._signals(addresses))
+        model, suite, signals = await asyncio.gather(
+            self._named(LLMModel, service, service.spec.model_ref),
+            self._named(PromptSuite, service, service.spec.suite_ref),
+            self._signals(addresses),
+        )
         world = ServiceWorld(
             now=now,
             settings=self.settings,
             service=service,
             model=model,
+            suite=suite,
             router=router,
             peers=services.readable,
             owned=_owned(children, service.metadata),
@@ -155,6 +171,18 @@ class Gatherer:
             self._get(names.LLMMODEL, key.namespace, key.name), self._services(key.namespace)
         )
         return (ModelWorld(now, self._parse(LLMModel, raw), services.readable), raw) if raw else None
+
+    async def prompt(self, key: names.Key, now: datetime) -> tuple[PromptWorld, Manifest] | None:
+        """The World of one PromptVersion and the raw object; None where it is gone. Raises Unreadable."""
+        raw = await self._get(names.PROMPTVERSION, key.namespace, key.name)
+        return (PromptWorld(now, self._parse(PromptVersion, raw)), raw) if raw else None
+
+    async def suite(self, key: names.Key, now: datetime) -> tuple[SuiteWorld, Manifest] | None:
+        """The World of one PromptSuite and the raw object; None where it is gone. Raises Unreadable."""
+        raw, prompts = await asyncio.gather(
+            self._get(names.PROMPTSUITE, key.namespace, key.name), self._prompts(key.namespace)
+        )
+        return (SuiteWorld(now, self._parse(PromptSuite, raw), prompts), raw) if raw else None
 
     async def unlisted(self, desired: Iterable[Manifest], children: Sequence[Manifest]) -> list[Manifest]:
         """Objects that already bear a desired child's name and weren't listed as children: somebody else's,
@@ -241,14 +269,14 @@ class Gatherer:
         raw = await self._get(names.LLMROUTER, world.service.metadata.namespace, router)
         return self._parse(LLMRouter, raw).spec if raw else RouterSpec()
 
-    async def _model(self, service: LLMService) -> LLMModel | Missing | None:
-        if service.spec.model_ref is None:
+    async def _named(self, kind: type[Kind], by: LLMService, ref: LocalRef | None) -> Kind | Missing | None:
+        """What a service names; None where it names nothing."""
+        if ref is None:
             return None
-        name = service.spec.model_ref.name
-        raw = await self._get(names.LLMMODEL, service.metadata.namespace, name)
+        raw = await self._get(names.RESOURCES[kind.__name__], by.metadata.namespace, ref.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
-            return Missing(names.LLMMODEL.kind, name)
-        return self._parse(LLMModel, raw)
+            return Missing(kind.__name__, ref.name)
+        return self._parse(kind, raw)
 
     def _router(self, service: LLMService, routers: Mapping[str, Manifest]) -> LLMRouter | Missing | None:
         name = routing.wanted_router(service)
@@ -271,6 +299,18 @@ class Gatherer:
             return Services({raw["metadata"]["name"]: raw for raw in listed}, readable, staying)
 
         return await self._together.read((names.LLMSERVICE, namespace), read)
+
+    async def _prompts(self, namespace: str) -> Sequence[PromptVersion]:
+        """All PromptVersions of a namespace that can be read."""
+
+        async def read() -> Sequence[PromptVersion]:
+            found = []
+            for raw in await self.kube.list(names.PROMPTVERSION, namespace):
+                with contextlib.suppress(Unreadable):
+                    found.append(self._parse(PromptVersion, raw))
+            return found
+
+        return await self._together.read((names.PROMPTVERSION, namespace), read)
 
     async def _routers(self, namespace: str) -> Mapping[str, Manifest]:
         """All LLMRouters of a namespace by name."""

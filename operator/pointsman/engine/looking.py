@@ -17,13 +17,22 @@ import orjson
 from pointsman.api import names
 from pointsman.core import model as model_core
 from pointsman.core import owned
+from pointsman.core import prompt as prompt_core
 from pointsman.core import router as router_core
 from pointsman.core import service as service_core
+from pointsman.core import suite as suite_core
 from pointsman.core.decision import Decision
-from pointsman.core.world import Manifest, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import (
+    Manifest,
+    ModelWorld,
+    PromptWorld,
+    RouterWorld,
+    ServiceWorld,
+    SuiteWorld,
+)
 from pointsman.engine.gather import Gatherer
 
-World = TypeVar("World", ServiceWorld, RouterWorld, ModelWorld)
+World = TypeVar("World", ServiceWorld, RouterWorld, ModelWorld, PromptWorld, SuiteWorld)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,24 @@ async def model(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[Model
         return None
     world, raw = found
     return Seen(world, model_core.decide(world), raw)
+
+
+async def prompt(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[PromptWorld] | None:
+    """A PromptVersion; None where it is gone."""
+    found = await gatherer.prompt(key, now)
+    if found is None:
+        return None
+    world, raw = found
+    return Seen(world, prompt_core.decide(world), raw)
+
+
+async def suite(gatherer: Gatherer, key: names.Key, now: datetime) -> Seen[SuiteWorld] | None:
+    """A PromptSuite; None where it is gone."""
+    found = await gatherer.suite(key, now)
+    if found is None:
+        return None
+    world, raw = found
+    return Seen(world, suite_core.decide(world), raw)
 
 
 def fingerprint(decision: Decision) -> str:

@@ -54,6 +54,8 @@ class Reconciler:
             names.LLMSERVICE.kind: self._service,
             names.LLMROUTER.kind: self._router,
             names.LLMMODEL.kind: self._model,
+            names.PROMPTSUITE.kind: self._suite,
+            names.PROMPTVERSION.kind: self._prompt,
         }
         try:
             return await passes[key.kind](key)
@@ -77,6 +79,18 @@ class Reconciler:
         seen = await looking.model(self.gatherer, key, self.now())
         if seen is None:
             return Report(wake=await self.gatherer.users_of_model(key), because="gone")
+        return await self._carry_out(key, seen.raw, seen.decision)
+
+    async def _prompt(self, key: names.Key) -> Report:
+        seen = await looking.prompt(self.gatherer, key, self.now())
+        if seen is None:
+            return Report(because="gone")
+        return await self._carry_out(key, seen.raw, seen.decision)
+
+    async def _suite(self, key: names.Key) -> Report:
+        seen = await looking.suite(self.gatherer, key, self.now())
+        if seen is None:
+            return Report(because="gone")
         return await self._carry_out(key, seen.raw, seen.decision)
 
     async def _carry_out(

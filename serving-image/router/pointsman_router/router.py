@@ -9,6 +9,8 @@ from random import random
 from time import monotonic
 
 from pointsman_router.answering.downstream import Downstream
+from pointsman_router.answering.feedback import Reports
+from pointsman_router.answering.shadow import Copy, Shadows
 from pointsman_router.clients.request import Budget
 from pointsman_router.records.accesslog import AccessLog
 from pointsman_router.records.metrics import Stats
@@ -35,6 +37,8 @@ class Router:
         "draining",
         "log",
         "random",
+        "reports",
+        "shadows",
         "state",
         "stats",
         "tls_error",
@@ -50,6 +54,8 @@ class Router:
         self.log = log
         self.random = random
         self.connections: set[Downstream] = set()
+        self.shadows = Shadows(self)
+        self.reports = Reports()
         self.draining = False
         """Whether answers tell clients to connect anew, elsewhere."""
         self.bodies = Budget()
@@ -61,7 +67,7 @@ class Router:
         self.tls_error = ""
         """Why the newest certificate isn't the one in use; empty when it is, or when there needn't be one."""
         self._timer: asyncio.TimerHandle | None = None
-        self._turns: list[Downstream] = []
+        self._turns: list[Downstream | Copy] = []
         """Connections that still have their turn in the tick under way."""
         self._pause = 0.0
 
@@ -99,6 +105,7 @@ class Router:
             self._timer.cancel()
         for connection in tuple(self.connections):
             connection.abort()
+        self.shadows.stop()
         self.state.close()
 
     def _tick(self) -> None:
@@ -107,6 +114,7 @@ class Router:
         turns = self._turns
         if not turns:
             turns.extend(self.connections)
+            turns.extend(self.shadows.under_way)
             period = min(_MAX_TICK_SECONDS, max(_MIN_TICK_SECONDS, self.state.table.shortest_seconds / 4))
             self._pause = period / max(1, -(-len(turns) // _AT_ONCE))
             for engine in self.state.engines:

@@ -45,8 +45,8 @@ def middle(bucket: int) -> float:
     return float(2.0 ** ((bucket + 0.5 - _OFFSET) / PER_DOUBLING))
 
 
-def logarithm(bucket: int) -> float:
-    """The natural logarithm of a bucket's lower bound; of the middle at `bucket + 0.5` by `LOG_WIDTH`."""
+def logarithm(bucket: float) -> float:
+    """The natural logarithm of a bucket's lower bound, or of a place in it: half way is its middle."""
     return (bucket - _OFFSET) * LOG_WIDTH
 
 

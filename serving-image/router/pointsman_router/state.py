@@ -7,8 +7,8 @@ outlive tables, since they hold connections and counts. Knows nothing of HTTP or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from time import monotonic
 
@@ -23,85 +23,17 @@ from pointsman_router.engines.admission import Queue
 from pointsman_router.engines.endpoints import Endpoint, Slice, by_service
 from pointsman_router.engines.engine import READY, Engine
 from pointsman_router.engines.retries import Budget
+from pointsman_router.measuring import Windows
 from pointsman_router.picking.affinity import Memory, Placement
-from pointsman_router.picking.wishes import Wishes
+from pointsman_router.picking.assigning import Assigner, Copies, Turns, seed_of
+from pointsman_router.picking.naming import lines_of, tag_of
+from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.accesslog import label_of
-from pointsman_router.records.metrics import Stats, VariantStats
-from pointsman_router.settings import Limits, Policy, Routing, Tls
-
-
-@dataclass(frozen=True, slots=True)
-class VariantState:
-    """A variant with the engines it has now."""
-
-    name: str
-    weight: int
-    engines: tuple[Engine, ...]
-    ready: tuple[Engine, ...]
-    start_seconds: int
-    """How long its engines take to start; 0: not known."""
-    stats: VariantStats
-    label: bytes
-    """Service and variant in the access log."""
-    placement: Placement
-    """How engines are found that know a request."""
-    turns: Iterator[int] | None
-    """Counts on where engines are taken one after the other; else None."""
-    queue: Queue
-    """Of requests for which no engine has room."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceState:
-    """A service as the request path wants it."""
-
-    name: str
-    hash: str
-    generation: int
-    model_names: tuple[str, ...]
-    engine_model: str
-    adapters: frozenset[str]
-    """Names clients use that engines know by themselves: passed on as they are."""
-    variants: tuple[VariantState, ...]
-    routed: tuple[VariantState, ...]
-    """Those of `variants` that have weight; requests go to no others."""
-    routing: Routing
-    wishes: Wishes | None
-    """What to choose an engine by; None where there is no choice."""
-    stats: VariantStats
-    """Of requests that ended before they had a variant."""
-    budget: Budget
-    """What its requests may spend on retries."""
-    label: bytes
-
-    def variant(self, name: str) -> VariantState | None:
-        return next((variant for variant in self.variants if variant.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One whole state of configuration and endpoints."""
-
-    hash: str = ""
-    """Hash of the configuration; empty before there is one."""
-    limits: Limits = field(default_factory=Limits)
-    tls: Tls = field(default_factory=Tls)
-    cors: Pages | None = None
-    """Which web pages may ask; None: none."""
-    proxies: Proxies | None = None
-    """Who may speak for clients; None: nobody."""
-    keys: Mapping[bytes, KeyState] = field(default_factory=dict)
-    """By the digest of what a client sends. Empty: nobody needs one."""
-    services: Mapping[str, ServiceState] = field(default_factory=dict)
-    models: Mapping[str, ServiceState] = field(default_factory=dict)
-    """By the names clients use."""
-    model_list: bytes = b'{"object":"list","data":[]}'
-    """Body of GET /v1/models."""
-    model_bodies: Mapping[str, bytes] = field(default_factory=dict)
-    """Body of GET /v1/models/{id}, by id."""
-    shortest_seconds: float = float("inf")
-    """The shortest of all times that the router's tick looks after."""
-
+from pointsman_router.records.metrics import Stats
+from pointsman_router.records.windows import Window
+from pointsman_router.rendering.renderer import Renderer
+from pointsman_router.settings import Policy, Routing
+from pointsman_router.table import ServiceState, Table, VariantState
 
 _EngineKey = tuple[str, int, int, str]
 _Endpoints = Mapping[str, tuple[Endpoint, ...]]
@@ -119,6 +51,8 @@ class _Fixed:
     keys: Mapping[bytes, KeyState]
     cors: Pages | None
     proxies: Proxies | None
+    renderers: Mapping[tuple[str, str], Renderer]
+    """By service and prompt."""
 
     @classmethod
     def of(cls, config: RouterConfig, stats: Stats) -> _Fixed:
@@ -132,6 +66,7 @@ class _Fixed:
             keys=compile_keys(config.keys, models, stats.keys),
             cors=compile_pages(config.cors),
             proxies=compile_proxies(config.trusted_proxies),
+            renderers={(s.name, p.name): Renderer(p) for s in config.services for p in s.prompts},
         )
 
 
@@ -152,6 +87,8 @@ class State:
         self._engines: dict[_EngineKey, Engine] = {}
         self._queues: dict[tuple[str, str], Queue] = {}
         self._budgets: dict[str, Budget] = {}
+        self._turns: dict[tuple[str, str], Turns] = {}
+        self._windows = Windows()
         self._memory = Memory()
 
     @property
@@ -229,18 +166,24 @@ class State:
             keys=fixed.keys,
             services=services,
             models={name: services[s.name] for s in config.services for name in s.names},
+            tags={v.tag: (s, v) for s in services.values() for v in s.variants},
             model_list=fixed.model_list,
             model_bodies=fixed.model_bodies,
             shortest_seconds=_shortest(config),
         )
         for key, engine in self._engines.items():
             if key not in used:
+                engine.leaving = True
                 engine.pool.open_to(False)
         for engine in used.values():
             engine.pool.limit(config.limits)
         self._engines = used
         known = {(s.name, v.name) for s in config.services for v in s.variants}
         self._stats.keep_only(known | {(s.name, "") for s in config.services})
+        salts = {(s.name, s.assignment.salt) for s in config.services}
+        salts |= {(s.name, f"copies/{v.name}") for s in config.services for v in s.variants if v.shadow}
+        self._turns = {key: turns for key, turns in self._turns.items() if key in salts}
+        self._windows.keep_only({s.name for s in config.services})
         self._budgets = {name: service.budget for name, service in services.items()}
         self._wake_queues()
         self.changed()
@@ -268,9 +211,13 @@ class State:
             for variant in service.variants
         }
         self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
-        variants = [self._variant(service, variant, found[variant.name]) for variant in service.variants]
+        window = self._windows.of(service, found) if self.endpoints_known else None
+        variants = [
+            self._variant(service, variant, found[variant.name], window, fixed.renderers)
+            for variant in service.variants
+        ]
         routed = tuple(variant for variant in variants if variant.weight)
-        choices = any(len(variant.ready) > 1 for variant in routed), len(routed) > 1
+        several = any(len(variant.ready) > 1 for variant in routed)
         return ServiceState(
             name=service.name,
             hash=fixed.service_hashes[service.name],
@@ -281,14 +228,39 @@ class State:
             variants=tuple(variants),
             routed=routed,
             routing=service.routing,
-            wishes=Wishes.of(service.routing, service.adapters, *choices),
+            wishes=Wishes.of(service.routing, service.adapters, several),
+            sessions=Sessions.of(service.routing, several or len(routed) > 1),
+            assigner=self._assigner(service) if len(routed) > 1 else None,
+            copies=self._copies(service),
+            window=window,
             stats=self._stats.of(service.name, ""),
             budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),
+            prompted=any(variant.renderer is not None for variant in variants),
         )
 
+    def _assigner(self, service: contract.Service) -> Assigner:
+        return Assigner(service.assignment, self._turns_of(service, service.assignment.salt))
+
+    def _copies(self, service: contract.Service) -> Copies | None:
+        copied = next((variant for variant in service.variants if variant.shadow), None)
+        if copied is None:
+            return None
+        return Copies(copied.name, copied.shadow, self._turns_of(service, f"copies/{copied.name}"))
+
+    def _turns_of(self, service: contract.Service, salt: str) -> Turns:
+        """Turns go on where they were, unless others are to be taken."""
+        key = (service.name, salt)
+        turns = self._turns[key] = self._turns.get(key) or Turns(seed_of(salt))
+        return turns
+
     def _variant(
-        self, service: contract.Service, variant: contract.Variant, engines: tuple[Engine, ...]
+        self,
+        service: contract.Service,
+        variant: contract.Variant,
+        engines: tuple[Engine, ...],
+        window: Window | None,
+        renderers: Mapping[tuple[str, str], Renderer],
     ) -> VariantState:
         picking = service.routing.picking
         return VariantState(
@@ -299,9 +271,13 @@ class State:
             start_seconds=variant.start_seconds,
             stats=self._stats.of(service.name, variant.name),
             label=label_of(service.name, variant.name),
+            lines=lines_of(variant.name),
+            tag=tag_of(service.name, variant.name),
+            measure=None if window is None else window.of(variant.name),
             placement=Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking),
             turns=count() if picking.policy is Policy.ROUND_ROBIN else None,
             queue=self._queues.get((service.name, variant.name)) or Queue(),
+            renderer=renderers.get((service.name, variant.prompt)),
         )
 
     def _turn(

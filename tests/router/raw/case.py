@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.router.engine import FakeEngine, Received
-from tests.router.stack import Answer, RawClient, Stack, configuration, eventually, service, variant
+from tests.router.stack import Answer, RawClient, Stack, configuration, eventually, service, tagged, variant
 
 PATH = "/v1/chat/completions"
 LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
@@ -209,8 +209,8 @@ def _engine_got(engine: FakeEngine, expected: Sequence[tuple[Got, str]]) -> None
             [
                 ("host", engine.address),
                 *got.fields,
-                ("x-request-id", got.id or told_id),
                 ("content-length", str(len(got.body))),
+                ("x-request-id", tagged(got.id or told_id, variant="v")),
             ],
             got.body,
         )

@@ -22,7 +22,7 @@ CREDENTIALS = "access-control-allow-credentials"
 NOTHING: dict[str, str | None] = {ALLOW: None, METHODS: None, EXPOSE: None, CREDENTIALS: None}
 FOR_APP: dict[str, str | None] = {
     ALLOW: APP,
-    EXPOSE: "x-request-id, retry-after",
+    EXPOSE: "x-request-id, retry-after, x-pointsman-revision, x-pointsman-prompt",
     "vary": "Origin",
     CREDENTIALS: None,
 }

@@ -62,8 +62,8 @@ MUTATIONS = (
     ),
     Mutation(
         "traffic comes before capacity",
-        "pointsman.core.rollout:_advance",
-        (("if candidate in seen.ready", "if candidate"),),
+        "pointsman.core.rollout.machine:_has_capacity",
+        (("and state.candidate.revision in seen.ready", ""),),
         "O15 readiness",
         SURGE,
     ),
@@ -76,8 +76,8 @@ MUTATIONS = (
     ),
     Mutation(
         "weights don't add up",
-        "pointsman.core.rollout:_traffic",
-        (("Step.CAPACITY: (100, 0)", "Step.CAPACITY: (100, 10)"),),
+        "pointsman.core.rollout.machine:_traffic",
+        (("Share(state.stable, 100 - weight)", "Share(state.stable, 90 - weight)"),),
         "O15 weights",
         SURGE,
     ),

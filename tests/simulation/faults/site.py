@@ -44,7 +44,7 @@ class Snapshot:
     settings: Settings
 
 
-KNOBS = ("accelerators", "failing", "hub", "unmounted")
+KNOBS = ("accelerators", "failing", "hub", "trial", "unmounted")
 
 
 class Site(Cluster):

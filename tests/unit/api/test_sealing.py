@@ -33,6 +33,30 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
         {"proof": [{"name": "capital", "message": SECRET, "answer": {"exact": SECRET}, "maxTokens": 3}]},
         {"proof": [{"name": "capital", "message": HASH, "answer": {"exact": HASH}, "maxTokens": 3}]},
     ),
+    "what a prompt says, but not its variables' names": (
+        {"messages": [{"role": "user", "content": "I am {{name}} and {{name}}"}]},
+        {"messages": [{"role": "user", "content": sealed("I am {{name}} and {{name}}") + "{{name}}"}]},
+    ),
+    "what a suite asks and expects": (
+        {
+            "variables": [{"name": "a", "value": SECRET}],
+            "assertions": [{"regex": SECRET}, {"similarity": {"to": SECRET, "minPermille": 1}}],
+        },
+        {
+            "variables": [{"name": "a", "value": HASH}],
+            "assertions": [{"regex": HASH}, {"similarity": {"to": HASH, "minPermille": 1}}],
+        },
+    ),
+    "a schema stays one, and what is none stays none": (
+        {"assertions": [{"jsonSchema": "{}"}, {"jsonSchema": SECRET}, {"jsonSchema": "[]"}]},
+        {
+            "assertions": [
+                {"jsonSchema": f'{{"const":"{sealed("{}")}"}}'},
+                {"jsonSchema": HASH},
+                {"jsonSchema": sealed("[]")},
+            ]
+        },
+    ),
     "what a message quotes": (
         {"message": f"proof 'capital' expected “{SECRET}”, got “{SECRET}"},
         {"message": f"proof 'capital' expected “{HASH}”, got “{HASH}"},

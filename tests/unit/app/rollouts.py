@@ -106,6 +106,15 @@ def analysed(index: int, *gates: Json) -> Json:
     }
 
 
+TRIAL = {
+    "variant": CANDIDATE,
+    "name": "chat-1a2b3c4d-trial-0123456",
+    "verdict": "Pass",
+    "cases": 12,
+    "failed": 1,
+    "prompts": 20,
+    "agreed": 20,
+}
 CANARY = {"strategy": "Canary", "steps": STEPS}
 TRIED = {**CANARY, "suiteRef": {"name": "support"}}
 ANALYSING = condition(
@@ -122,7 +131,14 @@ SETTLED = {"stable": STABLE, "step": "Steady", "traffic": [{"revision": STABLE, 
 
 SHOWN: dict[str, Json] = {
     "canary-analysing": service(
-        TRIED, moving("Canary", 1, 10, analysis=analysed(1, ERRORS, SLOW, FEW)), ANALYSING
+        TRIED,
+        moving("Canary", 1, 10, analysis=analysed(1, ERRORS, SLOW, FEW), trial=TRIAL),
+        ANALYSING,
+    ),
+    "blue-green-measuring": service(
+        {"strategy": "BlueGreen", "approval": "Manual"},
+        moving("Canary", 0, 0, analysis=analysed(0)),
+        condition("Ready", False, "Analysing", "the stable variant is measured before the switch"),
     ),
     "canary-shadow": service(
         CANARY,

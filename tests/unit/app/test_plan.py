@@ -27,6 +27,7 @@ Json = dict[str, Any]
 GPU = {"hardware": {"accelerator": {"resource": "nvidia.com/gpu", "count": 2}}}
 LONGER = {"engine": {"maxModelLen": 4096}}
 TWO = {**CHAT, **GPU, "replicas": 2}
+ALIKE = {"rollout": {"equivalence": {"prompts": ["Hello"]}}}
 LARGE = {
     "model": {"source": {"uri": "file:///models/large"}, "facts": {"parameters": 70_000_000_000}},
     "hardware": {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}, "deviceMemory": "24Gi"},
@@ -75,6 +76,15 @@ async def moving() -> Cluster:
     return cluster
 
 
+async def rejected() -> Cluster:
+    """A candidate was tried and failed."""
+    cluster = await running({**CHAT, **ALIKE})
+    cluster.trial = {"passed": False, "equivalence": {"prompts": 1, "agreed": 0, "neededPercent": 100}}
+    await cluster.apply("LLMService", "chat", {**CHAT, **LONGER, **ALIKE})
+    await cluster.settle()
+    return cluster
+
+
 async def with_model() -> Cluster:
     cluster = Cluster()
     await cluster.apply("LLMModel", "shared", CHAT["model"])
@@ -104,6 +114,18 @@ PLANS: dict[str, tuple[Setup, list[Json], int]] = {
     "plan-does-not-fit": (running, [manifest(LARGE)], 1),
     "plan-back": (moving, [manifest(TWO)], 0),
     "plan-again": (moving, [manifest({**TWO, "engine": {"maxModelLen": 8192}})], 0),
+    "plan-rejected": (rejected, [manifest({**CHAT, **LONGER, **ALIKE})], 1),
+    "plan-tried": (running, [manifest({**CHAT, **LONGER, **ALIKE})], 0),
+    "plan-canary": (
+        lambda: running(TWO),
+        [manifest({**TWO, **LONGER, "rollout": {"strategy": "Canary"}})],
+        0,
+    ),
+    "plan-blue-green": (
+        lambda: running(TWO),
+        [manifest({**TWO, **LONGER, "rollout": {"strategy": "BlueGreen", "approval": "Manual"}})],
+        0,
+    ),
     "plan-under-way": (moving, [manifest({**TWO, **LONGER, "rollout": {"strategy": "Recreate"}})], 0),
     "plan-scale-down": (lambda: running(TWO), [manifest({**TWO, "replicas": 1})], 0),
     "plan-short-of-room": (lambda: running(TWO, gpus=3), [manifest({**TWO, **LONGER})], 0),

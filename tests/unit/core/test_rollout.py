@@ -1,119 +1,168 @@
-"""The rollout's state machine: its laws over every state and observation, and its stories."""
+"""The rollout's state machine: its stories, step by step. `test_rollout_laws` has what holds for all."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from itertools import chain, combinations, product
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pointsman.api.service import Strategy
+from pointsman.api.conditions import Reason
+from pointsman.api.rollout import Rollout, Strategy
 from pointsman.api.service_status import Step
-from pointsman.core.rollout import Observation, State, recover, step
+from pointsman.core.rollout import (
+    Judged,
+    Observation,
+    Phase,
+    Plan,
+    Rejection,
+    State,
+    Trial,
+    Word,
+    plan,
+    recover,
+    step,
+)
 from pointsman.core.variant import Share, Variant
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 A, B, C = (Variant(name) for name in "abc")
 A2 = Variant("a", "other", "12345678")
 """The engines of A with another prompt."""
-TARGETS = (A, A2, B)
-ENGINES = ("a", "b")
+CANARY = Plan(Strategy.CANARY, (Phase(10), Phase(50)))
+SWITCH = Plan(Strategy.BLUE_GREEN, (Phase(0, gated=False),), Phase(100))
+STEADY = State(A, traffic=(Share(A, 100),))
+PASS, REJECT = Judged(Word.PASS), Judged(Word.REJECT, Reason.CANARY_REJECTED, "twice as slow")
+ALL = Observation(B, frozenset("ab"), present=frozenset("ab"), acknowledged=True)
+"""Everything is as it should be."""
 
 
-def subsets(names: tuple[str, ...]) -> list[frozenset[str]]:
-    return [frozenset(s) for s in chain.from_iterable(combinations(names, n) for n in range(len(names) + 1))]
+def told(state: State, *seen: Observation) -> list[str]:
+    """What each observation leads to: the step, its index and the candidate's weight."""
+    lines = []
+    for each in seen:
+        state = step(state, each, NOW)
+        lines.append(f"{state.step.value} {state.index}: {state.weight}")
+    return lines
 
 
-def reachable() -> set[State]:
-    """Every state that some sequence of observations leads to, walked exhaustively."""
-    found, fringe = {State()}, [State()]
-    while fringe:
-        state = fringe.pop()
-        for seen in observations():
-            after = step(state, seen, NOW)
-            if after not in found:
-                found.add(after)
-                fringe.append(after)
-    return found
-
-
-def observations() -> list[Observation]:
-    return [
-        Observation(target, ready, present, leaving, acknowledged, strategy)
-        for target, ready, present, acknowledged, strategy in product(
-            (None, *TARGETS), subsets(ENGINES), subsets(ENGINES), (False, True), Strategy
-        )
-        for leaving in subsets(tuple(sorted(present)))
+def test_a_canary_gathers_capacity_before_each_weight_and_all_of_it_before_the_last() -> None:
+    good = replace(ALL, plan=CANARY, judged=PASS)
+    assert told(STEADY, *[good] * 8) == [
+        "Capacity 0: 0",
+        "Canary 0: 10",
+        "Capacity 1: 10",
+        "Canary 1: 50",
+        "Capacity 2: 50",
+        "Traffic 2: 100",
+        "Steady 0: 0",
+        "Steady 0: 0",
     ]
 
 
-REACHABLE = sorted(reachable(), key=repr)
+def test_a_canary_stays_in_a_step_while_nothing_is_found() -> None:
+    waits = replace(ALL, plan=CANARY)
+    assert told(STEADY, *[waits] * 4)[1:] == ["Canary 0: 10"] * 3
 
 
-@pytest.mark.parametrize("state", REACHABLE, ids=repr)
-def test_weights_sum_to_a_hundred_or_hold_everything(state: State) -> None:
-    assert sum(share.weight for share in state.traffic) in (0, 100)
-    assert all(share.variant in (state.stable, state.candidate) for share in state.traffic)
-
-
-@pytest.mark.parametrize("state", REACHABLE, ids=repr)
-def test_every_state_has_a_way_to_steady(state: State) -> None:
-    """No dead ends: when everything comes true, the target becomes stable within a few passes."""
-    for target, strategy in product((*TARGETS, C), Strategy):
-        current = state
-        for _ in range(8):
-            present = frozenset() if current.step is Step.DRAINING else frozenset(current.revisions)
-            seen = Observation(target, frozenset(current.revisions), present, frozenset(), True, strategy)
-            current = step(current, seen, NOW)
-        assert (current.step, current.stable, current.candidate) == (Step.STEADY, target, None)
-
-
-@pytest.mark.parametrize("state", REACHABLE, ids=repr)
-def test_traffic_moves_only_after_capacity_was_seen_and_removal_only_after_acknowledgement(
-    state: State,
-) -> None:
-    for seen in observations():
-        after = step(state, seen, NOW)
-        if after.step is Step.TRAFFIC and state.step is not Step.TRAFFIC:
-            assert after.candidate is not None
-            assert after.candidate.revision in seen.ready
-        if state.step is Step.TRAFFIC and after.stable == state.candidate and not after.candidate:
-            assert seen.acknowledged
-        if after.stable != state.stable and state.step is Step.CAPACITY:
-            pytest.fail("stable changed without passing through traffic")
-
-
-@pytest.mark.parametrize("state", REACHABLE, ids=repr)
-def test_nothing_moves_while_the_target_is_unknown_and_nothing_was_seen(state: State) -> None:
-    # An empty Draining is over by itself: what drained is gone.
-    if state.step is not Step.DRAINING:
-        assert step(state, Observation(None, present=frozenset(ENGINES)), NOW).stable == state.stable
-
-
-@pytest.mark.parametrize("state", REACHABLE, ids=repr)
-def test_engines_that_serve_never_drain_for_another_prompt(state: State) -> None:
-    for seen in observations():
-        after = step(state, seen, NOW)
-        if after.step is Step.DRAINING and state.step is not Step.DRAINING:
-            assert after.candidate is not None
-            assert after.stable is not None
-            assert after.candidate.revision != after.stable.revision
-
-
-@given(st.sampled_from(REACHABLE), st.sampled_from(observations()), st.integers(-3600, 3600))
-def test_time_running_backwards_or_jumping_changes_no_decision(
-    state: State, seen: Observation, jump: int
-) -> None:
-    one = step(state, seen, NOW)
-    other = step(state, seen, NOW + timedelta(seconds=jump))
-    assert (one.step, one.stable, one.candidate, one.traffic) == (
-        other.step,
-        other.stable,
-        other.candidate,
-        other.traffic,
+def test_a_rejected_candidate_loses_its_traffic_at_once_and_is_not_tried_again() -> None:
+    good, bad = replace(ALL, plan=CANARY, judged=PASS), replace(ALL, plan=CANARY, judged=REJECT)
+    state = STEADY
+    for seen in (good, good, bad):
+        state = step(state, seen, NOW)
+    assert state == State(
+        A,
+        since=NOW,
+        traffic=(Share(A, 100),),
+        rejections=(Rejection(B, Reason.CANARY_REJECTED, "twice as slow", NOW),),
     )
+    assert step(state, good, NOW) == state
+    other = step(state, replace(good, target=C), NOW)
+    assert (other.candidate, other.step, other.rejections) == (C, Step.CAPACITY, state.rejections)
+
+
+def test_a_switch_measures_first_then_moves_all_at_once_and_bakes() -> None:
+    waits, good = replace(ALL, plan=SWITCH), replace(ALL, plan=SWITCH, judged=PASS)
+    assert told(STEADY, waits, waits, waits, good, waits, waits, good) == [
+        "Capacity 0: 0",
+        "Canary 0: 0",
+        "Canary 0: 0",
+        "Baking 0: 100",
+        "Baking 0: 100",
+        "Baking 0: 100",
+        "Steady 0: 0",
+    ]
+
+
+def test_what_bakes_goes_back_in_one_pass() -> None:
+    baking = State(A, B, Step.BAKING, 0, NOW, (Share(A, 0), Share(B, 100)))
+    for seen in (
+        replace(ALL, plan=SWITCH, judged=REJECT),
+        replace(ALL, plan=replace(SWITCH, abort="b")),
+        replace(ALL, target=A, plan=SWITCH),
+    ):
+        after = step(baking, seen, NOW)
+        assert (after.step, after.traffic) == (Step.STEADY, (Share(A, 100),))
+
+
+def test_requests_leave_a_candidate_whose_engines_are_gone_and_come_back_when_all_are_there() -> None:
+    middle = State(A, B, Step.CANARY, 1, NOW, (Share(A, 50), Share(B, 50)))
+    up = replace(ALL, plan=CANARY)
+    gone = replace(up, ready=frozenset("a"), down=frozenset("b"))
+    some = replace(up, ready=frozenset("a"))
+    assert told(middle, some, gone, some, up) == [
+        "Canary 1: 50",
+        "Canary 1: 0",
+        "Canary 1: 0",
+        "Canary 1: 50",
+    ]
+
+
+def test_a_trial_comes_before_any_traffic_and_its_failure_is_a_rejection() -> None:
+    running, passed = replace(ALL, plan=CANARY, trial=Trial.RUNNING), replace(ALL, plan=CANARY)
+    assert told(STEADY, running, running, running, passed) == [
+        "Capacity 0: 0",
+        "Trial 0: 0",
+        "Trial 0: 0",
+        "Canary 0: 10",
+    ]
+    trying = State(A, B, Step.TRIAL, 0, NOW, (Share(A, 100), Share(B, 0)))
+    after = step(trying, replace(ALL, plan=CANARY, trial=Trial.FAILED, why="case 'greets'"), NOW)
+    assert (after.step, after.rejections[0].message) == (Step.STEADY, "case 'greets'")
+
+
+def test_the_first_of_a_service_has_nothing_to_be_compared_with() -> None:
+    for each in (CANARY, SWITCH):
+        seen = replace(ALL, plan=each)
+        assert told(State(), seen, seen, seen) == ["Starting 0: 0", "Traffic 0: 100", "Steady 0: 0"]
+
+
+def test_a_new_candidate_in_the_middle_starts_over_from_the_stable_one() -> None:
+    middle = State(A, B, Step.TRAFFIC, 2, NOW, (Share(A, 0), Share(B, 100)))
+    after = step(middle, replace(ALL, target=C, plan=CANARY), NOW)
+    assert (after.stable, after.candidate, after.step, after.index) == (A, C, Step.CAPACITY, 0)
+    assert after.traffic == (Share(A, 100), Share(C, 0))
+
+
+def test_taking_the_advice_to_recreate_turns_a_waiting_surge_around() -> None:
+    waiting = State(A, B, Step.CAPACITY, 0, NOW, (Share(A, 100), Share(B, 0)))
+    seen = Observation(B, present=frozenset("ab"), plan=Plan(Strategy.RECREATE))
+    assert step(waiting, seen, NOW).step is Step.DRAINING
+
+
+def test_an_abort_while_the_old_one_drains_brings_it_back() -> None:
+    draining = State(A, B, Step.DRAINING, 0, NOW, (Share(A, 0), Share(B, 0)))
+    seen = Observation(B, present=frozenset(), plan=Plan(Strategy.RECREATE, abort="b"))
+    after = step(draining, seen, NOW)
+    assert (after.stable, after.candidate, after.step) == (None, A, Step.DRAINING)
+    back = replace(seen, ready=frozenset("a"), acknowledged=True)
+    assert told(after, back, back, back) == ["Starting 0: 0", "Traffic 0: 100", "Steady 0: 0"]
+
+
+def test_another_prompt_on_the_same_engines_has_its_capacity_at_once() -> None:
+    for strategy in (Strategy.SURGE, Strategy.RECREATE):
+        seen = Observation(A2, frozenset("a"), present=frozenset("a"), acknowledged=True, plan=Plan(strategy))
+        assert told(STEADY, *[seen] * 3) == ["Capacity 0: 0", "Traffic 0: 100", "Steady 0: 0"]
 
 
 @pytest.mark.parametrize(
@@ -123,33 +172,50 @@ def test_time_running_backwards_or_jumping_changes_no_decision(
         ({A: "stable"}, State(A)),
         ({A: "candidate"}, State(None, A, Step.STARTING)),
         ({A: "stable", B: "candidate"}, State(A, B, Step.CAPACITY)),
+        ({A: "stable", A2: "candidate"}, State(A, A2, Step.CAPACITY)),
     ],
-    ids=["nothing there", "one that served", "the first, on its way", "a change on its way"],
+    ids=["nothing there", "one that served", "the first, on its way", "a change", "a change of the prompt"],
 )
 def test_what_deployments_tell_gives_a_lost_state_back(tracks: dict[Variant, str], expected: State) -> None:
     assert recover(tracks) == expected
 
 
-def test_a_new_candidate_in_the_middle_starts_over_from_the_stable_one() -> None:
-    middle = State(A, B, Step.TRAFFIC, NOW, (Share(A, 0), Share(B, 100)))
-    after = step(middle, Observation(C, present=frozenset({"a", "b"})), NOW)
-    assert (after.stable, after.candidate, after.step) == (A, C, Step.CAPACITY)
-    assert after.traffic == (Share(A, 100), Share(C, 0))
+def test_a_lost_state_forgets_no_rejection() -> None:
+    rejected = (Rejection(B, Reason.CANARY_REJECTED, "slow", NOW),)
+    assert recover({A: "stable", B: "candidate"}, rejected) == State(A, rejections=rejected)
 
 
-def test_taking_the_advice_to_recreate_turns_a_waiting_surge_around() -> None:
-    waiting = State(A, B, Step.CAPACITY, NOW, (Share(A, 100), Share(B, 0)))
-    seen = Observation(B, present=frozenset({"a", "b"}), strategy=Strategy.RECREATE)
-    assert step(waiting, seen, NOW).step is Step.DRAINING
+# What the spec asks for.
 
 
-def test_another_prompt_on_the_same_engines_has_its_capacity_at_once() -> None:
-    for strategy in Strategy:
-        state = State(A, step=Step.STEADY, traffic=(Share(A, 100),))
-        seen = Observation(A2, frozenset("a"), frozenset("a"), acknowledged=True, strategy=strategy)
-        steps = []
-        for _ in range(4):
-            state = step(state, seen, NOW)
-            steps.append(state.step)
-        assert steps == [Step.CAPACITY, Step.TRAFFIC, Step.STEADY, Step.STEADY]
-        assert state.stable == A2
+def test_a_canary_without_steps_has_three() -> None:
+    found = plan(Rollout.model_validate({"strategy": "Canary"}))
+    assert [(phase.weight, phase.seconds, phase.gated) for phase in found.phases] == [
+        (5, 60, True),
+        (20, 60, True),
+        (50, 60, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("replicas", "expected"),
+    [(1, [1, 1, 1]), (8, [1, 4, 8]), (3, [1, 2, 3]), (0, [0, 0, 0]), (10, [1, 5, 10])],
+)
+def test_a_candidate_has_the_engines_of_its_part_and_at_least_one(replicas: int, expected: list[int]) -> None:
+    states = [State(A, B, Step.CAPACITY, index) for index in range(3)]
+    assert [CANARY.engines(state, "b", replicas) for state in states] == expected
+    assert [CANARY.engines(state, "a", replicas) for state in states] == [replicas] * 3
+    assert SWITCH.engines(states[0], "b", replicas) == replicas
+
+
+def test_copies_count_as_requests_for_the_engines_of_a_candidate() -> None:
+    shadowed = Plan(Strategy.CANARY, (Phase(0, shadow=50), Phase(60)))
+    assert shadowed.engines(State(A, B, Step.CANARY, 0), "b", 4) == 2
+
+
+def test_without_gates_a_switch_waits_for_nothing_but_a_word() -> None:
+    bare = plan(Rollout.model_validate({"strategy": "BlueGreen", "gates": [], "bakeSeconds": 0}))
+    assert (bare.phases[0].seconds, bare.bake) == (0, Phase(100, seconds=0))
+    asked = plan(Rollout.model_validate({"strategy": "BlueGreen", "approval": "Manual"}))
+    assert (asked.phases[0].seconds, asked.phases[0].manual) == (60, True)
+    assert asked.bake == Phase(100, seconds=600)

@@ -5,14 +5,15 @@ what chance may do when somebody looks again and again, `evidence` is what is ke
 `judgement` decides. Pure arithmetic over counts: knows no Kubernetes object, no step and no clock.
 
 How it's used, per step: once its weight is acknowledged and the candidate's `WarmUp` is over, the merged
-totals of all routers are the baseline; every later `Look` is what came `since` then. About once a minute
-`Evidence.after` takes in what passed since the look before; `judge` may be asked at any time. When the step
-ends, `Evidence.with_step_ended` keeps what it has shown for the steps after it.
+totals of all routers are the baseline; every later `Look` is what came `since` then. About
+every ten seconds (`interval_over`) `Evidence.after` takes in what passed since the look before; `judge` may
+be asked at any time. When the step ends, `Evidence.with_step_ended` keeps what it has shown for the steps
+after it.
 """
 
 from __future__ import annotations
 
-from pointsman.core.judging.evidence import Evidence
+from pointsman.core.judging.evidence import Evidence, interval_over
 from pointsman.core.judging.gates import DEFAULTS, Gate, Worse
 from pointsman.core.judging.judgement import FALSE_PASS, FALSE_REJECTION, judge, verdict
 from pointsman.core.judging.saying import Judgement, Verdict
@@ -34,6 +35,7 @@ __all__ = [
     "Verdict",
     "WarmUp",
     "Worse",
+    "interval_over",
     "judge",
     "verdict",
 ]

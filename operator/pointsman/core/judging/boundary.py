@@ -13,7 +13,7 @@ and asymptotic confidence sequences, Annals of Statistics 52(6), 2024).
 
 from __future__ import annotations
 
-from math import log, sqrt
+from math import exp, log, sqrt
 from typing import Final
 
 TUNED_FOR: Final = 1000.0
@@ -28,6 +28,16 @@ def boundary(samples: float, error: float) -> float:
     wide = 2 * log(1 / (2 * error)) if error < 0.25 else 2 * log(2)
     rho = TUNED_FOR / (wide + log(1 + wide))
     return sqrt(2 * (1 + rho / samples) * log(1 + sqrt((samples + rho) / rho) / (2 * error)))
+
+
+def student(allowed: float, free: float) -> float:
+    """The same where the standard error itself was estimated, on so many degrees of freedom.
+
+    Student's likelihood ratio at the result is the normal one's at `allowed` (Lai, On confidence sequences,
+    Annals of Statistics 4, 1976; Wang and Ramdas, Anytime-valid t-tests and confidence sequences for Gaussian
+    means with unknown variance, Sequential Analysis 44, 2025).
+    """
+    return sqrt(free * (exp(min(allowed * allowed / free, 100.0)) - 1))
 
 
 def together(candidate: float, stable: float) -> float:

@@ -7,23 +7,26 @@ the traffic differ and so may their days.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
-from typing import Final
+from math import inf, sqrt
+from typing import Final, NamedTuple
 
 from pointsman.core.judging import rates, values
 from pointsman.core.judging.boundary import together
 from pointsman.core.judging.gates import Gate
 from pointsman.core.judging.rates import Counts
 from pointsman.core.judging.summary import Look, Metric, Summary
-from pointsman.core.judging.values import Limited, Statistic
+from pointsman.core.judging.values import Limited, Reading, Statistic
 
 FEW: Final = 10
 """Values of each variant below which an interval or a step tells nothing."""
 
-_PLAIN: Final = 2.0
+_PLAIN: Final = 1.0
 """At how many standard errors a variance is read off limits."""
+
+_LEAST: Final = 1e-8
+"""The least variance of a logarithm: values that are all alike are known to a hundredth of a percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,20 @@ class Contrast:
     stable: float
 
 
+class Parts(NamedTuple):
+    """A ratio's logarithm, and the logarithms of both its parts."""
+
+    ratio: Limited
+    candidate: float
+    stable: float
+
+
 def interval(gate: Gate, between: Look, so_far: Look) -> tuple[float, float] | None:
     """The estimate of one interval alone, and the variance it would have if requests were independent."""
     if gate.rate:
         return _rate_interval(gate, between, so_far)
-    ratio = _ratio(gate, between, _PLAIN, _PLAIN)
-    return (ratio.value, variance) if ratio and (variance := _variance(ratio)) else None
+    parts = _ratio(gate, between, _PLAIN, _PLAIN)
+    return (parts.ratio.value, variance) if parts and (variance := _variance(parts.ratio)) else None
 
 
 def stage(gate: Gate, look: Look) -> Stage | None:
@@ -84,9 +95,13 @@ def stage(gate: Gate, look: Look) -> Stage | None:
         counts = _counts(gate, look)
         hits = (counts.candidate_hits, counts.stable_hits) if counts else (0, 0)
         return Stage(candidate, stable, *hits) if counts else None
-    ratio = _ratio(gate, look, _PLAIN, _PLAIN)
-    variance = _variance(ratio) if ratio else None
-    return Stage(candidate, stable, estimate=ratio.value, variance=variance) if ratio and variance else None
+    parts = _ratio(gate, look, _PLAIN, _PLAIN)
+    variance = _variance(parts.ratio) if parts else None
+    return (
+        Stage(candidate, stable, estimate=parts.ratio.value, variance=variance)
+        if parts and variance
+        else None
+    )
 
 
 def joined(first: Stage, second: Stage) -> Stage:
@@ -114,8 +129,8 @@ def contrast(gate: Gate, earlier: Sequence[Stage], look: Look, below: float, abo
     """The comparison, with bounds so many standard errors below and above. None: nothing to compare yet."""
     if gate.rate:
         return _rates(gate, earlier, look, below, above)
-    ratio = _ratio(gate, look, below, above)
-    return _values(gate, earlier, look, ratio, below, above) if ratio else None
+    parts = _ratio(gate, look, below, above)
+    return _values(earlier, parts, below, above) if parts else None
 
 
 def _rates(gate: Gate, earlier: Sequence[Stage], look: Look, below: float, above: float) -> Contrast | None:
@@ -133,21 +148,17 @@ def _rates(gate: Gate, earlier: Sequence[Stage], look: Look, below: float, above
     )
 
 
-def _values(
-    gate: Gate, earlier: Sequence[Stage], look: Look, ratio: Limited, below: float, above: float
-) -> Contrast:
-    candidate, stable = _read(gate, look.candidate, 0.0), _read(gate, look.stable, 0.0)
-    own = (candidate.value, stable.value)
-    if not earlier or not isfinite(ratio.below + ratio.above):
-        return Contrast(ratio.value, ratio.value - ratio.below, ratio.value + ratio.above, *own)
-    variance = max(((ratio.below + ratio.above) / (below + above)) ** 2, 1e-12)
-    precision = 1 / variance + sum(1 / each.variance for each in earlier)
-    estimate = (ratio.value / variance + sum(each.estimate / each.variance for each in earlier)) / precision
+def _values(earlier: Sequence[Stage], parts: Parts, below: float, above: float) -> Contrast:
+    ratio, *own = parts
     others = sum(1 / each.variance for each in earlier)
+    if not others or ratio.below + ratio.above == inf:
+        return Contrast(ratio.value, ratio.value - ratio.below, ratio.value + ratio.above, *own)
+    here = 1 / max(((ratio.below + ratio.above) / (below + above)) ** 2, _LEAST)
+    estimate = (ratio.value * here + sum(each.estimate / each.variance for each in earlier)) / (here + others)
     return Contrast(
         estimate,
-        estimate - sqrt((ratio.below / variance) ** 2 + below**2 * others) / precision,
-        estimate + sqrt((ratio.above / variance) ** 2 + above**2 * others) / precision,
+        estimate - sqrt((ratio.below * here) ** 2 + below**2 * others) / (here + others),
+        estimate + sqrt((ratio.above * here) ** 2 + above**2 * others) / (here + others),
         *own,
     )
 
@@ -173,26 +184,24 @@ def _counts(gate: Gate, look: Look) -> Counts | None:
     )
 
 
-_READINGS: Final[Mapping[Statistic, Callable[[Mapping[int, int], float], Limited]]] = {
+_READINGS: Final[Mapping[Statistic, Reading]] = {
     Statistic.P50: values.p50,
     Statistic.P95: values.p95,
     Statistic.MEAN: values.geometric,
 }
 
 
-def _ratio(gate: Gate, look: Look, below: float, above: float) -> Limited | None:
-    """The ratio with limits of so many standard errors: its lower one by `below`, its upper one by
-    `above`."""
+def _ratio(gate: Gate, look: Look, below: float, above: float) -> Parts | None:
+    """The ratio with limits so many standard errors away, and what it's of."""
     if min(look.candidate.values(gate.metric), look.stable.values(gate.metric)) < FEW:
         return None
-    lower = values.ratio(_read(gate, look.candidate, below), _read(gate, look.stable, below))
-    if below == above:
-        return lower
-    upper = values.ratio(_read(gate, look.candidate, above), _read(gate, look.stable, above))
-    return Limited(lower.value, lower.below, upper.above)
+    # Its lower limit is the candidate's lower one by the stable one's upper one, and the other way round.
+    candidate = _read(gate, look.candidate, (below, above))
+    stable = _read(gate, look.stable, (above, below))
+    return Parts(values.ratio(candidate, stable), candidate.value, stable.value)
 
 
-def _read(gate: Gate, summary: Summary, allowed: float) -> Limited:
+def _read(gate: Gate, summary: Summary, allowed: tuple[float, float]) -> Limited:
     counts = summary.histograms.get(gate.metric, {})
     if gate.metric is Metric.FEEDBACK_SCORE and gate.statistic is Statistic.MEAN:
         return values.arithmetic(counts, allowed)
@@ -201,4 +210,4 @@ def _read(gate: Gate, summary: Summary, allowed: float) -> Limited:
 
 def _variance(ratio: Limited) -> float | None:
     wide = ratio.below + ratio.above
-    return max((wide / (2 * _PLAIN)) ** 2, 1e-9) if wide < inf else None
+    return max((wide / (2 * _PLAIN)) ** 2, _LEAST) if wide < inf else None

@@ -1,15 +1,7 @@
 """What has to be kept between looks: a few numbers for each gate, as status stores them.
 
-Counts since a step's measuring began come from the routers anew each time. What they don't tell is kept
-here: what earlier steps have shown, and how much more than chance the difference moves from one interval to
-the next. Requests of a burst are slow together, so a thousand of them tell less than a thousand independent
-ones; the excess is measured, and every interval of confidence is widened by it.
-
-Source of the widening: Cochran's Q over the intervals' own estimates, divided by its degrees of freedom
-(Birge, The calculation of errors by the method of least squares, Physical Review 40, 1932; Cochran, The
-combination of estimates from different experiments, Biometrics 10, 1954), kept running by West's update
-(Communications of the ACM 22, 1979). What slows both variants alike cancels, since they're measured over the
-same time.
+Counts since a step's measuring began come from the routers anew each time. What they don't tell is kept here:
+what earlier steps have shown, and how much more than chance the difference moves (`spread`).
 """
 
 from __future__ import annotations
@@ -21,7 +13,8 @@ from typing import Any, Final
 from pointsman.core.judging import contrast
 from pointsman.core.judging.contrast import Stage
 from pointsman.core.judging.gates import Gate
-from pointsman.core.judging.summary import Look
+from pointsman.core.judging.spread import Belief, Spread
+from pointsman.core.judging.summary import Look, Metric
 
 STAGES_KEPT: Final = 16
 """Steps that are told apart. Of more, the two earliest are taken as one."""
@@ -29,67 +22,43 @@ STAGES_KEPT: Final = 16
 INTERVAL_REQUESTS: Final = 50
 """How many requests of each variant an interval needs to tell something."""
 
-_BELIEVED: Final = 1.5
-_BELIEF: Final = 4.0
-"""What is believed of the excess before anything was seen, and how many intervals that belief is worth."""
+INTERVAL_SECONDS: Final = 10.0
+"""How long an interval is at least."""
 
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """How intervals' estimates differ from each other."""
-
-    intervals: int = 0
-    precision: float = 0.0
-    mean: float = 0.0
-    excess: float = 0.0
-    """Cochran's Q."""
-
-    def and_one(self, estimate: float, variance: float) -> Spread:
-        """With another interval's estimate."""
-        weight = 1 / variance
-        precision = self.precision + weight
-        off = estimate - self.mean
-        return Spread(
-            self.intervals + 1,
-            precision,
-            self.mean + off * weight / precision,
-            self.excess + off * off * weight * self.precision / precision,
-        )
-
-    @property
-    def factor(self) -> float:
-        """How many requests are worth one independent one."""
-        free = max(self.intervals - 1, 0)
-        return max((_BELIEF * _BELIEVED + self.excess) / (_BELIEF + free), 1.0)
+TIMES: Final = Belief(excess=1.5, longer=2.0, worth=4.0, groups=3.0)
+OTHERS: Final = Belief(excess=1.0, longer=1.0, worth=20.0, groups=6.0)
+"""Times have moods, so little is believed of them, and that isn't good. Errors, lengths and scores come one by
+one more often, and of some there are too few to see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Of all gates, by their keys. Bounded: sixteen steps of six numbers and four more, for each gate."""
+    """Of all gates, by their keys. Bounded: sixteen steps of six numbers and twelve more, for each gate."""
 
     spreads: Mapping[str, Spread] = field(default_factory=dict)
     stages: Mapping[str, tuple[Stage, ...]] = field(default_factory=dict)
 
-    def spread(self, gate: Gate) -> Spread:
-        return self.spreads.get(gate.key, Spread())
+    def excess(self, gate: Gate) -> float:
+        """How many requests are worth one independent one."""
+        return self.spreads.get(gate.key, Spread()).excess(_belief(gate))
+
+    def free(self, gate: Gate) -> float:
+        """On how many degrees of freedom that stands."""
+        return self.spreads.get(gate.key, Spread()).free(_belief(gate))
 
     def earlier(self, gate: Gate) -> tuple[Stage, ...]:
         return self.stages.get(gate.key, ())
 
     def after(self, gates: Sequence[Gate], previous: Look, look: Look) -> Evidence:
-        """With the interval between two looks of one step.
-
-        An interval should be longer than bursts are: 30 seconds and more. Whoever has lost the previous look
-        begins with the next one; what is missed widens nothing.
-        """
-        between = look.since(previous)
-        if min(between.candidate.requests, between.stable.requests) < INTERVAL_REQUESTS:
+        """With the interval between two looks of one step, if it's over (`interval_over`)."""
+        if not interval_over(previous, look):
             return self
+        between = look.since(previous)
         found = dict(self.spreads)
         for gate in gates:
             seen = contrast.interval(gate, between, look)
             if seen is not None:
-                found[gate.key] = self.spread(gate).and_one(*seen)
+                found[gate.key] = found.get(gate.key, Spread()).and_one(*seen)
         return replace(self, spreads=found)
 
     def with_step_ended(self, gates: Sequence[Gate], look: Look) -> Evidence:
@@ -107,7 +76,7 @@ class Evidence:
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
-            "spreads": {key: list(_spread_numbers(spread)) for key, spread in self.spreads.items()},
+            "spreads": {key: list(spread.numbers()) for key, spread in self.spreads.items()},
             "stages": {key: [list(stage.numbers()) for stage in each] for key, each in self.stages.items()},
         }
 
@@ -115,7 +84,7 @@ class Evidence:
     def of(cls, document: Mapping[str, Any]) -> Evidence:
         """Of JSON that `document` made."""
         return cls(
-            {key: Spread(int(n), *rest) for key, (n, *rest) in document.get("spreads", {}).items()},
+            {key: Spread.of(numbers) for key, numbers in document.get("spreads", {}).items()},
             {
                 key: tuple(Stage.of(numbers) for numbers in each)
                 for key, each in document.get("stages", {}).items()
@@ -123,5 +92,17 @@ class Evidence:
         )
 
 
-def _spread_numbers(spread: Spread) -> tuple[float, ...]:
-    return (spread.intervals, spread.precision, spread.mean, spread.excess)
+def interval_over(previous: Look, look: Look) -> bool:
+    """Whether enough has passed since the look before to be taken in, and the present look to replace it.
+
+    Whoever has lost the look before begins anew with the present one: an interval that's missing widens
+    nothing.
+    """
+    enough = min(
+        look.candidate.requests - previous.candidate.requests, look.stable.requests - previous.stable.requests
+    )
+    return enough >= INTERVAL_REQUESTS and look.seconds - previous.seconds >= INTERVAL_SECONDS
+
+
+def _belief(gate: Gate) -> Belief:
+    return TIMES if gate.metric in (Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN) else OTHERS

@@ -71,7 +71,7 @@ class Gate:
 DEFAULTS: Final[Mapping[Metric, Gate]] = {
     gate.metric: gate
     for gate in (
-        Gate(Metric.ERROR_RATE, Statistic.RATE, margin=1, limit=10),
+        Gate(Metric.ERROR_RATE, Statistic.RATE, margin=0, limit=10),
         Gate(Metric.TIME_TO_FIRST_TOKEN, Statistic.P50, margin=10, limit=30),
         Gate(Metric.TIME_PER_OUTPUT_TOKEN, Statistic.P50, margin=10, limit=30),
         Gate(Metric.OUTPUT_LENGTH, Statistic.MEAN, margin=20, limit=50),

@@ -10,14 +10,13 @@ counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from math import sqrt
 from typing import Final
 
 from pointsman.core.judging import contrast
-from pointsman.core.judging.boundary import boundary
+from pointsman.core.judging.boundary import boundary, student
 from pointsman.core.judging.contrast import Contrast
-from pointsman.core.judging.evidence import Evidence
+from pointsman.core.judging.evidence import Evidence, interval_over
 from pointsman.core.judging.gates import Gate, Worse
 from pointsman.core.judging.saying import Judgement, Samples, Verdict, told, undecided
 from pointsman.core.judging.summary import NOTHING, Look
@@ -39,11 +38,13 @@ def judge(
     Whoever can't keep all looks keeps `evidence`, with the interval to the present look in it
     (`Evidence.after`), and passes that look alone.
     """
-    known = evidence or Evidence()
-    for previous, look in pairwise((NOTHING, *looks) if evidence is None else looks):
-        known = known.after(gates, previous, look)
+    known, previous = evidence or Evidence(), NOTHING
+    for look in looks if evidence is None else ():
+        if interval_over(previous, look):
+            known, previous = known.after(gates, previous, look), look
     now = looks[-1] if looks else NOTHING
-    return tuple(_one(gate, known, now, false_rejection / len(gates)) for gate in gates)
+    shares = sum(_share(gate) for gate in gates)
+    return tuple(_one(gate, known, now, false_rejection * _share(gate) / shares) for gate in gates)
 
 
 def verdict(judgements: Sequence[Judgement]) -> Verdict:
@@ -54,14 +55,17 @@ def verdict(judgements: Sequence[Judgement]) -> Verdict:
     return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in found else Verdict.PASS
 
 
+def _share(gate: Gate) -> int:
+    # What is rare tells least for its number, so rates get twice as much of what may go wrong.
+    return 2 if gate.rate else 1
+
+
 def _one(gate: Gate, evidence: Evidence, look: Look, error: float) -> Judgement:
     samples = Samples(look.stable.values(gate.metric), look.candidate.values(gate.metric))
     if min(samples) < gate.minimum_samples:
         return undecided(gate, samples, f"at least {gate.minimum_samples:,} of each are needed")
-    earlier, factor = evidence.earlier(gate), evidence.spread(gate).factor
-    worth = contrast.worth(gate, earlier, look) / factor
-    rejecting = boundary(worth, error / 2 if gate.worse is Worse.EITHER else error) * sqrt(factor)
-    passing = boundary(worth, FALSE_PASS) * sqrt(factor)
+    earlier = evidence.earlier(gate)
+    rejecting, passing = _allowed(gate, evidence, contrast.worth(gate, earlier, look), error)
     below, above = (passing, rejecting) if gate.worse is Worse.LOWER else (rejecting, passing)
     found = contrast.contrast(gate, earlier, look, below, above)
     if found is None:
@@ -70,6 +74,15 @@ def _one(gate: Gate, evidence: Evidence, look: Look, error: float) -> Judgement:
         other = contrast.contrast(gate, earlier, look, passing, rejecting) or found
         return told(gate, found, samples, _either(gate, found, other))
     return told(gate, found, samples, _one_way(gate, found))
+
+
+def _allowed(gate: Gate, evidence: Evidence, samples: float, error: float) -> tuple[float, float]:
+    """How many standard errors of independent samples an estimate may be off, before rejecting and
+    passing."""
+    excess, free = evidence.excess(gate), evidence.free(gate)
+    errors = (error / 2 if gate.worse is Worse.EITHER else error, FALSE_PASS)
+    rejecting, passing = (student(boundary(samples / excess, each), free) * sqrt(excess) for each in errors)
+    return rejecting, passing
 
 
 def _one_way(gate: Gate, found: Contrast) -> Verdict:

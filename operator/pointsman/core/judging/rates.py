@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import acos, copysign, cos, log, pi, sqrt
 
-_HALVINGS = 30
-"""Of an interval of rates: to a thousandth of a millionth."""
+_HALVINGS = 24
+"""Of an interval of rates: to less than one of ten millions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import exp, isfinite
-from typing import NamedTuple
+from math import exp
+from typing import Final, NamedTuple
 
 from pointsman.core.judging.contrast import Contrast
 from pointsman.core.judging.gates import Gate, Worse
 from pointsman.core.judging.summary import Metric
 from pointsman.core.judging.values import Statistic
+
+_BOUNDLESS: Final = 20.0
+"""The logarithm of a ratio from which on a bound says nothing."""
 
 
 class Verdict(StrEnum):
@@ -86,8 +89,8 @@ def told(gate: Gate, found: Contrast, samples: Samples, verdict: Verdict) -> Jud
         stable=_own(gate, found.stable),
         candidate=_own(gate, found.candidate),
         estimate=_shown(gate, found.estimate),
-        lower=_shown(gate, found.lower) if isfinite(found.lower) else None,
-        upper=_shown(gate, found.upper) if isfinite(found.upper) else None,
+        lower=_shown(gate, found.lower) if abs(found.lower) < _BOUNDLESS else None,
+        upper=_shown(gate, found.upper) if abs(found.upper) < _BOUNDLESS else None,
         margin=_shown(gate, sign * gate.threshold(gate.margin)),
         limit=_shown(gate, sign * gate.threshold(gate.limit)),
         stable_samples=samples.stable,
@@ -125,7 +128,7 @@ def _name(gate: Gate) -> str:
 
 
 def _number(gate: Gate, value: float) -> str:
-    if not isfinite(value):
+    if not abs(value) < _BOUNDLESS:
         return "?"
     return _digits(100 * value if gate.rate else exp(value))
 

@@ -151,8 +151,10 @@ class WarmUp:
 
 
 def _merged(mine: Mapping[int, int], others: Mapping[int, int], sign: int) -> dict[int, int]:
-    found = {bucket: mine.get(bucket, 0) + sign * others.get(bucket, 0) for bucket in {*mine, *others}}
-    return {bucket: count for bucket, count in sorted(found.items()) if count > 0}
+    if sign < 0:
+        return {bucket: left for bucket, count in mine.items() if (left := count - others.get(bucket, 0)) > 0}
+    found = {bucket: mine.get(bucket, 0) + others.get(bucket, 0) for bucket in {*mine, *others}}
+    return dict(sorted(found.items()))
 
 
 def _count(value: object) -> int:

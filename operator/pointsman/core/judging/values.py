@@ -13,7 +13,7 @@ parts (Zou and Donner, Construction of confidence limits about effect measures, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, log, sqrt
@@ -41,46 +41,51 @@ class Limited:
     above: float
 
 
-def fraction(counts: Mapping[int, int], part: float, allowed: float) -> Limited:
+Reading = Callable[[Mapping[int, int], tuple[float, float]], Limited]
+"""A statistic of counts, its lower limit so many standard errors below and its upper one so many above."""
+
+
+def fraction(counts: Mapping[int, int], part: float, allowed: tuple[float, float]) -> Limited:
     """The value below which `part` of the samples lie."""
     steps, total = _steps(counts)
-    shift = allowed * sqrt(part * (1 - part) / total)
+    below, above = (each * sqrt(part * (1 - part) / total) for each in allowed)
     value = _at(steps, part * total)
     return Limited(
         value,
-        value - _at(steps, (part - shift) * total) if shift < part else inf,
-        _at(steps, (part + shift) * total) - value if shift < 1 - part else inf,
+        value - _at(steps, (part - below) * total) if below < part else inf,
+        _at(steps, (part + above) * total) - value if above < 1 - part else inf,
     )
 
 
-def p50(counts: Mapping[int, int], allowed: float) -> Limited:
+def p50(counts: Mapping[int, int], allowed: tuple[float, float]) -> Limited:
     """The median."""
     return fraction(counts, 0.5, allowed)
 
 
-def p95(counts: Mapping[int, int], allowed: float) -> Limited:
+def p95(counts: Mapping[int, int], allowed: tuple[float, float]) -> Limited:
     """What one of twenty is above."""
     return fraction(counts, 0.95, allowed)
 
 
-def geometric(counts: Mapping[int, int], allowed: float) -> Limited:
+def geometric(counts: Mapping[int, int], allowed: tuple[float, float]) -> Limited:
     """The mean of logarithms."""
     total = sum(counts.values())
-    mean = sum(count * (logarithm(bucket) + LOG_WIDTH / 2) for bucket, count in counts.items()) / total
-    square = sum(count * (logarithm(bucket) + LOG_WIDTH / 2 - mean) ** 2 for bucket, count in counts.items())
-    return _even(mean, square / total / total, allowed)
+    mean = sum(count * bucket for bucket, count in counts.items()) / total
+    square = sum(count * (bucket - mean) ** 2 for bucket, count in counts.items())
+    # Values of one bucket differ too, evenly over its width.
+    return _even(logarithm(mean + 0.5), LOG_WIDTH**2 * (square / total + 1 / 12) / total, allowed)
 
 
-def arithmetic(counts: Mapping[int, int], allowed: float) -> Limited:
+def arithmetic(counts: Mapping[int, int], allowed: tuple[float, float]) -> Limited:
     """The logarithm of the usual mean."""
     total = sum(counts.values())
     mean = sum(count * middle(bucket) for bucket, count in counts.items()) / total
     square = sum(count * (middle(bucket) - mean) ** 2 for bucket, count in counts.items())
-    return _even(log(mean), square / total / total / mean**2, allowed)
+    return _even(log(mean), (square / mean**2 / total + LOG_WIDTH**2 / 12) / total, allowed)
 
 
 def ratio(candidate: Limited, stable: Limited) -> Limited:
-    """The logarithm of the one by the other."""
+    """The logarithm of the one by the other; limits of the one that are far meet those of the other."""
     return Limited(
         candidate.value - stable.value,
         sqrt(candidate.below**2 + stable.above**2),
@@ -88,10 +93,9 @@ def ratio(candidate: Limited, stable: Limited) -> Limited:
     )
 
 
-def _even(value: float, variance: float, allowed: float) -> Limited:
-    # Values of one bucket still differ by a part of its width.
-    off = allowed * sqrt(variance)
-    return Limited(value, off, off)
+def _even(value: float, variance: float, allowed: tuple[float, float]) -> Limited:
+    off = sqrt(variance)
+    return Limited(value, allowed[0] * off, allowed[1] * off)
 
 
 def _steps(counts: Mapping[int, int]) -> tuple[list[tuple[int, int, int]], int]:

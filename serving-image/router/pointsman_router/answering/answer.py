@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from pointsman_router import errors
 from pointsman_router.answering.caller import Caller
@@ -24,9 +24,20 @@ _STREAM_LINES: Final = (b"content-type: text/event-stream", b"cache-control: no-
 _EVENT_STREAM: Final = b"text/event-stream"
 _COMMENT: Final = b": waiting\n\n"
 """A line that every reader of events ignores, and the empty one that ends it."""
+_ABORTED: Final = b'"finish_reason":"abort"'
+"""How vLLM words it when it's stopped before an answer is whole; then it ends it as if it were. No text in
+JSON can hold this: its quotes would be escaped."""
 _MAX_UNTOLD: Final = 64 * 1024
 _SAMPLE_EVERY: Final = 16
 """Of so many gaps between reads, one is measured."""
+
+
+class Source(Protocol):
+    """Where an answer comes from."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it's going to be stopped."""
 
 
 class Answer:
@@ -39,8 +50,11 @@ class Answer:
         "_gaps",
         "_request",
         "_sampled_at",
+        "_source",
+        "_stopped",
         "_until_sample",
         "bytes_out",
+        "extra",
         "first_byte_at",
         "status",
     )
@@ -54,6 +68,10 @@ class Answer:
         """Takes chunks with their framing, once the stream flows."""
         self._until_sample = 1
         self._sampled_at = 0.0
+        self._source: Source | None = None
+        self._stopped: Callable[[], None] | None = None
+        self.extra: list[bytes] = []
+        """Fields of our own for the answer's head."""
         self.status = 0
         """What the caller was told; 0 as long as everything is open."""
         self.bytes_out = 0
@@ -65,10 +83,19 @@ class Answer:
         """Grows as long as the engine goes on."""
         return self.bytes_out + (0 if self._events is None else len(self._events.held))
 
+    @property
+    def streamed(self) -> bool:
+        """Whether it comes as events."""
+        return self._events is not None
+
     # An engine's answer.
 
-    def begin(self, response: Response, gaps: Distribution) -> None:
-        """Its head is there. `gaps` takes the times between reads of a stream."""
+    def begin(
+        self, response: Response, gaps: Distribution, source: Source, stopped: Callable[[], None]
+    ) -> None:
+        """Its head is there. `gaps` takes the times between reads of a stream; `stopped` is called when the
+        source says that it was stopped, and takes it from there."""
+        self._source, self._stopped = source, stopped
         length = response.length
         if is_stream(response):
             self._events = self._events or EventBuffer()
@@ -76,10 +103,12 @@ class Answer:
             length = None  # an error event may have to follow
         if not self.status:
             self.status = response.status
-            self._caller.start(response.status, response.lines, length)
+            self._caller.start(response.status, response.lines + self.extra, length)
 
     def relay(self, data: bytes) -> None:
         """Part of its body."""
+        if self._ends_in(data):
+            return
         events = self._events
         if events is not None:
             if events.open or not data.endswith(ENDS):
@@ -99,6 +128,9 @@ class Answer:
         chunks = self._chunks
         if chunks is None:
             return False
+        source = self._source
+        if source is not None and source.leaving and _ABORTED in data:
+            return False  # `relay` looks into it
         self._until_sample -= 1
         if not self._until_sample:
             self._sample()
@@ -108,6 +140,8 @@ class Answer:
 
     def finish(self, data: bytes) -> None:
         """The last part of its body."""
+        if self._ends_in(data):
+            return
         events = self._events
         if events is not None and events.held:
             data = events.held + data
@@ -115,6 +149,26 @@ class Answer:
             self.first_byte_at = monotonic()
         self.bytes_out += len(data)
         self._caller.body(data, True)
+
+    def _ends_in(self, data: bytes) -> bool:
+        """Whether the source says here that it was stopped. What was whole before that is passed on, and what
+        makes the rest look whole is not."""
+        source, stopped, events = self._source, self._stopped, self._events
+        if source is None or stopped is None or not source.leaving:
+            return False
+        data = data if events is None else events.held + data
+        if _ABORTED not in data:
+            return False
+        self._source = None
+        if events is not None:
+            events.held = b""
+            whole = data[: data.rfind(b"\n\n", 0, data.find(_ABORTED)) + 2]
+            if len(whole) > 1:
+                self.relay(whole)
+        elif not self.bytes_out:
+            self.status = 0  # nothing of it is out, the head neither
+        stopped()
+        return True
 
     def _sample(self) -> None:
         """Measures one gap of many: first when it begins, then when it ends."""
@@ -144,7 +198,7 @@ class Answer:
         if not self.status:
             self.status = 200
             self._events = EventBuffer()
-            self._caller.start(200, list(_STREAM_LINES), None)
+            self._caller.start(200, [*_STREAM_LINES, *self.extra], None)
         if self._events is None or not self._events.whole:
             return False
         self._caller.body(_COMMENT, False)
@@ -165,7 +219,7 @@ class Answer:
         return Shape.OPENAI if route is None else route.shape
 
     def _write_problem(self, problem: Problem) -> None:
-        lines = [_JSON_LINE]
+        lines = [_JSON_LINE, *self.extra]
         if problem.allow:
             lines.append(b"allow: " + problem.allow.encode())
         if problem.retry_after:

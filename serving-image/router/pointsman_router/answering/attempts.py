@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pointsman_router import errors
-from pointsman_router.answering import comeback
+from pointsman_router.answering import comeback, stages
 from pointsman_router.answering.caller import Caller
 from pointsman_router.answering.pick import has_another, pick
 from pointsman_router.clients.request import Request
@@ -21,9 +22,9 @@ from pointsman_router.engines.engine import Engine
 from pointsman_router.engines.response import Fault, Receiver, Response
 from pointsman_router.engines.retries import backoff
 from pointsman_router.engines.upstream import Connection
-from pointsman_router.errors import Problem
+from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.picking.wishes import Wish
-from pointsman_router.state import ServiceState, VariantState
+from pointsman_router.table import ServiceState, VariantState
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
@@ -37,11 +38,16 @@ class Attempts(ABC):
     __slots__ = (
         "_attempts",
         "_caller",
+        "_cold",
         "_connection",
+        "_document",
+        "_draw",
         "_engine",
         "_engine_label",
         "_head",
+        "_plain",
         "_probing",
+        "_rendered",
         "_request",
         "_router",
         "_sent_at",
@@ -51,6 +57,7 @@ class Attempts(ABC):
         "_wish",
         "internal",
         "only",
+        "probe",
         "service",
         "variant",
     )
@@ -67,8 +74,19 @@ class Attempts(ABC):
         self._caller = caller
         self._request = request
         self._head = b""
-        """What follows the engine's Host field."""
+        """What follows the engine's Host field, up to the request's id."""
+        self.probe = False
+        """Asks only whether something answers: no values of a prompt's variables are known."""
+        self._document: Mapping[str, Any] | None = None
+        """What the body says, where a prompt may have to go into it."""
+        self._plain = b""
+        """Then the body without a prompt."""
+        self._rendered: VariantState | None = None
+        """Whose prompt is in the body."""
         self._wish: Wish | None = None
+        self._draw = 0.0
+        self._cold = False
+        """Whether the times of the latest attempt are to be set aside."""
         self._attempts = 0
         self._tried: tuple[Engine, ...] = ()
         self._engine: Engine | None = None
@@ -106,7 +124,7 @@ class Attempts(ABC):
         service = self.service
         assert service is not None
         now = self._sent_at = monotonic()
-        picked = pick(service, self._tried, now, self._router.random, self.only, self._wish)
+        picked = pick(service, self._tried, now, self._router.random, self.only, self._wish, self._draw)
         if picked is None:
             problem = errors.no_ready_endpoint(service.name, comeback.retry_after(service, now))
             self.fail(problem, "refused")
@@ -123,6 +141,11 @@ class Attempts(ABC):
         self._attempts += 1
         if variant is not self.variant:
             self._move_to(variant)
+        if self._document is not None and variant is not self._rendered and not self._render(variant):
+            return
+        measure = variant.measure
+        if measure is not None:
+            self._cold = measure.is_cold(engine.number, self._sent_at)
         self._engine = engine
         self._engine_label = engine.label
         engine.in_flight += 1
@@ -133,6 +156,23 @@ class Attempts(ABC):
             engine.pool.connect(self, service.routing.timeouts.connect_seconds)
         else:
             self._send(connection, engine)
+
+    def _render(self, variant: VariantState) -> bool:
+        """Puts a variant's prompt into the body, anew where another attempt comes to another variant. False
+        where the request is refused, which no earlier stage can know: the prompt is the variant's."""
+        document, route, request = self._document, self._request.route, self._request
+        assert document is not None
+        assert route is not None
+        if self._rendered is None:
+            self._plain = request.body
+        self._rendered = variant
+        try:
+            request.body = stages.rendered(self._plain, document, route, variant.renderer, self.probe)
+        except RefusedError as refusal:
+            self.fail(refusal.problem, "prompt_refused")
+            return False
+        self._head = head_of(request)
+        return True
 
     def _move_to(self, variant: VariantState | None) -> None:
         if self.variant is not None:
@@ -163,7 +203,8 @@ class Attempts(ABC):
             return True
         service = self.service = self._router.state.table.services.get(service.name, service)
         now = monotonic()
-        picked = pick(service, self._tried, now, self._router.random, self._stay_in(waits_for), self._wish)
+        stay, random = self._stay_in(waits_for), self._router.random
+        picked = pick(service, self._tried, now, random, stay, self._wish, self._draw)
         if picked is not None and picked[1] is None and picked[0].queue is waits_for.queue:
             return False
         self._leave_queue()
@@ -228,8 +269,9 @@ class Attempts(ABC):
         request = self._request
         if self._caller.paused:
             connection.pause()
-        head = b"%b %b%b%b%b" % (request.method, request.path, request.query, engine.host_line, self._head)
-        connection.send(self, head, request.body)
+        tag = b"" if self.variant is None else self.variant.tag
+        parts = (request.method, request.path, request.query, engine.host_line, self._head, tag)
+        connection.send(self, b"%b %b%b%b%b%b\r\n\r\n" % parts, request.body)
 
     def _let_go(self) -> None:
         """Leaves what the attempt under way holds; a connection still in use is aborted."""
@@ -300,3 +342,8 @@ class Attempts(ABC):
         if health.failed(engine, variant.ready, monotonic(), service.routing.ejection):
             variant.stats.ejections += 1
             self._probing = False
+
+
+def head_of(request: Request) -> bytes:
+    """What follows the Host field of a request to an engine; the variant's tag ends it."""
+    return b"%bcontent-length: %d\r\nx-request-id: %b" % (request.head, len(request.body), request.id)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from math import ceil, inf
 from typing import Final
 
-from pointsman_router.state import ServiceState
+from pointsman_router.table import ServiceState
 
 _UNKNOWN_SECONDS: Final = 2
 _MAX_SECONDS: Final = 300

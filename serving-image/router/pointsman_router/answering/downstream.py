@@ -22,7 +22,7 @@ from pointsman_router.clients.patience import LINGER_SECONDS, Patience
 from pointsman_router.clients.reader import Reader
 from pointsman_router.clients.request import Request
 from pointsman_router.errors import Problem, RefusedError
-from pointsman_router.state import Table
+from pointsman_router.table import Table
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Final
 from pointsman_router import errors
 from pointsman_router.answering import stages
 from pointsman_router.answering.answer import Answer, Untold, is_json, is_stream, retry_after
-from pointsman_router.answering.attempts import Attempts
+from pointsman_router.answering.attempts import Attempts, head_of
 from pointsman_router.answering.caller import Caller
+from pointsman_router.answering.meter import Meter
 from pointsman_router.clients.request import Request
 from pointsman_router.engines import health
 from pointsman_router.engines.response import Fault, Receiver, Response
 from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.records.accesslog import NO_LABEL, Entry
+from pointsman_router.records.windows import Measure
+from pointsman_router.table import ServiceState
 
 if TYPE_CHECKING:
     from pointsman_router.router import Router
@@ -40,9 +43,11 @@ class Exchange(Attempts):
         "_answer",
         "_answered",
         "_bytes_in",
+        "_cut",
         "_deadline",
         "_done",
         "_error",
+        "_meter",
         "_progress",
         "_quiet_since",
         "_spoke_at",
@@ -60,6 +65,10 @@ class Exchange(Attempts):
         """Whether an engine's answer has begun."""
         self._error: Untold | None = None
         """An engine's answer that can't be passed on, since a stream was begun before it."""
+        self._meter: Meter | None = None
+        """What measures the answer, where a window is set."""
+        self._cut = False
+        """Whether it ended because its engine went away."""
         self._progress = 0
         self._deadline: asyncio.TimerHandle | None = None
         """The client's own; the service's is looked after by `tick`."""
@@ -72,31 +81,41 @@ class Exchange(Attempts):
         """Answers the request, at once or later."""
         request = self._request
         try:
-            prepared = stages.prepare(request, self._router.state.table)
+            prepared = stages.prepare(request, self._router.state.table, self.only)
         except RefusedError as refusal:
             self.refuse(refusal.problem)
             return
         service, body = prepared.service, prepared.body
         if service is None:
-            self.reply(200, [_JSON_LINE], body)
+            status = 200 if prepared.report is None else self._router.reports.take(prepared.report)
+            self.reply(status, [_JSON_LINE], body)
             return
         self.service = service
         self._wish = prepared.wish
+        self._draw = prepared.draw
         self._stream = prepared.stream
-        request.body = body
-        self._head = b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
-            request.head,
-            request.id,
-            len(body),
-        )
-        budget = service.budget
-        if self._started >= budget.turn_at:
-            budget.turn(self._started)
-        budget.requests += 1
+        self._document = prepared.document
+        original, request.body = request.body, body
+        self._head = head_of(request)
+        self._account(service)
         if request.timeout:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(request.timeout, self._expire, request.timeout)
         self._try()
+        if service.copies is not None:
+            self._copy(service, original)
+
+    def _account(self, service: ServiceState) -> None:
+        """Counts the request to what its service may spend on retries."""
+        budget = service.budget
+        if self._started >= budget.turn_at:
+            budget.turn(self._started)
+        budget.requests += 1
+
+    def _copy(self, service: ServiceState, body: bytes) -> None:
+        """Lets a variant without weight have a copy. `body`: as the client sent it."""
+        if not self.internal:
+            self._router.shadows.offer(service, self._request, body)
 
     def reply(self, status: int, lines: list[bytes], body: bytes) -> None:
         """Answers with what needs no engine."""
@@ -147,16 +166,25 @@ class Exchange(Attempts):
 
     def _keep_alive(self, now: float) -> None:
         """Nothing went to the client for a while. A stream takes a comment; what else there is must wait."""
-        if (self._stream or self._answer.status) and not self.internal and self._answer.comment():
+        if not (self._stream or self._answer.status) or self.internal:
+            return
+        variant, answer = self.variant, self._answer
+        told = None if answer.status or self._connection is None else variant
+        if told is not None:
+            answer.extra = told.lines
+        if answer.comment():
             self._spoke_at = now
+            if told is not None:
+                self.only = told.name  # the head is out, and says who answers
 
     def _silent(self, limit: str, seconds: float) -> None:
         if self._answered and self._caller.paused:
             self._router.stats.hit(limit)
             self._break_off(CLIENT_GONE, "client_gone")
             return
-        self._count_failure("timeout")
-        self.fail(errors.engine_silent(seconds, limit), "timeout")
+        if not self._cut_short():
+            self._count_failure("timeout")
+            self.fail(errors.engine_silent(seconds, limit), "timeout")
 
     def _expire(self, seconds: float, limit: str = "") -> None:
         """The whole request took too long, by the client's own word or by the `limit`."""
@@ -180,17 +208,22 @@ class Exchange(Attempts):
             self._probing = False  # the next one that is to decide is another's
         self._answered = True
         self._quiet_since = monotonic()
-        self._head = b""
+        self._head = self._plain = b""
+        self._document = None
         self._request.release()  # no retry from here on
         answer = self._answer
+        answer.extra = variant.lines
         if answer.status and not (status == 200 and is_stream(response)):
             self._error = Untold(status)
             return self._error
         if status >= 400 and not is_json(response):
             self.fail(errors.engine_status(status, retry_after(response)), "ok")
             return None
-        answer.begin(response, variant.stats.gaps)
-        return answer
+        answer.begin(response, variant.stats.gaps, engine, self._stopped)
+        if variant.measure is None:
+            return answer
+        self._meter = Meter(answer)
+        return self._meter
 
     def completed(self, data: bytes) -> None:
         self._connection = None
@@ -199,12 +232,15 @@ class Exchange(Attempts):
             error.relay(data)
             self.fail(errors.of_engine(error.status, bytes(error.body)), "ok")
             return
+        if self._meter is not None:
+            self._meter.note(data)
         status = self._answer.status
         if engine is not None and engine.failures and not health.is_failure(status):
             health.succeeded(engine)
-        self._let_go()
         self._answer.finish(data)
-        self._settle(status, "ok")
+        if not self._done:
+            self._let_go()
+            self._settle(status, "ok")
 
     def broken(self, fault: Fault, untouched: bool) -> None:
         connection, self._connection = self._connection, None
@@ -215,10 +251,30 @@ class Exchange(Attempts):
             connection.pool.purge()  # its neighbours are as old
             self._retry("stale", wait=False)
             return
+        if self._cut_short():
+            return
         self._count_failure(fault.reason)
         if fault.limit:
             self._router.stats.hit(fault.limit)
         self.fail(errors.engine_broke(f"Engine failure: {fault.words}"), "engine_broke")
+
+    def _stopped(self) -> None:
+        """The engine says that it was stopped: it was to go, and didn't get this done in time."""
+        self._end_cut()
+
+    def _cut_short(self) -> bool:
+        """Whether the engine was to go, so that what it didn't finish is cut; ends the request if so."""
+        engine = self._engine
+        if engine is None or not engine.leaving:
+            return False
+        self._end_cut()
+        return True
+
+    def _end_cut(self) -> None:
+        self._cut = True
+        if self.variant is not None and not self.internal:
+            self.variant.stats.cut += 1
+        self.fail(errors.engine_stopped(), "engine_stopped")
 
     # Endings.
 
@@ -246,11 +302,33 @@ class Exchange(Attempts):
             self._deadline = None
         self._move_to(None)
         if not self.internal:
-            self._count(status, now)
-            log = self._router.log
-            if log.enabled:
-                log.add(self._entry(status, ending, now))
+            self._record(status, ending, now)
         self._caller.finished()
+
+    def _record(self, status: int, ending: str, now: float) -> None:
+        self._count(status, now)
+        variant = self.variant
+        if variant is not None and variant.measure is not None and self._attempts and not self._cut:
+            self._measure(variant.measure, status, ending, now)
+        log = self._router.log
+        if log.enabled:
+            log.add(self._entry(status, ending, now))
+
+    def _measure(self, measure: Measure, status: int, ending: str, now: float) -> None:
+        """What the window counts of it. Who left early, and who found no room, say nothing of an engine."""
+        if status == CLIENT_GONE or ending == "refused":
+            return
+        answer, meter = self._answer, self._meter
+        if status >= 500 or ending == "prompt_refused":
+            # A prompt that asks for more than clients send fails them; those who err do so with every variant.
+            measure.failed()
+        elif meter is None or status >= 400:
+            measure.refused()
+        else:
+            first = answer.first_byte_at - self._started if answer.first_byte_at else 0.0
+            measure.answered(first, now - self._started, meter.tokens, answer.streamed, self._cold)
+            if meter.blocked:
+                measure.counts.blocked += 1
 
     def _count(self, status: int, now: float) -> None:
         if self.variant is not None:

@@ -1,4 +1,4 @@
-"""Chooses the engine for a request: a variant by its weight, then in it by the service's policy.
+"""Chooses the engine for a request: a variant by the request's draw, then in it by the service's policy.
 
 A request goes where its beginning, session or adapter is known (`affinity`). Others go to the less busy of
 two random engines, which comes close to the best choice without routers having to agree on anything, or to
@@ -9,14 +9,12 @@ for the randomness that is passed in and for what placements remember.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
 
 from pointsman_router.engines.engine import Engine
 from pointsman_router.picking.affinity import choose, load, share
 from pointsman_router.picking.wishes import Wish
-from pointsman_router.state import ServiceState, VariantState
+from pointsman_router.table import ServiceState, VariantState
 
-_HASHES: Final = 2.0**64
 Random = Callable[[], float]
 """A number in [0, 1)."""
 
@@ -28,21 +26,20 @@ def pick(
     random: Random,
     only: str = "",
     wish: Wish | None = None,
+    draw: float = 0.0,
 ) -> tuple[VariantState, Engine | None] | None:
     """The variant and engine to try next; None when none is ready, and a variant without engine when each
     that may be taken has as many requests as it may have.
 
     `tried`: engines that failed this request already; one of them is given again only where no other is
-    ready. `only`: the variant to stay in, whatever its weight.
+    ready. `only`: the variant to stay in, whatever its weight. `draw`: the request's own, in [0, 1), so that
+    every attempt belongs to the same variant as long as weights allow.
     """
     variants = tuple(v for v in service.variants if v.name == only) if only else service.routed
     if len(variants) == 1:
         first = variants[0]
     elif variants:
-        # A session's draw is its own, so that it stays with a variant as long as weights allow.
-        first = _by_weight(
-            variants, wish.session / _HASHES if wish is not None and wish.session else random()
-        )
+        first = by_weight(variants, draw)
     else:
         return None
     ready = first.ready
@@ -69,7 +66,7 @@ def has_another(service: ServiceState, tried: Collection[Engine], only: str = ""
     )
 
 
-def _by_weight(variants: Sequence[VariantState], draw: float) -> VariantState:
+def by_weight(variants: Sequence[VariantState], draw: float) -> VariantState:
     """The variant whose share a draw from [0, 1) falls into, among all of them."""
     left = draw * sum(variant.weight for variant in variants)
     for variant in variants:
@@ -129,6 +126,6 @@ def _shuffled(variants: list[VariantState], random: Random) -> list[VariantState
     """In random order, by weight."""
     order = []
     while variants:
-        order.append(_by_weight(variants, random()))
+        order.append(by_weight(variants, random()))
         variants.remove(order[-1])
     return order

@@ -31,7 +31,9 @@ _USUAL: Final = (
     "x-stainless-poll-helper",
 )
 """What the browser builds of the OpenAI and Anthropic clients send."""
-_EXPOSED: Final = b"access-control-expose-headers: x-request-id, retry-after"
+_EXPOSED: Final = (
+    b"access-control-expose-headers: x-request-id, retry-after, x-pointsman-revision, x-pointsman-prompt"
+)
 _VARY: Final = b"vary: Origin"
 
 

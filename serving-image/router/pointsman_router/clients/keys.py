@@ -21,7 +21,7 @@ from pointsman_router.errors import Problem
 if TYPE_CHECKING:
     from pointsman_router.clients.request import Request
     from pointsman_router.records.metrics import KeyStats
-    from pointsman_router.state import Table
+    from pointsman_router.table import Table
 
 _RANDOM_BYTES: Final = 32
 _PREFIX: Final = "sk-"

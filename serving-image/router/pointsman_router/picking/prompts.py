@@ -18,6 +18,7 @@ _CONTENT: Final = "\x1f"
 _LONGEST_ROLE: Final = 32
 _DEEPEST: Final = 5
 """Content parts hold their text or address at most this deep."""
+_LONGEST_OPENING: Final = 4 * 1024 * 1024
 _SILENT: Final = frozenset({"role", "type", "cache_control"})
 """Members that stand elsewhere, or that come and go between the turns of a conversation."""
 
@@ -37,6 +38,29 @@ def beginning(document: dict[str, Any], limit: int) -> bytes:
         writer.value(document.get("instructions"))
         writer.messages(document.get("input"))
     return writer.data()
+
+
+def opening(document: dict[str, Any]) -> bytes:
+    """What all turns of a conversation have in common: its messages up to the user's first one, and what
+    stands before them. Empty where there is no conversation."""
+    system, messages = document.get("system"), document.get("messages")
+    if messages is None:
+        system, messages = document.get("instructions"), document.get("input")
+    if type(messages) is list:
+        first = next((at for at, one in enumerate(messages) if _is_users(one)), None)
+        if first is None:
+            return b""
+        messages = messages[: first + 1]
+    elif type(messages) is not str:
+        return b""
+    writer = _Writer(_LONGEST_OPENING)
+    writer.value(system)
+    writer.messages(messages)
+    return writer.data()
+
+
+def _is_users(message: Any) -> bool:
+    return type(message) is dict and message.get("role") == "user"
 
 
 class _Writer:

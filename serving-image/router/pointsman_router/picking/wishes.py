@@ -38,48 +38,27 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What requests of one service may wish for."""
+class Sessions:
+    """How requests of one service say what they belong to."""
 
-    adapters: frozenset[str]
-    prefix: bool
-    block_bytes: int
-    max_blocks: int
     header: bytes
     """In lower case; empty for none."""
     conversation: bool
 
     @classmethod
-    def of(cls, routing: Routing, adapters: Sequence[str], engines: bool, variants: bool) -> Wishes | None:
-        """None where nothing is to choose by. `engines`, `variants`: whether there are several of them."""
-        picking, sticky = routing.picking, routing.stickiness
-        if not engines and not variants:
+    def of(cls, routing: Routing, choice: bool) -> Sessions | None:
+        """None where nothing names a session, or where there's no `choice` to make by it."""
+        sticky = routing.stickiness
+        if not choice or not (sticky.header or sticky.conversation):
             return None
-        wishes = cls(
-            adapters=frozenset(adapters if engines else ()),
-            prefix=engines and picking.policy is Policy.PREFIX_AFFINITY,
-            block_bytes=picking.block_bytes,
-            max_blocks=picking.max_blocks,
-            header=sticky.header.lower().encode(),
-            conversation=sticky.conversation,
-        )
-        wanted = wishes.prefix or wishes.adapters or wishes.header or wishes.conversation
-        return wishes if wanted else None
+        return cls(sticky.header.lower().encode(), sticky.conversation)
 
-    def read(self, request: HasFields, document: dict[str, Any], model: str, prompt: bool) -> Wish | None:
-        """A request's wish, if it has one. `prompt`: whether engines keep what they compute of it."""
-        if self.header or self.conversation:
-            session = self._session(request, document)
-            if session:
-                return Wish(_NO_CHAIN, digest(session) or 1)
-        adapter = (digest(model.encode()) or 1) if model in self.adapters else 0
-        chain: Sequence[int] = _NO_CHAIN
-        if prompt and self.prefix:
-            block = self.block_bytes
-            chain = chain_of(beginning(document, block * self.max_blocks), block, adapter)
-        return Wish(chain, 0, adapter) if chain or adapter else None
+    def read(self, request: HasFields, document: dict[str, Any]) -> int:
+        """The hash of a request's session; 0 for none."""
+        name = self._name(request, document)
+        return digest(name) or 1 if name else 0
 
-    def _session(self, request: HasFields, document: dict[str, Any]) -> bytes:
+    def _name(self, request: HasFields, document: dict[str, Any]) -> bytes:
         if self.header:
             value = request.value(self.header)
             if value:
@@ -92,6 +71,43 @@ class Wishes:
                 if type(name) is str and name:
                     return name.encode("utf-8", "surrogatepass")
         return b""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What requests of one service may wish for."""
+
+    adapters: frozenset[str]
+    prefix: bool
+    block_bytes: int
+    max_blocks: int
+
+    @classmethod
+    def of(cls, routing: Routing, adapters: Sequence[str], engines: bool) -> Wishes | None:
+        """None where nothing is to choose by. `engines`: whether a variant has several of them."""
+        picking, sticky = routing.picking, routing.stickiness
+        if not engines:
+            return None
+        wishes = cls(
+            adapters=frozenset(adapters),
+            prefix=picking.policy is Policy.PREFIX_AFFINITY,
+            block_bytes=picking.block_bytes,
+            max_blocks=picking.max_blocks,
+        )
+        wanted = wishes.prefix or wishes.adapters or sticky.header or sticky.conversation
+        return wishes if wanted else None
+
+    def read(self, document: dict[str, Any], model: str, prompt: bool, session: int) -> Wish | None:
+        """A request's wish, if it has one. `prompt`: whether engines keep what they compute of it. `session`:
+        as `Sessions` read it."""
+        if session:
+            return Wish(_NO_CHAIN, session)
+        adapter = (digest(model.encode()) or 1) if model in self.adapters else 0
+        chain: Sequence[int] = _NO_CHAIN
+        if prompt and self.prefix:
+            block = self.block_bytes
+            chain = chain_of(beginning(document, block * self.max_blocks), block, adapter)
+        return Wish(chain, 0, adapter) if chain or adapter else None
 
 
 def chain_of(data: bytes, block: int, seed: int = 0) -> list[int]:

@@ -13,11 +13,12 @@ from typing import Final
 
 FIRST_BYTE_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 GAP_BOUNDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
+SCORE_BOUNDS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 DURATION_BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 
 
 class Distribution:
-    """A histogram: `bounds` are upper bounds in seconds."""
+    """A histogram: `bounds` are upper bounds, of seconds where nothing else is said."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -47,14 +48,18 @@ class VariantStats:
         "bytes_in",
         "bytes_out",
         "codes",
+        "cut",
         "duration",
         "ejections",
         "failures",
+        "feedback",
         "first_byte",
         "gaps",
         "in_flight",
         "queued",
         "retries",
+        "shadow_dropped",
+        "shadowed",
     )
 
     def __init__(self) -> None:
@@ -73,6 +78,14 @@ class VariantStats:
         """What engines did wrong, by reason: connect, closed, malformed, excess, timeout, status."""
         self.ejections = 0
         """Times that an engine was left out for its failures."""
+        self.cut = 0
+        """Requests that an engine's going away ended before their answer was whole."""
+        self.shadowed = 0
+        """Copies of other variants' requests that it answered, or failed to; they are in no other count."""
+        self.shadow_dropped = 0
+        """Copies that there was no room for."""
+        self.feedback = Distribution(SCORE_BOUNDS)
+        """Scores that were reported of its answers."""
         self.bytes_in = 0
         self.bytes_out = 0
 

@@ -1,4 +1,4 @@
-"""The admin port: health, readiness, metrics, signals and probes. Never reachable through the public Service.
+"""The admin port: health, readiness, metrics, signals, probes, questions. Not reached by the public Service.
 
 One request a connection. It reads requests as strictly as the public port does, bounds what a connection may
 take of time and memory as that does, and owns no state.
@@ -21,6 +21,7 @@ from pointsman_router.errors import Problem, Shape, render
 from pointsman_router.router import Router, logger
 from pointsman_router.settings import Limits
 from pointsman_router.telling import signals
+from pointsman_router.telling.ask import ask
 from pointsman_router.telling.probe import Prober
 
 _LIMITS = Limits(max_head_bytes=16 * 1024, max_body_bytes=64 * 1024)
@@ -28,6 +29,8 @@ _MAX_CONNECTIONS: Final = 256
 _PATIENCE_SECONDS: Final = 10.0
 """For a whole request, and again for its answer to be taken."""
 _PROBE_PREFIX: Final = "/probe/"
+_ASK_PREFIX: Final = "/ask/"
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 
@@ -49,14 +52,14 @@ class Admin:
         """Protocol factory of the admin port."""
         return AdminConnection(self)
 
-    async def answer(self, method: str, path: str, query: str) -> Answer:
+    async def answer(self, method: str, path: str, query: str, body: bytes = b"") -> Answer:
         """Answers one request."""
-        if path.startswith(_PROBE_PREFIX) and len(path) > len(_PROBE_PREFIX):
-            if method != "POST":
-                return _words(405, "POST only")
-            only = parse_qs(query).get("variant", [""])[-1]
-            status, document = await self._prober.probe(unquote(path[len(_PROBE_PREFIX) :]), only)
-            return status, _JSON, orjson.dumps(document)
+        for prefix, asked in ((_PROBE_PREFIX, self._probe), (_ASK_PREFIX, self._ask)):
+            if path.startswith(prefix) and len(path) > len(prefix):
+                if method != "POST":
+                    return _words(405, "POST only")
+                only = parse_qs(query).get("variant", [""])[-1]
+                return await asked(unquote(path[len(prefix) :]), only, body)
         if method != "GET":
             return _words(405, "GET only")
         match path:
@@ -69,6 +72,14 @@ class Admin:
             case "/signals":
                 return 200, _JSON, orjson.dumps(signals.describe(self._router))
         return _words(404, "not found")
+
+    async def _probe(self, service: str, only: str, body: bytes) -> Answer:
+        status, document = await self._prober.probe(service, only)
+        return status, _JSON, orjson.dumps(document)
+
+    async def _ask(self, service: str, only: str, body: bytes) -> Answer:
+        status, answer = await ask(self._router, service, only, body)
+        return status, _JSON, answer
 
     async def _metrics(self) -> Answer:
         if not self._can_render:
@@ -143,7 +154,7 @@ class AdminConnection(asyncio.Protocol):
     async def _respond(self, request: Request) -> None:
         path, query = request.path.decode("latin-1"), request.query[1:].decode("latin-1")
         try:
-            answer = await self._admin.answer(request.method.decode(), path, query)
+            answer = await self._admin.answer(request.method.decode(), path, query, request.body)
         except Exception:
             logger.exception("the admin port could not answer %s", path)
             answer = _words(500, "the log says why")
@@ -154,7 +165,7 @@ class AdminConnection(asyncio.Protocol):
         if self._transport is None:
             return
         head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {content_type}\r\n"
+            f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\ncontent-type: {content_type}\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self._transport.write(head.encode() + body)

@@ -54,6 +54,9 @@ _COUNTERS: Final = (
     _Counter("retries", "Attempts repeated", "reason", lambda one: one.retries),
     _Counter("engine_failures", "What engines did wrong", "reason", lambda one: one.failures),
     _Counter("ejections", "Engines left out for their failures", "", lambda one: {"": one.ejections}),
+    _Counter("cut_requests", "Requests ended by an engine's going away", "", lambda one: {"": one.cut}),
+    _Counter("shadowed_requests", "Copies of requests answered", "", lambda one: {"": one.shadowed}),
+    _Counter("shadow_dropped", "Copies without room", "", lambda one: {"": one.shadow_dropped}),
     _Counter("received_bytes", "Request bodies", "", lambda one: {"": one.bytes_in}),
     _Counter("sent_bytes", "Response bodies", "", lambda one: {"": one.bytes_out}),
 )
@@ -68,6 +71,7 @@ _HISTOGRAMS: Final = (
     _Histogram(
         "chunk_seconds", "Between one read of a stream and the next; a sample of them", lambda one: one.gaps
     ),
+    _Histogram("feedback_score", "Scores reported of answers, 0 to 1", lambda one: one.feedback),
     _Histogram("duration_seconds", "From a request's end to its answer's end", lambda one: one.duration),
 )
 

@@ -16,15 +16,14 @@ from typing import Any
 
 import orjson
 
-from pointsman_router import routes
 from pointsman_router.answering.exchange import Exchange
-from pointsman_router.clients.request import Request
 from pointsman_router.router import Router
-from pointsman_router.state import ServiceState
+from pointsman_router.table import ServiceState
+from pointsman_router.telling import internal
+from pointsman_router.telling.internal import Sink
 
 TIMEOUT_SECONDS = 60.0
 _NOT_THIS_KIND = frozenset({400, 404, 405, 415, 422, 501})
-_MAX_ANSWER_BYTES = 1024 * 1024
 _MAX_MESSAGE = 500
 
 
@@ -73,35 +72,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("rerank", b"/v1/rerank", _json(query="ping", documents=["pong"]), "results"),
     Kind("transcription", b"/v1/audio/transcriptions", _second_of_silence, "text"),
 )
-
-
-class _Sink:
-    """Takes an answer whole."""
-
-    paused = False
-    address = b"probe"
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.content = bytearray()
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def start(self, status: int, lines: list[bytes], length: int | None) -> None:
-        self.status = status
-
-    def body(self, data: bytes, complete: bool) -> None:
-        if len(self.content) < _MAX_ANSWER_BYTES:
-            self.content += data
-
-    def chunks(self) -> None:
-        return None
-
-    def cut(self) -> None:
-        self.status = 502
-
-    def finished(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
 
 
 class Prober:
@@ -155,24 +125,9 @@ class Prober:
         known = [kind for (s, v), kind in self._kinds.items() if s == service and (not only or v == only)]
         return [*dict.fromkeys((*known, *KINDS))]
 
-    async def _ask(self, service: ServiceState, only: str, kind: Kind) -> tuple[Exchange, _Sink]:
-        request = Request()
-        request.method = b"POST"
-        request.path = kind.path
-        request.route = routes.find(kind.path)[0]
-        request.id = b"probe-%016x" % int(self._router.random() * 2**64)
-        request.content_type, request.body = kind.ask(service.model_names[0])
-        request.head = b"content-type: %b\r\nuser-agent: pointsman-router\r\n" % request.content_type
-        sink = _Sink()
-        exchange = Exchange(self._router, sink, request)
-        exchange.internal = True
-        exchange.only = only
-        exchange.begin()
-        try:
-            await sink.done
-        finally:
-            exchange.cancel()
-        return exchange, sink
+    async def _ask(self, service: ServiceState, only: str, kind: Kind) -> tuple[Exchange, Sink]:
+        content_type, body = kind.ask(service.model_names[0])
+        return await internal.ask(self._router, kind.path, content_type, body, only, probe=True)
 
 
 def _is_answer(body: bytes, kind: Kind) -> bool:
@@ -186,7 +141,7 @@ def _is_answer(body: bytes, kind: Kind) -> bool:
     )
 
 
-def _why(sink: _Sink) -> tuple[str, str]:
+def _why(sink: Sink) -> tuple[str, str]:
     """Reason and message of an answer that proves nothing."""
     try:
         error = orjson.loads(bytes(sink.content))["error"]

@@ -18,7 +18,7 @@ from pointsman_router.config import LATER_FIELDS
 from pointsman_router.engines.engine import READY, Engine, Phase
 from pointsman_router.fetch import FetchError, Target
 from pointsman_router.router import Router
-from pointsman_router.state import ServiceState, VariantState
+from pointsman_router.table import ServiceState, VariantState
 
 LOADING = "Loading"
 _UNREADY_SECONDS = 2.0
@@ -142,6 +142,7 @@ def _describe_service(service: ServiceState) -> dict[str, Any]:
     return {
         "hash": service.hash,
         "variants": {variant.name: _describe_variant(variant) for variant in service.variants},
+        **({} if service.window is None else {"analysis": service.window.document()}),
     }
 
 
@@ -154,6 +155,7 @@ def _describe_variant(variant: VariantState) -> dict[str, Any]:
         "queued": variant.stats.queued,
         "requests": variant.stats.requests,
         "errors": variant.stats.errors,
+        "cut": variant.stats.cut,
         "engines": [_describe_engine(engine) for engine in variant.engines],
     }
 

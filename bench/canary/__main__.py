@@ -1,0 +1,148 @@
+"""Simulated rollouts, judged as the operator judges them, beside fixed thresholds: what is found, and how
+soon.
+
+Ten thousand rollouts for each effect. Rates are of rollouts; `exposed` is how many requests a bad candidate
+had answered when it was rejected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from bench.canary.thresholds import ARGO, FLAGGER, Minutes, Numbers, Rule, tuned
+from bench.canary.traffic import LOOKS, Effect
+from bench.canary.trial import GATES, Tried, trial
+from bench.result import Target, conclude, table
+from e2e.cluster.progress import say, spoken
+
+NOTHING: Final = Effect("nothing wrong")
+EFFECTS: Final = (
+    NOTHING,
+    Effect("1.2 x latency", slower=1.2),
+    Effect("1.5 x latency", slower=1.5),
+    Effect("2 x latency", slower=2.0),
+    Effect("+0.5 % errors", errors=0.005),
+    Effect("+1 % errors", errors=0.01),
+    Effect("+5 % errors", errors=0.05),
+    Effect("nothing wrong, 1 % errors", base=0.01),
+    Effect("+1 % errors on 1 %", errors=0.01, base=0.01),
+)
+WANTED: Final = {"1.5 x latency": 0.9, "2 x latency": 0.99, "+1 % errors": 0.9, "+5 % errors": 0.99}
+FALSE: Final = 0.01
+
+
+def main() -> int:
+    """The bench. Gives its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench.canary", description=__doc__)
+    parser.add_argument("--rollouts", type=int, default=10_000, help="for each effect")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    args = parser.parse_args()
+    started = time.monotonic()
+    tried = simulate(args.rollouts, args.workers)
+    say(f"  {args.rollouts:,} rollouts of {len(EFFECTS)} effects took {spoken(time.monotonic() - started)}")
+    return report(tried)
+
+
+def simulate(rollouts: int, workers: int) -> list[Tried]:
+    """All rollouts, the n-th always the same."""
+    if workers == 1:
+        return [trial(seed, EFFECTS) for seed in range(rollouts)]
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(partial(trial, effects=EFFECTS), range(rollouts), chunksize=25))
+
+
+def report(tried: Sequence[Tried]) -> int:
+    """The table, the verdict and the line of JSON."""
+    at = {effect.name: number for number, effect in enumerate(EFFECTS)}
+    ours = {name: np.array([each.seen[n].rejected for each in tried]) for name, n in at.items()}
+    minutes = {name: _minutes(tried, n) for name, n in at.items()}
+    requests = np.array([each.requests for each in tried])
+    found = {"Pointsman": {name: _figures(rejected, requests) for name, rejected in ours.items()}}
+    rules = (FLAGGER, ARGO, *_tuned(ours, minutes))
+    for rule in rules:
+        found[rule.name] = {name: _figures(rule.rejected(each), requests) for name, each in minutes.items()}
+    print(table(("", *(effect.name for effect in EFFECTS)), _rows(found)))
+    print()
+    return conclude(
+        "canary",
+        {
+            "rollouts": len(tried),
+            "candidate_samples": int(np.median(requests[:, LOOKS - 1])),
+            "gates": {gate.key: [gate.margin, gate.limit] for gate in GATES},
+            "found": found,
+            "promotable": {name: _passed([each.seen[n].passed for each in tried]) for name, n in at.items()},
+            "thresholds": {rule.name: [_round(rule.success), _round(rule.slowest)] for rule in rules},
+        },
+        _targets(found["Pointsman"]),
+        [],
+    )
+
+
+def _minutes(tried: Sequence[Tried], at: int) -> Minutes:
+    seen = [each.seen[at] for each in tried]
+    return Minutes(np.array([each.success for each in seen]), np.array([each.slowest for each in seen]))
+
+
+def _tuned(ours: dict[str, Numbers], minutes: dict[str, Minutes]) -> tuple[Rule, ...]:
+    """The peers' rules, every minute, with thresholds by which they find as much as the product does."""
+    bad, slow = "+1 % errors", "1.5 x latency"
+    wanted = (float(np.mean(ours[bad] > 0)), float(np.mean(ours[slow] > 0)))
+    return tuple(
+        tuned(f"{name}, tuned", rule.failures, minutes[bad], minutes[slow], wanted, LOOKS)
+        for name, rule in (("Flagger", FLAGGER), ("Argo Rollouts", ARGO))
+    )
+
+
+def _figures(rejected: Numbers, requests: Numbers) -> dict[str, Any]:
+    within = (rejected > 0) & (rejected <= LOOKS)
+    exposed = np.array([requests[at, rejected[at] - 1] for at in np.flatnonzero(rejected)])
+    return {
+        "rejected": _round(float(np.mean(within))),
+        "ever": _round(float(np.mean(rejected > 0))),
+        "within_two": _round(float(np.mean((rejected > 0) & (rejected <= 2)))),
+        "exposed_median": int(np.median(exposed)) if exposed.size else None,
+        "exposed_p90": int(np.percentile(exposed, 90)) if exposed.size else None,
+    }
+
+
+def _passed(looks: Sequence[int]) -> dict[str, Any]:
+    known = [look for look in looks if look]
+    return {
+        "passed": _round(len(known) / len(looks)),
+        "minutes_median": float(np.median(known)) if known else None,
+    }
+
+
+def _rows(found: dict[str, dict[str, dict[str, Any]]]) -> list[tuple[str, ...]]:
+    return [(judge, *(_cell(figures) for figures in effects.values())) for judge, effects in found.items()]
+
+
+def _cell(figures: dict[str, Any]) -> str:
+    exposed = f" ({figures['exposed_median']:,})" if figures["exposed_median"] is not None else ""
+    return f"{100 * figures['rejected']:.2f} %{exposed}"
+
+
+def _targets(found: dict[str, dict[str, Any]]) -> list[Target]:
+    return [
+        *(
+            Target(f"rejected: {name}", found[name]["rejected"], least, at_least=True)
+            for name, least in WANTED.items()
+        ),
+        Target("rejected: nothing wrong", found[NOTHING.name]["rejected"], FALSE),
+    ]
+
+
+def _round(value: float) -> float | None:
+    return float(f"{value:.4g}") if value < float("inf") else None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

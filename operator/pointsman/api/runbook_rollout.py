@@ -1,0 +1,66 @@
+"""The runbook's paragraphs about a change on its way."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pointsman.api.conditions import Reason
+from pointsman.api.runbook_entry import NOTHING, Entry
+
+ROLLOUT: Final[dict[Reason, Entry]] = {
+    Reason.COMPLETE: Entry("The declared revision has all the traffic.", "Goes on.", NOTHING),
+    Reason.ROLLOUT_IN_PROGRESS: Entry(
+        "A new variant is on its way; status.rollout.step says how far.",
+        "Brings it up, moves the traffic, removes the old one, each after the other was seen.",
+        NOTHING,
+    ),
+    Reason.RECREATE_GAP: Entry(
+        "With rollout.strategy Recreate the old revision has stopped and the new one isn't ready: nobody is "
+        "served.",
+        "Starts the new revision as soon as the old pods are gone.",
+        "Wait. Reverting the change starts the old revision anew.",
+    ),
+    Reason.CANDIDATE_FAILING: Entry(
+        "The new revision doesn't come up.",
+        "Keeps the old one serving, and goes on trying.",
+        "EngineHealthy says why. Correct the spec, or revert it.",
+    ),
+    Reason.TRIAL_RUNNING: Entry(
+        "The candidate is ready and is being tried before it gets any traffic.",
+        "Runs the declared cases against it; the stable variant keeps all traffic.",
+        f"{NOTHING} If it stays, look at the Job whose name ends in -trial.",
+    ),
+    Reason.ANALYSING: Entry(
+        "The candidate has the traffic of a step and is being compared with the stable variant.",
+        "Looks every rollout.analysis.intervalSeconds, and goes on or back by itself.",
+        f"{NOTHING} status.rollout.analysis has what was found so far, and how long the step has lasted.",
+    ),
+    Reason.AWAITING_SAMPLES: Entry(
+        "The step's least time is over, and the comparison hasn't found out enough: too few requests, or a "
+        "difference too small to tell. Too few samples are never a pass.",
+        "Keeps the step's weights and goes on looking; after rollout.analysis.inconclusive.afterSeconds it "
+        "waits for rollout.approve (Hold) or goes back (Reject), where inconclusive.action says so.",
+        "status.rollout.analysis.gates says what each gate lacks. Send more requests, give the step more "
+        "weight, ask less of the gates, or decide yourself: inconclusive.action Hold and rollout.approve, or "
+        "rollout.abort.",
+    ),
+    Reason.AWAITING_APPROVAL: Entry(
+        "The candidate has passed what was asked of it, or nothing can be found out, and the step waits for "
+        "a person's word.",
+        "Keeps the step's weights, goes on comparing, and goes back if the candidate turns out worse.",
+        "Set rollout.approve to the candidate's name (status.rollout.candidate), or rollout.abort to it.",
+    ),
+    Reason.CANARY_REJECTED: Entry(
+        "The candidate was worse than the stable variant, or failed its trial. The message has the gate, "
+        "what it found, what's allowed and of how many samples; status.rollout.rejections keeps it.",
+        "Has given all traffic back to the stable variant, and doesn't try this candidate again. The spec "
+        "stays as it is.",
+        "Correct the spec, or revert it: with the stable variant declared again the service is Ready. If the "
+        "same is to be tried once more, set spec.restartedAt.",
+    ),
+    Reason.ROLLOUT_ABORTED: Entry(
+        "rollout.abort names this candidate.",
+        "Has given all traffic back to the stable variant, and doesn't try this candidate again.",
+        "Correct the spec, or revert it; rollout.abort may stay, since it names this candidate alone.",
+    ),
+}

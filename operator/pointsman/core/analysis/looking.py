@@ -1,0 +1,216 @@
+"""One look, and what it comes to: on, back, or wait, and for what.
+
+A gate that fails rejects at once, whatever else is missing. To go on takes all of it: the step's time, its
+samples, every gate, and a person's word where one is asked. Too few samples are never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pointsman.api import rollout as api
+from pointsman.api.conditions import Reason
+from pointsman.api.service_status import Found as Says
+from pointsman.api.service_status import GateStatus, Step
+from pointsman.core import judging, rollout
+from pointsman.core.analysis import counts, gates, record
+from pointsman.core.analysis.counts import Total
+from pointsman.core.analysis.record import Memory, Record
+from pointsman.core.facts import Facts
+from pointsman.core.rollout import UNJUDGED, Judged, Phase, Word
+
+AFTER_SECONDS = 3600
+RETRY_SECONDS = 2.0
+"""When to try a look again that not every router was ready for."""
+
+WAITING = Judged(Word.WAIT, Reason.AWAITING_ROUTER, "the step begins when every router has acknowledged it")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of the candidate after this pass."""
+
+    record: Record | None = None
+    """What status keeps; None where nothing was measured of this candidate."""
+    judged: Judged = UNJUDGED
+
+
+def look(facts: Facts) -> Found:
+    """What is known of the candidate now: after a look, where one is due, else as the last one left it."""
+    state, phase = facts.state, facts.plan.measured(facts.state)
+    before = kept(facts).record
+    if phase is None or state.candidate is None or state.stable is None:
+        return Found(before)
+    if before is None or (before.window, before.step) != (state.division.window, state.step):
+        if not facts.acknowledged() or state.weight != phase.weight:
+            return Found(before, WAITING)
+        return Found(_begun(facts, before), Judged(message=_words(facts)))
+    if facts.world.now >= _due(facts, before):
+        before = _looked(facts, before)
+    return Found(before, _judged(facts, phase, before))
+
+
+def kept(facts: Facts) -> Found:
+    """What the last look left, with nothing added: for a service that is paused."""
+    status = facts.world.service.status.rollout
+    before = record.parse(status.analysis if status else None)
+    candidate = facts.state.candidate
+    return Found(before if before and candidate and before.candidate == candidate.name else None)
+
+
+def document(facts: Facts, after: rollout.State, found: Found) -> dict[str, Any] | None:
+    """What status says of it: as long as there is this candidate."""
+    known = found.record
+    if known is None or after.candidate is None or after.candidate.name != known.candidate:
+        return None
+    return record.document(known, gates.gates(_spec(facts)))
+
+
+def next_look(facts: Facts, found: Found) -> float | None:
+    """In how many seconds a pass has something to do that no event tells of; None: nothing is measured."""
+    phase = facts.plan.measured(facts.state)
+    if phase is None or found.record is None:
+        return None
+    begun, now = found.record.started, facts.world.now
+    moments = [
+        _due(facts, found.record),
+        begun + timedelta(seconds=phase.seconds),
+        begun + timedelta(seconds=_patience(facts).after_seconds or AFTER_SECONDS),
+    ]
+    ahead = [moment for moment in moments if moment > now]
+    if moments[0] <= now:
+        return RETRY_SECONDS
+    return (min(ahead) - now).total_seconds()
+
+
+def _due(facts: Facts, known: Record) -> datetime:
+    interval = timedelta(seconds=rollout.interval(_spec(facts).analysis))
+    return (known.observed or known.started) + interval
+
+
+def _begun(facts: Facts, before: Record | None) -> Record:
+    """A new step's record. What the step before has shown stays evidence, beside what this one shows."""
+    memory, state = Memory(), facts.state
+    if before is not None and before.window != state.division.window:
+        kept = before.memory
+        asked = gates.gates(_spec(facts))
+        memory = Memory(kept.evidence.with_step_ended(asked, kept.last) if kept.last else kept.evidence)
+    # Never before the step itself, though clocks of two operators differ.
+    started = max(facts.world.now, state.since or facts.world.now)
+    return Record(state.division.window, state.step, started, memory=memory)
+
+
+def _looked(facts: Facts, known: Record) -> Record:
+    """The record after a look; the same where not every router could be looked at."""
+    state, now = facts.state, facts.world.now
+    assert state.stable is not None
+    assert state.candidate is not None
+    seconds = (now - known.started).total_seconds()
+    found = counts.total(
+        facts.world.signals,
+        facts.world.service.metadata.name,
+        known.window,
+        (state.stable, state.candidate),
+        seconds,
+    )
+    return _with(known, found, _spec(facts), now) if found else known
+
+
+def _with(known: Record, found: Total, spec: api.Rollout, now: datetime) -> Record:
+    asked, seen = gates.gates(spec), found.look
+    # What was too large to keep is missed: this look begins the next interval then.
+    mark = known.memory.mark or (seen if known.looks else judging.NOTHING)
+    evidence = known.memory.evidence.after(asked, mark, seen)
+    counted = evidence is not known.memory.evidence or mark is seen
+    judgements = judging.judge(asked, [seen], gates.false_rejection(spec), evidence=evidence) if asked else ()
+    return replace(
+        known,
+        observed=now,
+        looks=known.looks + 1,
+        stable_samples=seen.stable.requests,
+        candidate_samples=seen.candidate.requests,
+        set_aside=found.set_aside,
+        gates=tuple(GateStatus.model_validate(one) for one in gates.statuses(judgements)),
+        memory=Memory(evidence, seen, seen if counted else mark),
+    )
+
+
+# What it comes to.
+
+
+def _judged(facts: Facts, phase: Phase, known: Record) -> Judged:
+    failing = known.having(Says.FAIL)
+    if failing and phase.gated:
+        return Judged(Word.REJECT, Reason.CANARY_REJECTED, "; ".join(gate.message for gate in failing))
+    elapsed = (facts.world.now - known.started).total_seconds()
+    lacking = _lacking(facts, phase, known)
+    if elapsed < phase.seconds:
+        return Judged(message=_words(facts))
+    if lacking:
+        return _undecided(facts, lacking, known, elapsed)
+    if phase.manual and not _approved(facts):
+        return Judged(Word.WAIT, Reason.AWAITING_APPROVAL, _asking(facts))
+    return Judged(Word.PASS)
+
+
+def _lacking(facts: Facts, phase: Phase, known: Record) -> list[str]:
+    """What hasn't been found out yet, by name."""
+    found = [f"{phase.samples:,} requests"] if known.candidate_samples < phase.samples else []
+    if not phase.gated:
+        return found
+    passed = {(gate.metric, gate.statistic) for gate in known.having(Says.PASS)}
+    for gate in gates.keys(gates.gates(_spec(facts))):
+        if gate not in passed:
+            found.append(" ".join(part.value for part in gate if part))
+    return found
+
+
+def _undecided(facts: Facts, lacking: Sequence[str], known: Record, elapsed: float) -> Judged:
+    patience = _patience(facts)
+    after = patience.after_seconds or AFTER_SECONDS
+    about = f"{_words(facts)}; nothing is certain yet about {', '.join(lacking)}"
+    if elapsed < after or patience.action in (None, api.Action.WAIT):
+        return Judged(Word.WAIT, Reason.AWAITING_SAMPLES, about)
+    if patience.action is api.Action.REJECT:
+        found = "; ".join(gate.message for gate in known.having(Says.INCONCLUSIVE))
+        why = f"inconclusive after {after:,} seconds, and analysis.inconclusive says Reject"
+        return Judged(Word.REJECT, Reason.CANARY_REJECTED, f"{why}: {found or ', '.join(lacking)}")
+    if _approved(facts):
+        return Judged(Word.PASS)
+    return Judged(Word.WAIT, Reason.AWAITING_APPROVAL, f"{about}; {_asking(facts)}")
+
+
+def _words(facts: Facts) -> str:
+    """Where the rollout is, in words that hold still."""
+    state, plan = facts.state, facts.plan
+    if state.step is Step.BAKING:
+        return "the candidate has all requests and is compared with the stable variant as it was before"
+    phase = plan.phases[state.index]
+    share = f"{phase.weight} % of requests"
+    if phase.shadow:
+        share = f"copies of {phase.shadow} % of requests"
+    if plan.bake:
+        return "the stable variant is measured before the switch"
+    return f"step {state.index + 1} of {len(plan.phases)}: the candidate has {share} and is compared"
+
+
+def _asking(facts: Facts) -> str:
+    assert facts.state.candidate is not None
+    return f"set rollout.approve to {facts.state.candidate.name} to go on"
+
+
+def _approved(facts: Facts) -> bool:
+    candidate = facts.state.candidate
+    return candidate is not None and facts.plan.approve == candidate.name
+
+
+def _patience(facts: Facts) -> api.Inconclusive:
+    analysis = _spec(facts).analysis
+    return (analysis and analysis.inconclusive) or api.Inconclusive()
+
+
+def _spec(facts: Facts) -> api.Rollout:
+    return facts.world.service.spec.rollout or api.Rollout()

@@ -1,0 +1,165 @@
+"""What status holds of an analysis, with what the statistics keep between looks."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from pointsman.api.service_status import AnalysisStatus, Found, GateStatus, Step
+from pointsman.core.conditions import timestamp
+from pointsman.core.judging import Evidence, Gate, Look, Summary
+
+MEMORY_LIMIT = 32_768
+"""Characters that the schema allows. Where looks don't fit, the evidence stays and the next look begins."""
+UNPACKED_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the statistics keep."""
+
+    evidence: Evidence = field(default_factory=Evidence)
+    last: Look | None = None
+    """The last look of the step."""
+    mark: Look | None = None
+    """The look from which the interval under way counts: one with too few requests is joined to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How far the comparison of one step is."""
+
+    window: str
+    step: Step
+    started: datetime
+    observed: datetime | None = None
+    looks: int = 0
+    stable_samples: int = 0
+    candidate_samples: int = 0
+    set_aside: int = 0
+    gates: tuple[GateStatus, ...] = ()
+    memory: Memory = field(default_factory=Memory)
+
+    def having(self, verdict: Found) -> list[GateStatus]:
+        """The gates that say this."""
+        return [gate for gate in self.gates if gate.verdict is verdict]
+
+    @property
+    def candidate(self) -> str:
+        """Whom it is about."""
+        return self.window.rpartition("/")[0]
+
+
+def parse(status: AnalysisStatus | None) -> Record | None:
+    """What status holds; None where it holds nothing, or nothing that could be used."""
+    if status is None:
+        return None
+    started, observed = _moment(status.started_at), _moment(status.observed_at)
+    if started is None:
+        return None
+    return Record(
+        window=status.window,
+        step=status.step,
+        started=started,
+        observed=observed,
+        looks=status.looks,
+        stable_samples=status.stable_samples,
+        candidate_samples=status.candidate_samples,
+        set_aside=status.set_aside,
+        gates=status.gates,
+        memory=unpack(status.memory or ""),
+    )
+
+
+def document(record: Record, asked: Sequence[Gate]) -> dict[str, Any]:
+    """The record as status has it."""
+    found = {
+        "window": record.window,
+        "step": record.step.value,
+        "startedAt": timestamp(record.started),
+        "observedAt": timestamp(record.observed) if record.observed else None,
+        "looks": record.looks,
+        "stableSamples": record.stable_samples,
+        "candidateSamples": record.candidate_samples,
+        "setAside": record.set_aside,
+        "gates": [gate.model_dump(mode="json", by_alias=True, exclude_none=True) for gate in record.gates],
+        "memory": pack(record.memory, asked),
+    }
+    return {name: value for name, value in found.items() if value not in (None, [], "")}
+
+
+def pack(memory: Memory, asked: Sequence[Gate]) -> str:
+    """A memory as one text. Of looks only what gates ask for is kept."""
+    if memory == Memory():
+        return ""
+    whole = {"evidence": memory.evidence.document(), "last": _look(memory.last, asked)}
+    if memory.mark != memory.last:
+        whole["mark"] = _look(memory.mark, asked)
+    for document in (whole, {"evidence": whole["evidence"]}):
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        packed = b64encode(zlib.compress(text.encode(), 9)).decode()
+        if len(packed) <= MEMORY_LIMIT:
+            return packed
+    return ""
+
+
+def unpack(text: str) -> Memory:
+    """The memory of a text; an empty one of what is none."""
+    if not text:
+        return Memory()
+    try:
+        inflating = zlib.decompressobj()
+        found = json.loads(inflating.decompress(b64decode(text), UNPACKED_LIMIT))
+        last = _parsed(found.get("last"))
+        return Memory(_evidence(found["evidence"]), last, _parsed(found["mark"]) if "mark" in found else last)
+    except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
+        return Memory()
+
+
+def _evidence(document: Mapping[str, Any]) -> Evidence:
+    if not all(map(_is_number, _leaves(document))):
+        raise ValueError("not an evidence")
+    return Evidence.of(document)
+
+
+def _leaves(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [value]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _look(look: Look | None, asked: Sequence[Gate]) -> dict[str, Any] | None:
+    if look is None:
+        return None
+    metrics = {gate.metric.value for gate in asked}
+    sides = {"stable": look.stable.document(), "candidate": look.candidate.document()}
+    for side in sides.values():
+        side["histograms"] = {name: kept for name, kept in side["histograms"].items() if name in metrics}
+    return {"seconds": look.seconds, **sides}
+
+
+def _parsed(document: Mapping[str, Any] | None) -> Look | None:
+    if document is None:
+        return None
+    seconds = float(document["seconds"])
+    return Look(seconds, Summary.of(document["stable"]), Summary.of(document["candidate"]))
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

@@ -1,0 +1,62 @@
+"""What there is to know of an answer that passes by: its tokens, and whether a filter ended it.
+
+Nothing is parsed on the way. Events are counted by their ends, in C, and the last pieces are kept until the
+answer is whole; its usage is looked for in them, since engines put it last. Stands between an engine's
+connection and the answer, and only where a window measures.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pointsman_router.engines.response import Receiver
+
+_TOKENS: Final = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*([0-9]{1,9})')
+"""In JSON no text can hold this: its quotes would be escaped."""
+_BLOCKED: Final = re.compile(rb'"finish_reason"\s*:\s*"content_filter"')
+_EVENT_END: Final = b"\n\n"
+_LOOKED_AT: Final = 64 * 1024
+"""Bytes of each piece in which something is looked for, from its end."""
+
+
+class Meter:
+    """Counts what passes on to the receiver."""
+
+    __slots__ = ("_before", "_events", "_last", "_to", "_two_before")
+
+    def __init__(self, to: Receiver) -> None:
+        self._to = to
+        self._events = 0
+        self._last = self._before = self._two_before = b""
+
+    def relay(self, data: bytes) -> None:
+        self.note(data)
+        self._to.relay(data)
+
+    def chunk(self, data: bytes, size: int) -> bool:
+        if not self._to.chunk(data, size):
+            return False  # it comes again, through `relay`
+        self.note(data)
+        return True
+
+    def note(self, data: bytes) -> None:
+        """A piece of the answer, with or without its framing."""
+        if data:
+            self._events += data.count(_EVENT_END)
+            self._two_before, self._before, self._last = self._before, self._last, data
+
+    @property
+    def tokens(self) -> int:
+        """As its usage says, else as many as it had events; 0 where nothing tells."""
+        for piece in (self._last, self._before, self._two_before):
+            found = _TOKENS.findall(piece, max(len(piece) - _LOOKED_AT, 0))
+            if found:
+                return int(found[-1])
+        return max(self._events - 1, 0)  # the last one says that it's done
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a filter ended it."""
+        pieces = (self._last, self._before, self._two_before)
+        return any(_BLOCKED.search(piece, max(len(piece) - _LOOKED_AT, 0)) for piece in pieces)

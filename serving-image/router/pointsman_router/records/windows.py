@@ -1,0 +1,182 @@
+"""What is measured of a service's variants while one is compared with another.
+
+A window counts from zero and is told in /signals; what routers count of the same window adds up. Times that
+say more of a cold cache than of a variant are set aside: those of the first requests to each engine that's
+new to a variant, and of the window's first seconds. Only the times: an answer that fails counts from the
+first one on. Counting is plain arithmetic, once a request; where no window is set there's nothing of it on
+the path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+from pointsman_router.config import Analysis
+from pointsman_router.scale import index
+
+THOUSAND: Final = 1000.0
+"""Lengths are counted in thousands of tokens, or a long answer would be beyond the scale."""
+Pair = tuple[str, int]
+"""A variant's name and an engine's number."""
+
+
+class Histogram:
+    """Values by the buckets of the scale that operator and router share."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+
+    def add(self, value: float) -> None:
+        bucket = index(value)
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+
+    def document(self) -> dict[str, int]:
+        return {str(bucket): count for bucket, count in sorted(self.counts.items())}
+
+
+class Counts:
+    """What became of one variant's requests within a window."""
+
+    __slots__ = (
+        "blocked",
+        "errors",
+        "feedback_score",
+        "flagged",
+        "output_length",
+        "requests",
+        "set_aside",
+        "shadowed",
+        "time_per_output_token",
+        "time_to_first_token",
+    )
+
+    def __init__(self) -> None:
+        self.requests = 0
+        """That an engine answered, or failed to. Who left early isn't among them."""
+        self.errors = 0
+        self.blocked = 0
+        """Answers that a filter ended."""
+        self.flagged = 0
+        """Answers that somebody reported."""
+        self.set_aside = 0
+        """Answers whose times don't count."""
+        self.shadowed = 0
+        """Of the requests, how many were copies."""
+        self.time_to_first_token = Histogram()
+        self.time_per_output_token = Histogram()
+        self.output_length = Histogram()
+        self.feedback_score = Histogram()
+
+    def document(self) -> dict[str, Any]:
+        """As `/signals` tells it."""
+        return {
+            "requests": self.requests,
+            "errors": self.errors,
+            "blocked": self.blocked,
+            "flagged": self.flagged,
+            "setAside": self.set_aside,
+            "shadowed": self.shadowed,
+            "histograms": {
+                "timeToFirstToken": self.time_to_first_token.document(),
+                "timePerOutputToken": self.time_per_output_token.document(),
+                "outputLength": self.output_length.document(),
+                "feedbackScore": self.feedback_score.document(),
+            },
+        }
+
+
+class Warmth:
+    """Which engines are still new to which variant. Kept over the windows of one candidate, whose engines
+    don't grow cold between them."""
+
+    __slots__ = ("_left", "_warm", "candidate")
+
+    def __init__(self, candidate: str, there: Iterable[Pair]) -> None:
+        self.candidate = candidate
+        self._warm = frozenset(pair for pair in there if pair[0] != candidate)
+        """The engines that had been at work before there was this candidate."""
+        self._left: dict[Pair, int] = {}
+
+    def takes(self, pair: Pair, requests: int) -> bool:
+        """Whether one more request is among the first ones there; counts it."""
+        if pair in self._warm:
+            return False
+        left = self._left.get(pair, requests)
+        if left:
+            self._left[pair] = left - 1
+        return left > 0
+
+    def keep_only(self, pairs: Collection[Pair]) -> None:
+        """Forgets engines that are gone."""
+        self._left = {pair: left for pair, left in self._left.items() if pair in pairs}
+
+
+class Window:
+    """One window of a service."""
+
+    __slots__ = ("analysis", "began", "variants", "warmth")
+
+    def __init__(self, analysis: Analysis, warmth: Warmth, now: float) -> None:
+        self.analysis = analysis
+        self.began = now
+        self.variants: dict[str, Counts] = {}
+        self.warmth = warmth
+
+    def of(self, variant: str) -> Measure:
+        """What measures a variant's requests."""
+        return Measure(self, variant, self.variants.setdefault(variant, Counts()))
+
+    def document(self) -> dict[str, Any]:
+        """As `/signals` tells it."""
+        variants = {name: counts.document() for name, counts in self.variants.items()}
+        return {"window": self.analysis.window, "variants": variants}
+
+
+class Measure:
+    """Measures the requests of one variant."""
+
+    __slots__ = ("_name", "_requests", "_warm_at", "_warmth", "counts")
+
+    def __init__(self, window: Window, name: str, counts: Counts) -> None:
+        self.counts = counts
+        self._name = name
+        self._warmth = window.warmth
+        self._requests = window.analysis.warm_up_requests
+        self._warm_at = window.began + window.analysis.warm_up_seconds
+
+    def is_cold(self, engine: int, now: float) -> bool:
+        """Whether the times of a request that goes to this engine now are to be set aside."""
+        first = self._warmth.takes((self._name, engine), self._requests)
+        return first or now < self._warm_at
+
+    def failed(self) -> None:
+        """A request ended in an error that is the engine's fault."""
+        self.counts.requests += 1
+        self.counts.errors += 1
+
+    def refused(self) -> None:
+        """An engine refused a request by the client's fault, which says nothing of it."""
+        self.counts.requests += 1
+
+    def answered(self, first: float, whole: float, tokens: int, streamed: bool, cold: bool) -> None:
+        """A request was answered whole: seconds to its first byte and its last; tokens, 0 for not known."""
+        counts = self.counts
+        counts.requests += 1
+        if tokens:
+            counts.output_length.add(tokens / THOUSAND)
+        if cold:
+            counts.set_aside += 1
+            return
+        counts.time_to_first_token.add(first if streamed else whole)
+        if not streamed and tokens:
+            counts.time_per_output_token.add(whole / tokens)
+        elif tokens > 1:
+            counts.time_per_output_token.add((whole - first) / (tokens - 1))
+
+
+def candidate_of(window: str) -> str:
+    """The variant a window is about."""
+    return window.rpartition("/")[0] or window
