@@ -212,7 +212,7 @@ class Gatherer:
         events = await self._events(meta.namespace, service_core.wanted_events(world))
         world = replace(world, pod_events=events)
         if service_core.wants_rooms(world):
-            world = replace(world, rooms=await self._rooms(world.now))
+            world = replace(world, rooms=await self.rooms(world.now))
         if addresses and service_core.wants_probe(world):
             world = replace(world, probe=await self._probe(world, addresses))
         return world
@@ -223,7 +223,7 @@ class Gatherer:
         lists = [await self.kube.list(names.CORE_EVENT, namespace, fields=field) for field in fields]
         return [event for listed in lists for event in listed]
 
-    async def _rooms(self, now: datetime) -> Sequence[Room]:
+    async def rooms(self, now: datetime) -> Sequence[Room]:
         """What the cluster has room for, at most SURVEY_AGE old: one look serves all that wait."""
         if self._surveyed is None or now - self._surveyed[0] >= SURVEY_AGE:
             self._surveyed = now, await self._together.read(names.NODE, self._survey)

@@ -38,7 +38,7 @@ Observer = Callable[[str, str, int, float], None]
 
 
 class AioKube:
-    """See `Kube`. One instance per process and event loop; `close` it.
+    """See `Kube` and `Previewing`. One instance per process and event loop; `close` it.
 
     `connections`: how many requests that only read may be under way; `writing`: how many that write, of which
     more would only make the server slower.
@@ -115,6 +115,16 @@ class AioKube:
         resource, namespace, _ = self._identity(obj)
         path = path_of(resource, namespace, None)
         return await self._write("create", resource, "POST", path, {"fieldManager": manager}, obj, JSON)
+
+    async def preview(self, obj: Mapping[str, Any], difference: Mapping[str, Any] | None = None) -> Object:
+        """See `Previewing`."""
+        resource, namespace, name = self._identity(obj)
+        query = {"dryRun": "All", "fieldManager": "pointsman-plan", "fieldValidation": "Strict"}
+        if difference is None:
+            path = path_of(resource, namespace, None)
+            return await self._write("preview", resource, "POST", path, query, obj, JSON)
+        path = path_of(resource, namespace, name)
+        return await self._write("preview", resource, "PATCH", path, query, difference, MERGE)
 
     async def patch_status(
         self,

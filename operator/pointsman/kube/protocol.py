@@ -127,3 +127,14 @@ class Kube(Protocol):
 
     async def served(self, api_version: str) -> frozenset[str]:
         """Kinds the server serves in this group and version; empty where it doesn't know it."""
+
+
+class Previewing(Kube, Protocol):
+    """The API server, asked also what a write would make; the operator never asks that."""
+
+    async def preview(self, obj: Mapping[str, Any], difference: Mapping[str, Any] | None = None) -> Object:
+        """The object as it would be stored, by a dry run: defaults filled in, rules checked, nothing written.
+
+        Without a `difference` it's to be created, else the one that's there is to be changed by that merge
+        patch. Raises Invalid, NotFound and AlreadyExists.
+        """

@@ -206,6 +206,27 @@ class MemoryKube:
         )
         return _shown(resource, self.store.replace(address, new, managers))
 
+    async def preview(self, obj: Mapping[str, Any], difference: Mapping[str, Any] | None = None) -> Object:
+        """See `Previewing`. Of rules and defaults the twin has none."""
+        resource, address = self._identity(obj)
+        call = self._enter("preview", resource, address[2], address[3])
+        if difference is None:
+            if address in self.store.objects:
+                raise AlreadyExists(f'{resource.plural} "{address[3]}" already exists')
+            uid = f"not-stored-{address[1]}-{address[3]}"
+            metadata = {"uid": uid, "generation": 1, "creationTimestamp": EPOCH.isoformat()}
+            new = _intent(obj)
+            new["metadata"] |= metadata
+        else:
+            old = self._existing(resource, address).obj
+            new = merge_patched(copied(old), difference)
+            if has_status(old):
+                new["status"] = copied(old.get("status") or {})
+            if new.get("spec") != old.get("spec"):
+                new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        self._leave(call, False)
+        return new
+
     def finish(self, resource: Resource, namespace: str | None, name: str) -> None:
         """What a kubelet does at the end: the object is gone, whatever grace it had."""
         self.store.remove(address_of(resource, namespace, name))
