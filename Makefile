@@ -100,6 +100,10 @@ causes: venv ## What keeps a model from serving, injected on a real node: when s
 truth: venv ## 200 creations and changes on a real node: Ready=True held against requests (ARGS=--cycles=N)
 	@$(python) -m e2e.truth $(context) $(ARGS)
 
+.PHONY: canaries
+canaries: venv ## Four candidates under load on a real node: a slow and a failing one take themselves back (ARGS=names); 15 minutes
+	@$(python) -m e2e.canary $(context) $(ARGS)
+
 .PHONY: bench-router
 bench-router: venv ## The router's cost beside its peers' and none: CPU per request and chunk, latency, memory; 5 minutes
 	@$(python) -m bench.router $(ARGS)
