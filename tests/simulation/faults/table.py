@@ -159,7 +159,7 @@ def _pauses(strike: Strike) -> Edges:
     def delay() -> float:
         return draw.uniform(2.0, 12.0) if draw.random() < 0.12 else draw.random() * 0.2
 
-    return Edges(delay=delay, quiet=50.0)
+    return Edges(delay=delay)
 
 
 def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
