@@ -167,10 +167,12 @@ def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
 
     def edges(strike: Strike) -> Edges:
         async def befall(request: Request, kube: Kube, carry: Carry) -> Any:
-            answer = await carry(kube)
-            strike.site.interrupted = True
-            await act(strike).do(strike.site)
-            return answer
+            try:
+                return await carry(kube)
+            finally:
+                # Also where it was refused.
+                strike.site.interrupted = True
+                await act(strike).do(strike.site)
 
         return _at(strike, befall)
 
