@@ -159,7 +159,7 @@ def _pauses(strike: Strike) -> Edges:
     def delay() -> float:
         return draw.uniform(2.0, 12.0) if draw.random() < 0.12 else draw.random() * 0.2
 
-    return Edges(delay=delay, quiet=50.0)
+    return Edges(delay=delay)
 
 
 def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
@@ -167,10 +167,12 @@ def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
 
     def edges(strike: Strike) -> Edges:
         async def befall(request: Request, kube: Kube, carry: Carry) -> Any:
-            answer = await carry(kube)
-            strike.site.interrupted = True
-            await act(strike).do(strike.site)
-            return answer
+            try:
+                return await carry(kube)
+            finally:
+                # Also where it was refused.
+                strike.site.interrupted = True
+                await act(strike).do(strike.site)
 
         return _at(strike, befall)
 
