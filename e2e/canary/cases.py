@@ -180,7 +180,7 @@ def _seconds_between(began: Mapping[str, Any], ended: Mapping[str, Any], otherwi
     rejections = ended.get("rejections") or ()
     if not rejections:
         return otherwise
-    return (_moment(rejections[-1]["at"]) - _moment(began["analysis"]["startedAt"])).total_seconds()
+    return (_moment(rejections[0]["at"]) - _moment(began["analysis"]["startedAt"])).total_seconds()
 
 
 def _moment(text: str) -> datetime:

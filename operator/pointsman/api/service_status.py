@@ -176,6 +176,9 @@ class RolloutStatus(Base):
     """Variant that serves, or served last."""
     candidate: VariantName | None = None
     """Variant that is to take its place."""
+    previous: VariantName | None = None
+    """Variant that served before the stable one. Where both have the same engines, the way back to it takes no
+    steps."""
     step: Step | None = None
     """Starting: the candidate is being resolved. Capacity: its engines come up. Trial: it is tried before any
     traffic. Canary: it has the weight of a step, and is compared. Traffic: routers take it over. Baking: it
@@ -288,3 +291,6 @@ class ServiceStatus(Base):
     """How long engines took to start, by revision, the newest first."""
     loading: LoadingStatus | None = None
     """How far engines are that start now."""
+    cut_requests: Count | None = None
+    """Requests that engines on their way out had to cut because drainSeconds were over, as counted by the
+    routers that run now."""

@@ -27,7 +27,7 @@ from pointsman.core import (
     startup,
 )
 from pointsman.core.inventory import is_leaving
-from pointsman.core.observed import EngineSignals
+from pointsman.core.observed import EngineSignals, ServiceSignals
 from pointsman.core.prompting import Copy
 from pointsman.core.revision import Revision
 from pointsman.core.variant import Variant, revisions
@@ -155,6 +155,12 @@ class Facts:
         return bool(signals) and all(
             s.reachable and name in s.services and s.services[name].hash == expected for s in signals
         )
+
+    def routed(self) -> Sequence[ServiceSignals]:
+        """What every router tells of the service; nothing where one of them doesn't answer or know it."""
+        name, signals = self.world.service.metadata.name, self.world.signals
+        told = [s.services[name] for s in signals if s.reachable and name in s.services]
+        return told if len(told) == len(signals) else ()
 
     def forgotten(self) -> bool:
         """Whether no live router knows the service any more."""

@@ -18,6 +18,7 @@ from pointsman.core import (
     analysis,
     diagnosis,
     fitting,
+    pacing,
     pod_template,
     remembered,
     revision,
@@ -43,9 +44,6 @@ CLEANUP_DEADLINE = timedelta(seconds=60)
 FROZEN_FACTS = ("weights", "weightBytes", "config")
 """What a revision keeps of what its source told: by it the fit can be calculated at any time."""
 
-AWAITING_ENGINES = frozenset({Step.STARTING, Step.CAPACITY})
-"""Steps that go on when a Deployment tells that its engines are ready."""
-
 RESOLVE_RETRY = timedelta(seconds=60)
 """How long a resolve Job that gave up stands, with its reason, before another try."""
 
@@ -68,7 +66,7 @@ def decide(world: ServiceWorld) -> Decision:
         status=status,
         finalize=True,
         notes=_notes(facts, after),
-        requeue_after=_requeue(facts, after, found, status),
+        requeue_after=pacing.requeue(facts, after, found, status),
         because=_because(facts, after),
     )
 
@@ -356,36 +354,6 @@ def _told_overridden(facts: Facts) -> bool:
         and said.reason == Reason.FIT_OVERRIDDEN
         and said.observed_generation == service.metadata.generation
     )
-
-
-def _requeue(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
-    """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
-    if facts.uncopied is not None and facts.target:
-        return 0.2
-    if after != facts.state and after.step not in AWAITING_ENGINES:
-        return 0.2
-    look = analysis.next_look(facts, found)
-    if look is not None and facts.acknowledged() and not facts.world.service.spec.paused:
-        return look
-    ready = next(c for c in status["conditions"] if c["type"] == ConditionType.READY)
-    content = ready["status"] == "True" or ready["reason"] == Reason.PAUSED
-    waits = not facts.acknowledged() or after.step is Step.TRAFFIC
-    if waits and not facts.world.service.spec.paused:
-        return 1.0 if facts.world.signals else 2.0
-    if service_status.start_awaited(facts):
-        return 2.0
-    if content and all(facts.deployed(name) for name in after.revisions):
-        return None
-    return _patience(facts, after)
-
-
-def _patience(facts: Facts, after: rollout.State) -> float:
-    """Pods aren't watched: what keeps them is looked up, often at first, and always within half of the thirty
-    seconds in which a cause is to show and to clear."""
-    unmet = [c for c in facts.world.service.status.conditions if c.status != "True"]
-    moments = [datetime.fromisoformat(c.last_transition_time) for c in unmet]
-    last = max([*moments, *([after.since] if after.since else [])], default=facts.world.now)
-    return 5.0 if facts.world.now - last < timedelta(minutes=5) else 15.0
 
 
 def _because(facts: Facts, after: rollout.State) -> str:

@@ -61,6 +61,7 @@ def compose(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) ->
         "proof": _proof(facts),
         "startup": _starts(facts),
         "loading": _loading(facts),
+        "cutRequests": _cut(facts),
     }
     return {name: value for name, value in status.items() if value not in (None, [], {})}
 
@@ -257,6 +258,12 @@ def _addresses(facts: Facts) -> list[dict[str, str]]:
         return [{"url": address.url} for address in router.status.addresses]
     spec = router.spec if isinstance(router, LLMRouter) else RouterSpec()
     return [{"url": routing.cluster_url(facts.router, facts.world.service.metadata.namespace, spec)}]
+
+
+def _cut(facts: Facts) -> int | None:
+    """What every router counted; what status holds, while not all of them can be asked."""
+    told = facts.routed()
+    return sum(one.cut for one in told) if told else facts.world.service.status.cut_requests
 
 
 def _total(facts: Facts, field: str) -> int:
