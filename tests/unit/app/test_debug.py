@@ -64,7 +64,7 @@ async def test_routers_and_models_are_recorded_too(kind: str, name: str) -> None
 async def test_a_file_has_the_hash_that_the_log_line_of_the_pass_has() -> None:
     cluster = Cluster()
     await serving(cluster)
-    found = await looking.service(cluster.reconciler.gatherer, KEY, cluster.now)
+    found = await looking.whole(cluster.reconciler.gatherer, KEY, cluster.now)
     assert found is not None
     report = await cluster.reconciler.reconcile(KEY)
     assert looking.fingerprint(found.decision) == report.decision
