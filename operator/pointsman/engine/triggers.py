@@ -28,6 +28,9 @@ from pointsman.engine.queue import Priority
 
 OWN_KINDS = (LLMMODEL, LLMROUTER, LLMSERVICE)
 _OWN_NAMES = frozenset(resource.kind for resource in OWN_KINDS)
+ROUTER_PAUSE = 0.2
+"""Seconds by which a router's pass waits after what it compiles has changed: the service's own pass, which is
+what writes that, has its effects first, and what changes next to it comes along."""
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
@@ -82,8 +85,11 @@ class Triggers:
             self._wake_users(key, priority)
         # The first pass of a service writes its rollout state; until then its router, if there is one, has
         # nothing to do for it.
-        if self._routers_missing(key, face) if known is None else known.routed != face.routed:
+        if known is None and self._routers_missing(key, face):
             self._wake_routers(key, face, known, priority)
+        elif known is not None and known.routed != face.routed:
+            pause = 0.0 if priority is Priority.URGENT else ROUTER_PAUSE
+            self._wake_routers(key, face, known, priority, pause)
         if known is None or known.counted != face.counted:
             self._wake_models(key, face, known, priority)
 
@@ -139,10 +145,12 @@ class Triggers:
         self._wake_routers(key, face, known, priority)
         self._wake_models(key, face, known, priority)
 
-    def _wake_routers(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
+    def _wake_routers(
+        self, key: Key, face: _Face | None, known: _Face | None, priority: Priority, after: float = 0.0
+    ) -> None:
         """A service that moved concerns the router it left too."""
         for name in sorted({name for f in (face, known) if f is not None for name in f.routers}):
-            self._add(Key(LLMROUTER.kind, key.namespace, name), priority)
+            self._add(Key(LLMROUTER.kind, key.namespace, name), priority, after)
 
     def _wake_models(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         for name in sorted({name for f in (face, known) if f is not None for name in f.models}):
