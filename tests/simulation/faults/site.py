@@ -63,6 +63,7 @@ class Site(Cluster):
         self.settings = SETTINGS
         self.processes: list[Process] = []
         self.passes = 0
+        self._moments: list[tuple[float, int]] = []
         self.trail: list[str] = []
         """What was done, when and why; the newest last."""
         self.failure: Exception | None = None
@@ -147,6 +148,11 @@ class Site(Cluster):
         """Something outside the store is another: controllers look again."""
         self._changed.set()
 
+    def version_ago(self, seconds: float) -> int:
+        """The version of the store so many seconds ago; 0 where nothing had changed yet."""
+        moment = self._loop.time() - seconds
+        return max((version for at, version in self._moments if at <= moment), default=0)
+
     # Beginnings and ends.
 
     def snapshot(self) -> Snapshot:
@@ -186,6 +192,7 @@ class Site(Cluster):
         self.failure = self.failure or failure
 
     def _on_change(self, event: WatchEvent) -> None:
+        self._moments.append((self._loop.time(), self.kube.store.version))
         self._changed.set()
 
     async def _control(self) -> None:
