@@ -13,6 +13,7 @@ from typing import Any
 
 from pointsman.api import names
 from pointsman.core.settings import Settings
+from pointsman.engine.abreast import Abreast
 from pointsman.engine.apply import Applier
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer
@@ -66,9 +67,10 @@ class Cluster:
 
     def operator(self, kube: Kube, settings: Settings = SETTINGS, instance: str = "test") -> Reconciler:
         """What a process of the operator carries its passes out with, by its own way to the API server."""
+        kube = kube if isinstance(kube, Abreast) else Abreast(kube)
         return Reconciler(
             kube=kube,
-            gatherer=Gatherer(kube, self.routers, settings),
+            gatherer=Gatherer(kube, self.routers, settings, kube.since),
             applier=Applier(kube),
             recorder=Recorder(kube, now=lambda: self.now, instance=instance),
             now=lambda: self.now,

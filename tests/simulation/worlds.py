@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from pointsman.api import names
 from pointsman.engine import looking
 from tests.simulation.cluster import NAMESPACE, SETTINGS, Cluster
 from tests.simulation.stories import rollout, serving
@@ -170,18 +169,9 @@ class Watched(Cluster):
     async def look(self) -> None:
         """Keeps what a pass for each object would see now."""
         for key in self._keys():
-            found = await LOOKS[key.kind](self.reconciler.gatherer, key, self.now)
+            found = await looking.whole(self.reconciler.gatherer, key, self.now)
             if found is not None:
                 self.seen.append(found)
-
-
-LOOKS: dict[str, Callable[..., Awaitable[Any]]] = {
-    names.LLMSERVICE.kind: looking.service,
-    names.LLMROUTER.kind: looking.router,
-    names.LLMMODEL.kind: looking.model,
-    names.PROMPTVERSION.kind: looking.prompt,
-    names.PROMPTSUITE.kind: looking.suite,
-}
 
 
 @functools.cache

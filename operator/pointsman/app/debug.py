@@ -81,15 +81,8 @@ def queue(port: int) -> str:
 async def record(kube: Kube, signals: Signals, settings: AppSettings, key: names.Key) -> dict[str, Any]:
     """The file about one object. Raises Failed, and the kube errors."""
     gatherer = Gatherer(kube, signals, settings.for_decisions())
-    looks: dict[str, Callable[[Gatherer, names.Key, datetime], Awaitable[Any]]] = {
-        names.LLMSERVICE.kind: looking.service,
-        names.LLMROUTER.kind: looking.router,
-        names.LLMMODEL.kind: looking.model,
-        names.PROMPTVERSION.kind: looking.prompt,
-        names.PROMPTSUITE.kind: looking.suite,
-    }
     try:
-        seen: Any = await looks[key.kind](gatherer, key, utc_now())
+        seen: Any = await looking.whole(gatherer, key, utc_now())
     except Unreadable as unreadable:
         raise Failed(f"{unreadable.raw['kind']} can't be read: {unreadable.message}") from None
     # The router that is made on demand is decided about before it exists.

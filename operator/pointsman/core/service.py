@@ -13,6 +13,7 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.revision_fields import declared
+from pointsman.api.service import LLMService
 from pointsman.api.service_status import Step
 from pointsman.core import (
     analysis,
@@ -80,6 +81,31 @@ def _step(facts: Facts, found: Found, tried: Tried) -> rollout.State:
         why=tried.why,
     )
     return rollout.step(facts.state, seen, facts.world.now)
+
+
+def is_new(service: LLMService) -> bool:
+    """Whether nothing can have been made for it yet: our finalizer stands before the first child is made.
+
+    Where a hand took both it and the state, what is wanted is still found by its name.
+    """
+    return names.FINALIZER not in service.metadata.finalizers and service.status.rollout is None
+
+
+def asks_routers(world: ServiceWorld) -> bool:
+    """Whether what is done hangs on what routers tell: on the way to another revision, while something of a
+    former one is left, or on the way out."""
+    if world.service.metadata.deletion_timestamp:
+        return True
+    facts = examine(world)
+    rests = facts.settled(facts.state) and not facts.deployments.keys() - set(facts.state.revisions)
+    return not is_new(world.service) and not rests
+
+
+def asks_pods(world: ServiceWorld) -> bool:
+    """Whether what should exist hangs on what a pod says: the resolve Job's, of a revision to be born, or that
+    of a candidate's trial."""
+    facts = examine(world)
+    return (facts.asked and not facts.born) or bool(world.owned_of("Job"))
 
 
 def wants_pods(world: ServiceWorld) -> bool:

@@ -1,15 +1,17 @@
 """From a key to a World: every read of a pass, and nothing but reads.
 
-LISTs are consistent (no resourceVersion=0) and narrowed by our labels. What costs more is read only when the
-World so far asks for it: pods while something isn't as it should be, their events while a volume is awaited,
-a probe while a generation is unproven. Whether it does is decided in `core`, not here.
+LISTs are narrowed by our labels, and never older than anything this process has seen of the kind (`abreast`);
+`certain` reads consistently. What costs more is read only when the World so far asks for it: pods while
+something isn't as it should be, their events while a volume is awaited, a probe while a generation is
+unproven. Whether it does is decided in `core`, not here. What of that can change nothing but the status is
+read by a closer look, for which nothing that should exist has to wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -53,6 +55,15 @@ SURVEY_AGE = timedelta(seconds=10)
 """How old a look at all nodes and pods may be."""
 
 
+Since = Callable[[names.Resource], int | None]
+"""The version of a kind that a LIST mustn't be older than; None asks for a consistent one."""
+
+
+def consistently(resource: names.Resource) -> int | None:
+    """Every LIST shows what is stored when it is asked for."""
+    return None
+
+
 class Unreadable(Exception):
     """A stored object breaks a rule of today's API; only its metadata can be relied on."""
 
@@ -73,6 +84,16 @@ class Services:
     """Those that can't be read and aren't on their way out."""
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The first look at one LLMService."""
+
+    world: ServiceWorld
+    raw: Manifest
+    addresses: Sequence[str]
+    """Of the admin ports of its router."""
+
+
 @dataclass(slots=True)
 class Gatherer:
     """Reads Worlds. Holds no state but a cache of parsed objects, which may be dropped at any time.
@@ -83,19 +104,19 @@ class Gatherer:
     kube: Kube
     signals: Signals
     settings: Settings
+    since: Since = consistently
+    """What a LIST of a kind mustn't be older than."""
     _parsed: dict[str, tuple[str, Base]] = field(default_factory=dict)
     _together: Together = field(default_factory=Together)
     _surveyed: tuple[datetime, Sequence[Room]] | None = None
 
-    async def service(self, key: names.Key, now: datetime) -> tuple[ServiceWorld, Manifest] | None:
-        """The World of one LLMService and the raw object; None where it is gone. Raises Unreadable."""
-        labels = f"{names.LABEL_SERVICE}={key.name}"
-        services, routers, ports, children = await asyncio.gather(
-            self._services(key.namespace),
-            self._routers(key.namespace),
-            self._admin_ports(key.namespace),
-            self._children(key, inventory.SERVICE_KINDS, labels),
-        )
+    def certain(self) -> Gatherer:
+        """The same, but reading consistently, and together with nobody who doesn't."""
+        return replace(self, since=consistently, _together=Together())
+
+    async def service(self, key: names.Key, now: datetime) -> Service | None:
+        """What effects for one LLMService depend on; None where it is gone. Raises Unreadable."""
+        services, routers, ports = await self._of_namespace(key.namespace)
         raw = services.raw.get(key.name)
         if raw is None:
             return None
@@ -103,11 +124,12 @@ class Gatherer:
         router = self._router(service, routers)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
         addresses = ports.get(router_name, NO_PORTS).ready
-        model, prompt, suite, signals = await asyncio.gather(
+        kinds = () if service_core.is_new(service) else inventory.SERVICE_KINDS
+        children, model, prompt, suite = await asyncio.gather(
+            self._children(key, kinds, names.LABEL_SERVICE),
             self._named(LLMModel, service, service.spec.model_ref),
             self._named(PromptVersion, service, service.spec.prompt_ref),
             self._named(PromptSuite, service, service.spec.suite_ref),
-            self._signals(addresses),
         )
         world = ServiceWorld(
             now=now,
@@ -119,19 +141,16 @@ class Gatherer:
             router=router,
             peers=services.readable,
             owned=_owned(children, service.metadata),
-            signals=signals,
         )
-        return await self._closer_look(world, addresses), raw
+        if service_core.asks_routers(world):
+            world = replace(world, signals=await self._signals(addresses))
+        if service_core.asks_pods(world):
+            world = await self._with_pods(world)
+        return Service(world, raw, addresses)
 
     async def router(self, key: names.Key, now: datetime) -> tuple[RouterWorld, Manifest | None]:
         """The World of one LLMRouter, which may not exist (yet), and the raw object. Raises Unreadable."""
-        labels = f"{names.LABEL_ROUTER}={key.name}"
-        services, routers, ports, children = await asyncio.gather(
-            self._services(key.namespace),
-            self._routers(key.namespace),
-            self._admin_ports(key.namespace),
-            self._children(key, inventory.ROUTER_KINDS, labels),
-        )
+        services, routers, ports = await self._of_namespace(key.namespace)
         world = RouterWorld(
             now,
             self.settings,
@@ -144,17 +163,15 @@ class Gatherer:
         if raw is None:
             return world, None
         router, at = self._parse(LLMRouter, raw), ports.get(key.name, NO_PORTS)
-        signals, unready, prompts = await asyncio.gather(
+        children, signals, unready, prompts = await asyncio.gather(
+            self._children(key, inventory.ROUTER_KINDS, names.LABEL_ROUTER),
             self._signals(at.ready),
             self._signals(at.unready),
             self._copies(key.namespace, services.readable),
         )
         owned = _owned(children, router.metadata)
-        world = replace(world, router=router, owned=owned, signals=signals, unready=unready, prompts=prompts)
-        if router_core.wants_pods(world):
-            world = replace(world, pods=await self.kube.list(names.POD, key.namespace, labels=labels))
-        events = await self._events(key.namespace, router_core.wanted_events(world))
-        return replace(world, pod_events=events), raw
+        world = replace(world, router=router, owned=owned, signals=signals, unready=unready)
+        return replace(world, prompts=prompts), raw
 
     async def model(self, key: names.Key, now: datetime) -> tuple[ModelWorld, Manifest] | None:
         """The World of one LLMModel and the raw object; None where it is gone. Raises Unreadable."""
@@ -202,25 +219,38 @@ class Gatherer:
             if reference and reference.name == key.name
         ]
 
-    async def _closer_look(self, world: ServiceWorld, addresses: Sequence[str]) -> ServiceWorld:
-        meta = world.service.metadata
-        if service_core.wants_pods(world):
-            pods = await self.kube.list(
-                names.POD, meta.namespace, labels=f"{names.LABEL_SERVICE}={meta.name}"
-            )
-            world = replace(world, pods=pods)
-        events = await self._events(meta.namespace, service_core.wanted_events(world))
-        world = replace(world, pod_events=events)
+    async def closer_service(self, world: ServiceWorld, addresses: Sequence[str]) -> ServiceWorld:
+        """With what nothing depends on but what status says: signals, pods, their events, room, a probe."""
+        if not service_core.asks_routers(world):
+            world = replace(world, signals=await self._signals(addresses))
+        if service_core.wants_pods(world) and not service_core.asks_pods(world):
+            world = await self._with_pods(world)
+        if kinds := service_core.wanted_events(world):
+            world = replace(world, pod_events=await self._events(world.service.metadata.namespace, kinds))
         if service_core.wants_rooms(world):
             world = replace(world, rooms=await self.rooms(world.now))
-        if addresses and service_core.wants_probe(world):
-            world = replace(world, probe=await self._probe(world, addresses))
+        if world.signals and service_core.wants_probe(world):
+            world = replace(world, probe=await self._probe(world, world.signals[0].address))
         return world
+
+    async def closer_router(self, world: RouterWorld) -> RouterWorld:
+        """The same for a router."""
+        if router_core.wants_pods(world):
+            labels = f"{names.LABEL_ROUTER}={world.name}"
+            world = replace(world, pods=await self._list(names.POD, world.namespace, labels=labels))
+        if kinds := router_core.wanted_events(world):
+            world = replace(world, pod_events=await self._events(world.namespace, kinds))
+        return world
+
+    async def _with_pods(self, world: ServiceWorld) -> ServiceWorld:
+        meta = world.service.metadata
+        labels = f"{names.LABEL_SERVICE}={meta.name}"
+        return replace(world, pods=await self._list(names.POD, meta.namespace, labels=labels))
 
     async def _events(self, namespace: str, kinds: Sequence[str]) -> Sequence[Manifest]:
         """Warnings about objects of these kinds."""
         fields = [f"involvedObject.kind={kind},type=Warning" for kind in kinds]
-        lists = [await self.kube.list(names.CORE_EVENT, namespace, fields=field) for field in fields]
+        lists = [await self._list(names.CORE_EVENT, namespace, fields=field) for field in fields]
         return [event for listed in lists for event in listed]
 
     async def rooms(self, now: datetime) -> Sequence[Room]:
@@ -232,18 +262,18 @@ class Gatherer:
     async def _survey(self) -> Sequence[Room]:
         try:
             nodes, pods = await asyncio.gather(
-                self.kube.list(names.NODE, None),
-                self.kube.list(names.POD, None, fields="status.phase!=Succeeded,status.phase!=Failed"),
+                self._list(names.NODE, None),
+                self._list(names.POD, None, fields="status.phase!=Succeeded,status.phase!=Failed"),
             )
         except Forbidden:
             # Not granted, or not any more: the scheduler's own account must do.
             return ()
         return survey(nodes, pods)
 
-    async def _probe(self, world: ServiceWorld, addresses: Sequence[str]) -> ProbeResult:
+    async def _probe(self, world: ServiceWorld, address: str) -> ProbeResult:
         """One request through a router's stages, and a look through the Service: both ways must be open."""
         meta = world.service.metadata
-        result = observed.parse_probe(await self.signals.probe(addresses[0], meta.name))
+        result = observed.parse_probe(await self.signals.probe(address, meta.name))
         if not result.ok:
             return result
         router = routing.router_of(world.service)
@@ -281,7 +311,7 @@ class Gatherer:
         labels = f"{names.LABEL_ROLE}={names.ROLE_PROMPT}"
 
         async def read() -> Sequence[Manifest]:
-            return await self.kube.list(names.CONTROLLERREVISION, namespace, labels=labels)
+            return await self._list(names.CONTROLLERREVISION, namespace, labels=labels)
 
         return await self._together.read((names.ROLE_PROMPT, namespace), read)
 
@@ -291,11 +321,18 @@ class Gatherer:
             return self._parse(LLMRouter, routers[name])
         return None if service.spec.router_ref is None else Missing(names.LLMROUTER.kind, name)
 
+    async def _of_namespace(
+        self, namespace: str
+    ) -> tuple[Services, Mapping[str, Manifest], Mapping[str, AdminPorts]]:
+        return await asyncio.gather(
+            self._services(namespace), self._routers(namespace), self._admin_ports(namespace)
+        )
+
     async def _services(self, namespace: str) -> Services:
         """All LLMServices of a namespace; one that can't be read claims nothing."""
 
         async def read() -> Services:
-            listed = await self.kube.list(names.LLMSERVICE, namespace)
+            listed = await self._list(names.LLMSERVICE, namespace)
             readable, unreadable = [], []
             for raw in listed:
                 try:
@@ -312,7 +349,7 @@ class Gatherer:
 
         async def read() -> Sequence[PromptVersion]:
             found = []
-            for raw in await self.kube.list(names.PROMPTVERSION, namespace):
+            for raw in await self._list(names.PROMPTVERSION, namespace):
                 with contextlib.suppress(Unreadable):
                     found.append(self._parse(PromptVersion, raw))
             return found
@@ -323,14 +360,15 @@ class Gatherer:
         """All LLMRouters of a namespace by name."""
 
         async def read() -> Mapping[str, Manifest]:
-            listed = await self.kube.list(names.LLMROUTER, namespace)
+            listed = await self._list(names.LLMROUTER, namespace)
             return {raw["metadata"]["name"]: raw for raw in listed}
 
         return await self._together.read((names.LLMROUTER, namespace), read)
 
-    async def _children(self, key: names.Key, kinds: Sequence[str], labels: str) -> list[Manifest]:
+    async def _children(self, key: names.Key, kinds: Sequence[str], label: str) -> list[Manifest]:
+        labels = f"{label}={key.name}"
         lists = await asyncio.gather(
-            *(self.kube.list(names.RESOURCES[kind], key.namespace, labels=labels) for kind in kinds)
+            *(self._list(names.RESOURCES[kind], key.namespace, labels=labels) for kind in kinds)
         )
         return [child for children in lists for child in children]
 
@@ -339,7 +377,7 @@ class Gatherer:
 
         async def read() -> Mapping[str, AdminPorts]:
             # EndpointSlices bear the labels of their Service, so routers' can be told from engines'.
-            slices = await self.kube.list(names.ENDPOINTSLICE, namespace, labels=names.LABEL_ROUTER)
+            slices = await self._list(names.ENDPOINTSLICE, namespace, labels=names.LABEL_ROUTER)
             routers = {part["metadata"]["labels"][names.LABEL_ROUTER] for part in slices}
             return {router: admin_ports(router, slices) for router in routers}
 
@@ -353,6 +391,12 @@ class Gatherer:
             return [observed.parse_signals(raw) for raw in await self.signals.read(addresses)]
 
         return await self._together.read(("signals", *addresses), read)
+
+    async def _list(
+        self, resource: names.Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> Sequence[Manifest]:
+        since = self.since(resource)
+        return await self.kube.list(resource, namespace, labels=labels, fields=fields, since=since)
 
     async def _get(self, resource: names.Resource, namespace: str, name: str) -> Manifest | None:
         try:

@@ -1,4 +1,7 @@
-"""Where the admin ports of a router's pods are, out of EndpointSlices."""
+"""Where the pods of a router are asked, read out of the EndpointSlices of its admin Service.
+
+Those that aren't ready count too: they may know why.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ NO_PORTS = AdminPorts((), ())
 
 
 def admin_ports(router: str, slices: Iterable[Manifest]) -> AdminPorts:
-    """The ports of one router."""
+    """The admin ports of one router, from the EndpointSlices of its namespace."""
     service = names.router_admin_name(router)
     found = [
         (f"{address}:{port['port']}", endpoint.get("conditions") or {})

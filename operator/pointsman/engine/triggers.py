@@ -36,6 +36,9 @@ _NAMED = {
     PROMPTSUITE.kind: ("rollout", "suiteRef"),
 }
 """What services name, and by which field of their spec."""
+ROUTER_PAUSE = 0.2
+"""Seconds by which a router's pass waits after what it compiles has changed: the service's own pass, which is
+what writes that, has its effects first, and what changes next to it comes along."""
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
@@ -92,8 +95,11 @@ class Triggers:
             self._wake_users(key, priority)
         # The first pass of a service writes its rollout state; until then its router, if there is one, has
         # nothing to do for it.
-        if self._routers_missing(key, face) if known is None else known.routed != face.routed:
+        if known is None and self._routers_missing(key, face):
             self._wake_routers(key, face, known, priority)
+        elif known is not None and known.routed != face.routed:
+            pause = 0.0 if priority is Priority.URGENT else ROUTER_PAUSE
+            self._wake_routers(key, face, known, priority, pause)
         if known is None or known.counted != face.counted:
             self._wake_counting(key, face, known, priority)
 
@@ -149,10 +155,12 @@ class Triggers:
         self._wake_routers(key, face, known, priority)
         self._wake_counting(key, face, known, priority)
 
-    def _wake_routers(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
+    def _wake_routers(
+        self, key: Key, face: _Face | None, known: _Face | None, priority: Priority, after: float = 0.0
+    ) -> None:
         """A service that moved concerns the router it left too."""
         for name in sorted({name for f in (face, known) if f is not None for name in f.routers}):
-            self._add(Key(LLMROUTER.kind, key.namespace, name), priority)
+            self._add(Key(LLMROUTER.kind, key.namespace, name), priority, after)
 
     def _wake_counting(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         """Those whose status counts the object: what a service names, the suites of a prompt's family."""

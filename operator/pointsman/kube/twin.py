@@ -23,6 +23,7 @@ from pointsman.kube.protocol import (
     NotFound,
     Object,
     Objects,
+    Retryable,
 )
 from pointsman.kube.rules import has_status
 from pointsman.kube.selectors import matches_fields, matches_labels
@@ -81,9 +82,17 @@ class MemoryKube:
         return _shown(resource, stored.obj)
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
     ) -> Objects:
         call = self._enter("list", resource, namespace, "")
+        if since is not None and since > self.store.version:
+            raise Retryable(f"Too large resource version: {since}, current: {self.store.version}")
         group, kind, space, _ = address_of(resource, namespace, "")
         found = [
             # Only events are shown otherwise than stored; copying the rest can wait until it's chosen.
@@ -91,11 +100,14 @@ class MemoryKube:
             for address, stored in sorted(self.store.objects.items(), key=_by_address)
             if address[:2] == (group, kind) and (namespace is None or address[2] == space)
         ]
-        matching = [
-            copied(obj)
-            for obj in found
-            if matches_labels(labels, obj["metadata"].get("labels") or {}) and matches_fields(fields, obj)
-        ]
+        matching = Objects(
+            (
+                copied(obj)
+                for obj in found
+                if matches_labels(labels, obj["metadata"].get("labels") or {}) and matches_fields(fields, obj)
+            ),
+            self.store.version,
+        )
         self._leave(call, False)
         return matching
 

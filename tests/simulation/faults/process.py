@@ -16,6 +16,7 @@ from pointsman.app.metrics import Metrics
 from pointsman.app.resync import Resync
 from pointsman.app.watching import CHILD_KINDS
 from pointsman.core.settings import Settings
+from pointsman.engine.abreast import Abreast
 from pointsman.engine.queue import KeyQueue, Outcome
 from pointsman.engine.triggers import DELETED, OWN_KINDS, Triggers
 from pointsman.kube.store import WatchEvent
@@ -67,7 +68,7 @@ class Process:
         kube: Kube = Proxied(site.kube, site.timeline.witness)
         if edges.happening is not None:
             kube = Proxied(kube, edges.happening)
-        self.kube: Kube = Proxied(kube, self._ask)
+        self.kube = Abreast(Proxied(kube, self._ask), watched=(*OWN_KINDS, *CHILD_KINDS))
         self._reconciler = site.operator(self.kube, settings, name)
         self.queue = KeyQueue(self._pass, draw=random.Random(7).random)
         self.triggers = Triggers(self.queue.add, self._reconciler.applier.recognises)
@@ -75,7 +76,14 @@ class Process:
         for stored in site.kube.store.objects.values():
             self._dispatch(None, stored.obj)
         site.kube.store.watchers.add(self._changed)
-        resync = Resync(self.kube, self.triggers, METRICS, namespaces=[], seconds=RESYNC_SECONDS)
+        resync = Resync(
+            self.kube,
+            self.triggers,
+            METRICS,
+            namespaces=[],
+            seconds=RESYNC_SECONDS,
+            forget=self.kube.forget,
+        )
         self._resync = asyncio.create_task(self._relist(resync))
 
     def under_way(self) -> Iterator[str]:
@@ -177,6 +185,7 @@ class Process:
     def _dispatch(self, kind: str | None, obj: Mapping[str, Any]) -> None:
         if not self.alive:
             return
+        self.kube.saw(obj)
         if obj["kind"] in _OWN:
             self.triggers.own_event(kind, obj)
         elif obj["kind"] in _CHILDREN:

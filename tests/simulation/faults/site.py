@@ -70,6 +70,7 @@ class Site(Cluster):
         self.settings = SETTINGS
         self.processes: list[Process] = []
         self.passes = 0
+        self._moments: list[tuple[float, int]] = []
         self.trail: list[str] = []
         """What was done, when and why; the newest last."""
         self.failure: Exception | None = None
@@ -172,6 +173,11 @@ class Site(Cluster):
         self.happened += 1
         self._changed.set()
 
+    def version_ago(self, seconds: float) -> int:
+        """The version of the store so many seconds ago; 0 where nothing had changed yet."""
+        moment = self._loop.time() - seconds
+        return max((version for at, version in self._moments if at <= moment), default=0)
+
     # Beginnings and ends.
 
     def snapshot(self) -> Snapshot:
@@ -211,6 +217,7 @@ class Site(Cluster):
         self.failure = self.failure or failure
 
     def _on_change(self, event: WatchEvent) -> None:
+        self._moments.append((self._loop.time(), self.kube.store.version))
         self.poke()
 
     async def _control(self) -> None:

@@ -70,7 +70,7 @@ async def test_every_kind_is_recorded(kind: str, name: str) -> None:
 async def test_a_file_has_the_hash_that_the_log_line_of_the_pass_has() -> None:
     cluster = Cluster()
     await serving(cluster)
-    found = await looking.service(cluster.reconciler.gatherer, KEY, cluster.now)
+    found = await looking.whole(cluster.reconciler.gatherer, KEY, cluster.now)
     assert found is not None
     report = await cluster.reconciler.reconcile(KEY)
     assert looking.fingerprint(found.decision) == report.decision

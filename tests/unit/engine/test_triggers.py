@@ -8,7 +8,7 @@ import pytest
 
 from pointsman.api.names import Key
 from pointsman.engine.queue import Priority
-from pointsman.engine.triggers import Triggers, owners_of
+from pointsman.engine.triggers import ROUTER_PAUSE, Triggers, owners_of
 
 SERVICE, ROUTER = Key("LLMService", "ns", "chat"), Key("LLMRouter", "ns", "default")
 
@@ -39,6 +39,17 @@ def test_a_service_concerns_itself_and_its_router() -> None:
     desk = Desk()
     desk.triggers.own_event("ADDED", service())
     assert desk.taken() == {SERVICE, ROUTER}
+
+
+def test_a_router_waits_for_the_effects_of_the_service_that_has_changed_unless_that_goes() -> None:
+    desk = Desk()
+    desk.triggers.own_event("ADDED", service())
+    desk.taken()
+    desk.triggers.own_event("MODIFIED", service(status={"rollout": {"step": "Starting"}}))
+    assert desk.added == [(ROUTER, Priority.NORMAL, ROUTER_PAUSE)]
+    desk.taken()
+    desk.triggers.own_event("MODIFIED", service(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}))
+    assert (ROUTER, Priority.URGENT, 0.0) in desk.added
 
 
 def test_a_model_that_changes_concerns_the_services_that_name_it() -> None:
