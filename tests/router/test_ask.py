@@ -86,9 +86,9 @@ async def test_an_engines_refusal_comes_with_its_status(stack: Stack) -> None:
 WRONG: dict[str, tuple[str, Any, int, str]] = {
     "service": ("/ask/nobody", CHAT, 404, "there is no service 'nobody'"),
     "variant": ("/ask/chat?variant=gone", CHAT, 404, "has no variant 'gone'"),
-    "no question": ("/ask/chat", {"n": 1}, 400, "messages, prompt, input"),
-    "no object": ("/ask/chat", [], 400, "messages, prompt, input"),
-    "no JSON": ("/ask/chat", b"{", 400, "messages, prompt, input"),
+    "no question": ("/ask/chat", {"n": 1}, 400, "a JSON object with one of messages"),
+    "no object": ("/ask/chat", [], 400, "a JSON object with one of messages"),
+    "no JSON": ("/ask/chat", b"{", 400, "a JSON object with one of messages"),
     "a stream": ("/ask/chat", CHAT | {"stream": True}, 400, "leave `stream` out"),
 }
 
