@@ -7,7 +7,7 @@ import pytest
 
 from pointsman_router.engines.endpoints import Endpoint, Slice
 from tests.router.engine import SSE_HEAD, Script, Turn, chunk, close, event, gated, reply
-from tests.router.stack import STREAM, RawClient, Stack, configuration, eventually, service
+from tests.router.stack import STREAM, RawClient, Stack, configuration, eventually, post, service
 
 TOKEN = {"choices": [{"delta": {"content": "Hel"}, "finish_reason": None}]}
 LAST = event(b'{"choices":[{"delta":{"content":""},"finish_reason":"abort","stop_reason":null}]}')
@@ -134,6 +134,28 @@ async def test_what_was_whole_before_the_stop_is_passed_on(stack: Stack) -> None
     gate.set()
     told = await rest(client)
     assert told.startswith(event(TOKEN) + b'data: {"error":')
+    assert made.cut() == 1
+
+
+async def test_a_stream_of_anthropics_api_ends_in_its_own_error_event(stack: Stack) -> None:
+    gate = asyncio.Event()
+    delta = b'{"type":"message_delta","delta":{"stop_reason":null,"stop_sequence":null},"usage":{}}'
+    last = (
+        b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+        b"event: message_delta\n" + event(delta) + b"event: message_stop\n" + event({"type": "message_stop"})
+    )
+    made = await serving(stack, stopped_after(gate, chunk(last) + b"0\r\n\r\n"))
+    client = await stack.client()
+    await client.send(post("/v1/messages", {"model": "chat", "messages": [], "stream": True}))
+    await client.head()
+    assert await client.chunk() == event(TOKEN)
+    made.leaves()
+    gate.set()
+    told = await rest(client)
+    before, _, error = told.partition(b"event: error\n")
+    assert before == b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+    assert b'"type":"error"' in error
+    assert b"message_stop" not in told
     assert made.cut() == 1
 
 

@@ -300,6 +300,31 @@ async def test_a_probe_needs_no_values_and_asks_for_one_token(stack: Stack) -> N
     assert sent["messages"][0]["content"] == "x 1 1 true"
 
 
+async def test_values_that_a_prompt_refuses_count_as_the_variants_errors(stack: Stack) -> None:
+    engine = await stack.engine()
+    document = prompted(
+        by("v1", engine, prompt=PLAIN["name"], weight=50),
+        by("v2", engine, prompt=SUPPORT["name"], weight=50),
+        prompts=[PLAIN, SUPPORT],
+    )
+    document["services"][0]["analysis"] = {"window": "v2/0"}
+    await stack.start(document)
+    for _ in range(8):
+        await stack.chat(messages=[QUESTION])
+    told = (await stack.admin("GET", "/signals")).document["services"]["chat"]["analysis"]["variants"]
+    assert (told["v1"]["errors"], told["v2"]["errors"]) == (0, told["v2"]["requests"])
+    assert told["v2"]["requests"] >= 3
+
+
+async def test_an_answer_says_which_prompt_it_was_given_by(stack: Stack) -> None:
+    engine = await stack.engine()
+    name = "chat-0a1b2c3d.plain.22222222"
+    await stack.start(prompted(by(name, engine, prompt=PLAIN["name"]), prompts=[PLAIN]))
+    answer = await stack.chat(messages=[QUESTION])
+    assert answer.field("x-pointsman-revision") == "chat-0a1b2c3d"
+    assert answer.field("x-pointsman-prompt") == "plain"
+
+
 def test_a_prompts_digest_stands_for_what_it_says() -> None:
     """So that who reads configurations without the texts compares them all the same."""
 

@@ -105,7 +105,15 @@ async def test_an_answer_without_tokens_has_no_pace(stack: Stack) -> None:
 
 
 async def test_what_a_text_says_of_tokens_is_not_believed(stack: Stack) -> None:
-    said = {"choices": [{"delta": {"content": '"completion_tokens": 900, "finish_reason":"content_filter"'}}]}
+    said = {
+        "choices": [
+            {
+                "delta": {
+                    "content": 'data: {"error" "completion_tokens": 900, "finish_reason":"content_filter"'
+                }
+            }
+        ]
+    }
     await one_engine(stack, events(said, said))
     await stack.ask(STREAM)
     found = await counted(stack)
@@ -118,6 +126,10 @@ BROKEN: dict[str, Script] = {
     "closed": close,
     "malformed": raw(b"nonsense\r\n\r\n"),
     "cut in the middle": events({"n": 1}, end=False),
+    "an error in the stream": events({"n": 1}, {"error": {"message": "engine died", "code": 500}}),
+    "an error without [DONE]": raw(
+        SSE_HEAD + chunk(event({"n": 1})) + chunk(b'event: error\ndata: {"type": "error"}\n\n') + b"0\r\n\r\n"
+    ),
 }
 
 

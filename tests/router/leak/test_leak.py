@@ -24,6 +24,9 @@ OURS = {
     "Response",
     "EventBuffer",
     "Prepared",
+    "Meter",
+    "Copy",
+    "CopyExchange",
 }
 
 
@@ -46,11 +49,18 @@ def alive() -> Counter[str]:
 
 
 @pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("rollout", [False, True], ids=["settled", "rollout"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-async def test_it_is_gone_without_the_garbage_collector(kind: Kind, stack: Stack) -> None:
+async def test_it_is_gone_without_the_garbage_collector(kind: Kind, rollout: bool, stack: Stack) -> None:
     async with await asyncio.get_running_loop().create_server(Engine, "127.0.0.1", 0) as server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        chat = service("chat", variant("v", address), names=["chat", "alias"])
+        variants = [variant("v", address)]
+        if rollout:
+            variants = [variant("v", address, weight=50), variant("w", address, weight=50)]
+            variants.append(variant("next", address, weight=0) | {"shadow": 100})
+        chat = service("chat", *variants, names=["chat", "alias"])
+        if rollout:
+            chat |= {"assignment": {"key": "conversation"}, "analysis": {"window": "next/0"}}
         await stack.start(configuration(chat, failures=1000))
         before = alive()
         for _ in range(3):
@@ -58,6 +68,7 @@ async def test_it_is_gone_without_the_garbage_collector(kind: Kind, stack: Stack
             await ask(kind, client)
             client.close()
         await eventually(lambda: not stack.router.connections)
+        stack.router.shadows.stop()
         for engine in stack.router.state.engines:
             engine.pool.purge()
         await eventually(lambda: not alive() - before)

@@ -124,7 +124,7 @@ def _with(known: Record, found: Total, spec: api.Rollout, now: datetime) -> Reco
     # What was too large to keep is missed: this look begins the next interval then.
     mark = known.memory.mark or (seen if known.looks else judging.NOTHING)
     evidence = known.memory.evidence.after(asked, mark, seen)
-    counted = evidence is not known.memory.evidence or mark is seen
+    counted = judging.interval_over(mark, seen) or mark is seen
     judgements = judging.judge(asked, [seen], gates.false_rejection(spec), evidence=evidence) if asked else ()
     return replace(
         known,

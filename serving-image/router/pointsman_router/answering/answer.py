@@ -7,6 +7,7 @@ keep it alive. It knows callers and shapes of errors; nothing of engines and con
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, Protocol
@@ -24,9 +25,9 @@ _STREAM_LINES: Final = (b"content-type: text/event-stream", b"cache-control: no-
 _EVENT_STREAM: Final = b"text/event-stream"
 _COMMENT: Final = b": waiting\n\n"
 """A line that every reader of events ignores, and the empty one that ends it."""
-_ABORTED: Final = b'"finish_reason":"abort"'
-"""How vLLM words it when it's stopped before an answer is whole; then it ends it as if it were. No text in
-JSON can hold this: its quotes would be escaped."""
+_ABORTED: Final = re.compile(rb'"finish_reason":"abort"|"type":"message_delta","delta":\{"stop_reason":null')
+"""How vLLM words it, in OpenAI's and in Anthropic's shape, when it's stopped before an answer is whole; then
+it ends it as if it were. No text in JSON can hold this: its quotes would be escaped."""
 _MAX_UNTOLD: Final = 64 * 1024
 _SAMPLE_EVERY: Final = 16
 """Of so many gaps between reads, one is measured."""
@@ -129,7 +130,7 @@ class Answer:
         if chunks is None:
             return False
         source = self._source
-        if source is not None and source.leaving and _ABORTED in data:
+        if source is not None and source.leaving and _ABORTED.search(data) is not None:
             return False  # `relay` looks into it
         self._until_sample -= 1
         if not self._until_sample:
@@ -150,6 +151,10 @@ class Answer:
         self.bytes_out += len(data)
         self._caller.body(data, True)
 
+    def over(self) -> None:
+        """Nothing more comes; whoever was to be told that it stops needn't be held any longer."""
+        self._source = self._stopped = None
+
     def _ends_in(self, data: bytes) -> bool:
         """Whether the source says here that it was stopped. What was whole before that is passed on, and what
         makes the rest look whole is not."""
@@ -157,12 +162,13 @@ class Answer:
         if source is None or stopped is None or not source.leaving:
             return False
         data = data if events is None else events.held + data
-        if _ABORTED not in data:
+        aborted = _ABORTED.search(data)
+        if aborted is None:
             return False
         self._source = None
         if events is not None:
             events.held = b""
-            whole = data[: data.rfind(b"\n\n", 0, data.find(_ABORTED)) + 2]
+            whole = data[: data.rfind(b"\n\n", 0, aborted.start()) + 2]
             if len(whole) > 1:
                 self.relay(whole)
         elif not self.bytes_out:

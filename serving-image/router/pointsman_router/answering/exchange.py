@@ -301,6 +301,7 @@ class Exchange(Attempts):
             self._deadline.cancel()
             self._deadline = None
         self._move_to(None)
+        self._answer.over()
         if not self.internal:
             self._record(status, ending, now)
         self._caller.finished()
@@ -319,7 +320,8 @@ class Exchange(Attempts):
         if status == CLIENT_GONE or ending == "refused":
             return
         answer, meter = self._answer, self._meter
-        if status >= 500 or ending == "prompt_refused":
+        told = meter is not None and answer.streamed and meter.failed
+        if status >= 500 or told or ending == "prompt_refused":
             # A prompt that asks for more than clients send fails them. Who errs does so with every variant.
             measure.failed()
         elif meter is None or status >= 400:

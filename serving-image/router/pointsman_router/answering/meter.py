@@ -1,4 +1,4 @@
-"""What there is to know of an answer that passes by: its tokens, and whether a filter ended it.
+"""What there is to know of an answer that passes by: its tokens, and whether a filter or an error ended it.
 
 Nothing is parsed on the way. Events are counted by their ends, in C, and the last pieces are kept until the
 answer is whole; its usage is looked for in them, since engines put it last. Stands between an engine's
@@ -15,6 +15,7 @@ from pointsman_router.engines.response import Receiver
 _TOKENS: Final = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*([0-9]{1,9})')
 """In JSON no text can hold this: its quotes would be escaped."""
 _BLOCKED: Final = re.compile(rb'"finish_reason"\s*:\s*"content_filter"')
+_FAILED: Final = re.compile(rb'data: ?\{"error"|event: ?error')
 _EVENT_END: Final = b"\n\n"
 _LOOKED_AT: Final = 64 * 1024
 """Bytes of each piece in which something is looked for, from its end."""
@@ -58,5 +59,13 @@ class Meter:
     @property
     def blocked(self) -> bool:
         """Whether a filter ended it."""
+        return self._ends_with(_BLOCKED)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it's a stream that the engine itself ended with an error."""
+        return self._ends_with(_FAILED)
+
+    def _ends_with(self, pattern: re.Pattern[bytes]) -> bool:
         pieces = (self._last, self._before, self._two_before)
-        return any(_BLOCKED.search(piece, max(len(piece) - _LOOKED_AT, 0)) for piece in pieces)
+        return any(pattern.search(piece, max(len(piece) - _LOOKED_AT, 0)) for piece in pieces)

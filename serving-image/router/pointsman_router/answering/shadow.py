@@ -108,6 +108,7 @@ class Copy:
         pass
 
     def finished(self) -> None:
+        self._exchange = None
         self._request.release()
         self._router.shadows.under_way.discard(self)
 
