@@ -63,14 +63,7 @@ REFERENCES: Final = (
         act.prompt_restored,
         says="PromptVersion 'support-v1' is gone; the copy that was made of it goes on answering",
     ),
-    Cause(
-        R.PROMPT_INVALID,
-        C.REFERENCES_RESOLVED,
-        "False",
-        act.prompt_flawed,
-        act.applying(CHAT),
-        says="'customer' stands in double braces and isn't declared",
-    ),
+    Cause(R.PROMPT_INVALID, C.REFERENCES_RESOLVED, "False", act.prompt_flawed, act.applying(CHAT)),
     Cause(R.RESOLVING_MODEL, C.REFERENCES_RESOLVED, "Unknown", act.hub(None), act.hub_answers),
     Cause(
         R.WEIGHTS_NOT_FOUND,

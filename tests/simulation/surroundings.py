@@ -98,11 +98,8 @@ def service_worlds(draw: st.DrawFn) -> ServiceWorld:
         if made.spec.model_ref
         else st.none()
     )
-    prompt = draw(
-        st.one_of(st.none(), st.just(Missing("PromptVersion", "support")), prompts())
-        if made.spec.prompt_ref
-        else st.none()
-    )
+    led = st.one_of(st.just(Missing("PromptVersion", "support")), prompts())
+    prompt = draw(led) if made.spec.prompt_ref else None
     children = _children(made, model, prompt)
     revisions = [child["metadata"]["name"] for child in children if child["kind"] == "Deployment"]
     peers = [made, *draw(st.lists(services("elder"), max_size=1))]
@@ -387,8 +384,6 @@ def model_worlds(draw: st.DrawFn) -> ModelWorld:
 def prompts(draw: st.DrawFn, name: str = "support") -> PromptVersion:
     """A PromptVersion."""
     document = {"metadata": draw(metas(name)), "spec": draw(specs.accepted("PromptVersion"))}
-    if draw(st.booleans()):
-        document["status"] = draw(specs.values(specs.schema_of("PromptVersion", "status")))
     return PromptVersion.model_validate(document)
 
 
@@ -402,6 +397,4 @@ def prompt_worlds(draw: st.DrawFn) -> PromptWorld:
 def suite_worlds(draw: st.DrawFn) -> SuiteWorld:
     """Any World of a PromptSuite."""
     document = {"metadata": draw(metas("tests")), "spec": draw(specs.accepted("PromptSuite"))}
-    if draw(st.booleans()):
-        document["status"] = draw(specs.values(specs.schema_of("PromptSuite", "status")))
     return SuiteWorld(NOW, PromptSuite.model_validate(document), draw(st.lists(prompts(), max_size=2)))

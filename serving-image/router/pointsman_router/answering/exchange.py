@@ -322,7 +322,7 @@ class Exchange(Attempts):
         answer, meter = self._answer, self._meter
         told = meter is not None and answer.streamed and meter.failed
         if status >= 500 or told or ending == "prompt_refused":
-            # A prompt that asks for more than clients send fails them; who errs does so with every variant.
+            # A prompt that asks for more than clients send fails them. Who errs does so with every variant.
             measure.failed()
         elif meter is None or status >= 400:
             measure.refused()
