@@ -54,6 +54,7 @@ FULL: Final[dict[Resource, Json]] = {
                 "contextLength": 40960,
             },
         },
+        "promptRef": {"name": "support-v7"},
         "modelNames": ["chat", "team/support"],
         "replicas": 2,
         "hardware": {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pointsman_router.config import ConfigError, parse
+from pointsman_router.config import ConfigError, config_hash, parse, service_hash
 from pointsman_router.rendering.renderer import LARGEST_BYTES
 from tests.router.engine import FakeEngine, reply
 from tests.router.stack import Stack, configuration, post, service, variant
@@ -298,6 +298,20 @@ async def test_a_probe_needs_no_values_and_asks_for_one_token(stack: Stack) -> N
     assert sent["max_tokens"] == 1
     assert "max_completion_tokens" not in sent
     assert sent["messages"][0]["content"] == "x 1 1 true"
+
+
+def test_a_prompts_digest_stands_for_what_it_says() -> None:
+    """So that who reads configurations without the texts compares them all the same."""
+
+    def hashes(**change: Any) -> tuple[str, str]:
+        document = prompted(by("v1", "10.0.0.1:80", prompt=PLAIN["name"]), prompts=[{**PLAIN, **change}])
+        config = parse(document)
+        return service_hash(config.services[0]), config_hash(config)
+
+    other = {"messages": [{"role": "system", "content": "Be long."}]}
+    assert hashes() != hashes(**other), "without a digest the text itself counts"
+    assert hashes(digest="a") == hashes(digest="a", **other)
+    assert hashes(digest="a")[0] != hashes(digest="b")[0]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -27,7 +27,7 @@ from pointsman.core import prompt as prompt_core
 from pointsman.core import router as router_core
 from pointsman.core import service as service_core
 from pointsman.core import suite as suite_core
-from pointsman.core.world import ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
+from pointsman.core.world import Missing, ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 from tests.contract.manifests import FULL
 from tests.simulation import specs
 from tests.simulation.worlds import PROXIED
@@ -211,7 +211,16 @@ def _passes(spec: Json, model: LLMModel | None) -> list[Any]:
     for _ in range(5):
         document = {"metadata": metadata("chat"), "spec": spec, "status": status}
         service = LLMService.model_validate(document)
-        world = ServiceWorld(NOW, PROXIED, service, model=model, peers=[service], owned=owned, pods=pods)
+        world = ServiceWorld(
+            NOW,
+            PROXIED,
+            service,
+            model=model,
+            prompt=_prompt_of(service),
+            peers=[service],
+            owned=owned,
+            pods=pods,
+        )
         decision = dump_decision(service_core.decide(world))
         told.append(_without_names(decision))
         status = {**decision["status"], "rollout": decision["state"]}
@@ -220,8 +229,20 @@ def _passes(spec: Json, model: LLMModel | None) -> list[Any]:
         ]
         pods = [_resolved(child) for child in owned if child["kind"] == "Job"]
     settled = LLMService.model_validate({"metadata": metadata("chat"), "spec": spec, "status": status})
-    routers = RouterWorld(NOW, PROXIED, "team-a", "default", router=_router({}), services=[settled])
+    copies = [child for child in owned if child["kind"] == "ControllerRevision"]
+    routers = RouterWorld(
+        NOW, PROXIED, "team-a", "default", router=_router({}), services=[settled], prompts=copies
+    )
     return [*told, dump_decision(router_core.decide(routers))["desired"]]
+
+
+def _prompt_of(service: LLMService) -> PromptVersion | Missing | None:
+    """What its promptRef leads to: there is one prompt."""
+    if service.spec.prompt_ref is None:
+        return None
+    name, known = service.spec.prompt_ref.name, _SERVICE["promptRef"]["name"]
+    made = {"metadata": metadata(known), "spec": FULL[RESOURCES["PromptVersion"]]}
+    return PromptVersion.model_validate(made) if name == known else Missing("PromptVersion", name)
 
 
 def _without_names(decision: Json) -> Json:
@@ -229,7 +250,7 @@ def _without_names(decision: Json) -> Json:
     kept = copy.deepcopy(decision)
     for child in kept["desired"]:
         if child["kind"] == "ControllerRevision":
-            child["data"].pop("declared")
+            child["data"].pop("declared", None)
     return kept
 
 

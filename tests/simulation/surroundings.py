@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -97,7 +98,12 @@ def service_worlds(draw: st.DrawFn) -> ServiceWorld:
         if made.spec.model_ref
         else st.none()
     )
-    children = _children(made, model)
+    prompt = draw(
+        st.one_of(st.none(), st.just(Missing("PromptVersion", "support")), prompts())
+        if made.spec.prompt_ref
+        else st.none()
+    )
+    children = _children(made, model, prompt)
     revisions = [child["metadata"]["name"] for child in children if child["kind"] == "Deployment"]
     peers = [made, *draw(st.lists(services("elder"), max_size=1))]
     return ServiceWorld(
@@ -105,6 +111,7 @@ def service_worlds(draw: st.DrawFn) -> ServiceWorld:
         settings=PROXIED,
         service=made,
         model=model,
+        prompt=prompt,
         router=draw(st.one_of(st.none(), st.just(Missing("LLMRouter", "front")), routers())),
         peers=peers,
         owned=draw(_handled(children)),
@@ -116,14 +123,16 @@ def service_worlds(draw: st.DrawFn) -> ServiceWorld:
     )
 
 
-def _children(made: LLMService, model: LLMModel | Missing | None) -> list[Json]:
+def _children(
+    made: LLMService, model: LLMModel | Missing | None, prompt: PromptVersion | Missing | None
+) -> list[Json]:
     """What a few passes would have made of it."""
     plain = made.model_copy(
         update={"metadata": made.metadata.model_copy(update={"deletion_timestamp": None})}
     )
-    world = ServiceWorld(NOW, PROXIED, plain, model=model, peers=[plain])
+    world = ServiceWorld(NOW, PROXIED, plain, model=model, prompt=prompt, peers=[plain])
     born: list[Json] = [copy.deepcopy(dict(child)) for child in service.decide(world).desired]
-    known = ServiceWorld(NOW, PROXIED, plain, model=model, peers=[plain], owned=[_stored(c) for c in born])
+    known = replace(world, owned=[_stored(c) for c in born])
     found = {
         (c["kind"], c["metadata"]["name"]): copy.deepcopy(dict(c)) for c in service.decide(known).desired
     }

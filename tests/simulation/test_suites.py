@@ -147,6 +147,32 @@ async def test_an_embedding_service_that_is_not_there_is_named() -> None:
     assert cluster.all("Job") == []
 
 
+async def test_a_prompts_variables_are_sent_in_its_types_and_a_new_prompt_is_tried_without_new_pods() -> None:
+    cluster = Cluster()
+    for name, said in (("v1", "Answer within {{days}} days."), ("v2", "Answer in {{days}} days or less.")):
+        prompt = {
+            "messages": [{"role": "system", "content": said}],
+            "variables": [{"name": "days", "type": "integer"}],
+        }
+        await cluster.apply("PromptVersion", name, prompt)
+    await cluster.apply("PromptSuite", "support", PLAIN)
+    await serving(cluster, {**TRIED, "promptRef": {"name": "v1"}})
+    old, pods = rollout(cluster)["stable"], engines(cluster)
+    cluster.trial = None
+    await cluster.apply("LLMService", "chat", {**TRIED, "promptRef": {"name": "v2"}})
+    for _ in range(20):
+        await cluster.round()
+    asked = document(cluster)
+    assert asked["target"]["candidate"] == rollout(cluster)["candidate"] != old
+    assert asked["suite"]["cases"][0]["request"]["prompt_variables"] == {"days": 30}
+    cluster.trial = FAILS
+    await cluster.settle()
+    assert rollout(cluster)["stable"] == old
+    assert cluster.condition("chat", "Ready")[:2] == ("False", "CanaryRejected")
+    assert cluster.condition("chat", "Available")[0] == "True"
+    assert engines(cluster) == pods
+
+
 async def test_a_suite_that_is_changed_meanwhile_is_asked_as_it_is_then() -> None:
     cluster = await begun(None)
     (before,) = cluster.all("Job")

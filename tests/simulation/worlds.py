@@ -137,8 +137,10 @@ SUITE: dict[str, Any] = {
 
 
 async def prompts(cluster: Cluster) -> None:
-    await cluster.apply("PromptVersion", "support-v1", PROMPT)
     await cluster.apply("PromptSuite", "support", SUITE)
+    await cluster.apply("PromptVersion", "support-v1", PROMPT)
+    await serving(cluster, {**CHAT, "promptRef": {"name": "support-v1"}})
+    await cluster.delete("PromptVersion", "support-v1")
     await cluster.settle()
 
 

@@ -164,6 +164,7 @@ KINDS: Final[tuple[KindRow, ...]] = (
             FAMILY,
             READY,
             REASON,
+            Column("Services", ".status.services", "How many LLMServices use it.", type="integer"),
             AGE,
             Column("Digest", ".status.digest", "Digest of what it says.", priority=1),
             MESSAGE,

@@ -46,6 +46,8 @@ ROLE_ENGINE: Final = "engine"
 ROLE_ROUTER: Final = "router"
 ROLE_RESOLVE: Final = "resolve"
 ROLE_TRIAL: Final = "trial"
+ROLE_PROMPT: Final = "prompt"
+"""Of a ControllerRevision that holds a prompt instead of an engine."""
 TRACK_STABLE: Final = "stable"
 TRACK_CANDIDATE: Final = "candidate"
 
@@ -169,6 +171,11 @@ def trial_name(revision: str, digest: str) -> str:
 def trial_policy_name(service: str) -> str:
     """Name of the NetworkPolicy of a service's trials."""
     return f"{service}-trial"
+
+
+def prompt_name(service: str, digest8: str) -> str:
+    """Name of the ControllerRevision with a service's copy of a prompt. `digest8` is eight hex digits."""
+    return f"{service}-prompt-{digest8}"
 
 
 def engine_name(service: str) -> str:

@@ -16,6 +16,7 @@ from pointsman.api.common import (
     NAME_RULE,
     Base,
     Conditions,
+    Count,
     Generation,
     Int,
     ObjectMeta,
@@ -287,6 +288,8 @@ class PromptStatus(Base):
     """The metadata.generation that this status is for; when the object's own is larger, it is out of date."""
     conditions: Conditions = ()
     """What is so, and why; see docs/conditions.md."""
+    services: Count | None = None
+    """How many LLMServices of this namespace use the prompt."""
     digest: Annotated[str, Field(max_length=71)] | None = None
     """Digest of what the prompt says: of its messages, variables and parameters."""
 

@@ -7,6 +7,8 @@ of environment variables, texts of proofs, addresses of proxies. A revision is n
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import json
 import re
@@ -29,6 +31,9 @@ _QUOTED = re.compile(r"(“|\\u201c)(.*?)(”|\\u201d|\Z)", re.DOTALL)
 
 _OPEN_VARIABLES: Final = frozenset({"HOME", "HF_TOKEN_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"})
 """Variables that hold nothing but paths of ours; so do all that begin with POINTSMAN_, save for the proof."""
+ROUTER_CONFIG: Final = "config.json.gz"
+"""Key of a router's ConfigMap that holds its configuration."""
+
 _SLOT = re.compile(r"\{\{[A-Za-z_][A-Za-z0-9_]*\}\}")
 _SEALED_MESSAGE = re.compile(rf"sealed:[0-9a-f]{{12}}({_SLOT.pattern})*")
 _SEALED_SCHEMA = re.compile(r'\{"const":"sealed:[0-9a-f]{12}"\}')
@@ -106,6 +111,8 @@ def _field(key: str, value: Any) -> Any:
         return [_PROMPTS[key](item) if isinstance(item, Mapping) else item for item in value]
     if key == "hf_endpoint" and isinstance(value, str) and value:
         return sealed_address(value)
+    if key == ROUTER_CONFIG and isinstance(value, str):
+        return _sealed_configuration(value)
     if key in SPEECH and isinstance(value, str):
         return sealed_words(value)
     if key in _OPEN_MAPS and isinstance(value, Mapping):
@@ -166,6 +173,16 @@ def _proof(value: Any) -> Any:
             for key, item in value.items()
         }
     return [_proof(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _sealed_configuration(text: str) -> str:
+    """A router's configuration without the prompts in it, written the one way in which it's rendered."""
+    try:
+        document = json.loads(gzip.decompress(base64.b64decode(text)))
+    except (ValueError, OSError, EOFError):
+        return sealed(text)
+    packed = json.dumps(seal(document), sort_keys=True, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(packed.encode(), mtime=0)).decode()
 
 
 def sealed_message(text: str) -> str:

@@ -107,6 +107,9 @@ class ServiceSpec(Base):
     """LLMModel to serve. Give this or model."""
     model: ModelSpec | None = None
     """Model to serve, written inline; the same as an LLMModel's spec. Give this or modelRef."""
+    prompt_ref: LocalRef | None = None
+    """PromptVersion that every chat begins with. Another one is rolled out as any change is, and restarts
+    nothing. Unset: none."""
     model_names: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=16), ListSet()] | None = None
     """What clients send as `model`. Unset: the object's own name. A name that an older LLMService of the same
     router has claimed stays there. Changing names restarts nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.core import conditions, prompting
 from pointsman.core.conditions import Verdict
@@ -22,9 +23,20 @@ def decide(world: PromptWorld) -> Decision:
         now=world.now,
     )
     found = prompting.digest(prompt.spec)
+    name = prompt.metadata.name
+    users = [s for s in world.services if s.spec.prompt_ref and s.spec.prompt_ref.name == name]
+    changed = prompt.status.observed_generation != generation
     return Decision(
-        status={"observedGeneration": generation, "conditions": merged, "digest": found},
-        because=f"digest {prompting.short(found)}",
+        status={
+            "observedGeneration": generation,
+            "conditions": merged,
+            "digest": found,
+            "services": len(users),
+        },
+        wake=tuple(names.Key("LLMService", s.metadata.namespace, s.metadata.name) for s in users)
+        if changed
+        else (),
+        because=f"digest {prompting.short(found)}, used by {len(users)} services",
     )
 
 

@@ -23,6 +23,7 @@ from pointsman.core import (
     revision,
     rollout,
     service_children,
+    service_prompts,
     service_status,
     startup,
     trial_children,
@@ -58,10 +59,9 @@ def decide(world: ServiceWorld) -> Decision:
     found = analysis.kept(facts) if paused else analysis.look(facts)
     tried = trying.kept(facts) if paused else trying.look(facts)
     after = facts.state if paused else _step(facts, found, tried)
-    desired = (*_desired(facts, after), *trial_children.wanted(facts, after, tried))
     status = service_status.compose(facts, after, found.judged, tried)
     return Decision(
-        desired=desired,
+        desired=(*_desired(facts, after), *trial_children.wanted(facts, after, tried)),
         retained=_retained(facts, after),
         paused=paused,
         state=_state_document(facts, after, found, tried),
@@ -152,6 +152,7 @@ def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
         service_children.disruption_budget(meta),
         _network_policy(facts),
         *_records(facts, after, newborn),
+        *service_prompts.made(facts),
         _resolve_job(facts, after),
         *(_deployment(facts, after, known[name]) for name in _deployable(facts, after, known)),
     ]
@@ -194,7 +195,7 @@ def _records(facts: Facts, after: rollout.State, newborn: Revision | None) -> li
 def _marked(facts: Facts, after: rollout.State) -> list[dict[str, Any]]:
     """ControllerRevisions that don't say yet which of their variants were rejected."""
     found = []
-    for child in facts.world.owned_of("ControllerRevision"):
+    for child in facts.world.frozen():
         name, annotations = child["metadata"]["name"], child["metadata"].get("annotations") or {}
         if name in facts.revisions and not (
             remembered.rejections_of(after, name).items() <= annotations.items()
@@ -304,6 +305,7 @@ def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
     history = [r for r in facts.revisions.values() if r.name not in facts.lost]
     forgotten = revision.expired(history, in_use)
     kept = {("ControllerRevision", r.name) for r in history if r.name not in forgotten}
+    kept |= service_prompts.retained(facts, after)
     if facts.model is None:
         kept.add(("NetworkPolicy", names.engine_name(facts.world.service.metadata.name)))
     settled = after == facts.state and facts.acknowledged()
@@ -358,6 +360,8 @@ def _told_overridden(facts: Facts) -> bool:
 
 def _requeue(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
     """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
+    if facts.uncopied is not None and facts.target:
+        return 0.2
     if after != facts.state and after.step not in AWAITING_ENGINES:
         return 0.2
     look = analysis.next_look(facts, found)

@@ -194,7 +194,13 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
 def _blocking(facts: Facts, said: tuple[Verdict, ...]) -> list[Verdict]:
     """What keeps this generation from answering, the certain before the unknown. An estimate keeps it only
     where it refuses the first engine: one that runs knows better."""
-    counted = [v for v in said if v.type is not ConditionType.MODEL_FITS or fitting.refused(facts)]
+    counted = [
+        v
+        for v in said
+        if (v.type is not ConditionType.MODEL_FITS or fitting.refused(facts))
+        # A copy answers as the prompt did.
+        and v.reason is not Reason.PROMPT_DELETED
+    ]
     return [v for v in counted if v.holds is False] or [v for v in counted if v.holds is None]
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pointsman.api import names
+from pointsman.api.prompt import PromptSpec
 from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.service_status import Found, Step, TrialStatus
 from pointsman.core import diagnosis, questions, rollout
@@ -111,9 +112,15 @@ def _asked(facts: Facts) -> Trial | None:
         candidate=state.candidate.name,
         stable=state.stable.name if state.stable else "",
         model=next(iter(facts.granted), name),
-        suite=questions.suite(found, None, peers) if isinstance(found, PromptSuite) else None,
+        suite=questions.suite(found, _prompt(facts), peers) if isinstance(found, PromptSuite) else None,
         equivalence=questions.equivalence(alike) if alike else None,
     )
+
+
+def _prompt(facts: Facts) -> PromptSpec | None:
+    """The prompt that the candidate answers by, from the service's own copy."""
+    copy = facts.copies.get(facts.state.candidate.digest) if facts.state.candidate else None
+    return copy.spec if copy else None
 
 
 def _hindrance(facts: Facts, trial: Trial) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pointsman.api import names
 from pointsman.api.common import ObjectMeta
 from pointsman.api.model import LLMModel
 from pointsman.api.prompt import PromptVersion
@@ -52,6 +53,8 @@ class ServiceWorld:
     """What `spec.modelRef` leads to; None when the model stands inline."""
     suite: PromptSuite | Missing | None = None
     """What `spec.rollout.suiteRef` leads to; None where candidates pass no suite."""
+    prompt: PromptVersion | Missing | None = None
+    """What `spec.promptRef` leads to; None without one."""
     router: LLMRouter | Missing | None = None
     """The router this service hangs on; None while the on-demand one hasn't been made yet."""
     peers: Sequence[LLMService] = ()
@@ -75,6 +78,14 @@ class ServiceWorld:
         """The owned children of one kind, by name."""
         return sorted((c for c in self.owned if c["kind"] == kind), key=lambda c: str(c["metadata"]["name"]))
 
+    def frozen(self, role: str = "") -> list[Manifest]:
+        """The ControllerRevisions that hold an engine's inputs, or with a role something else."""
+        return [
+            child
+            for child in self.owned_of(names.CONTROLLERREVISION.kind)
+            if (child["metadata"].get("labels") or {}).get(names.LABEL_ROLE, "") == role
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class RouterWorld:
@@ -87,6 +98,8 @@ class RouterWorld:
     router: LLMRouter | None = None
     services: Sequence[LLMService] = ()
     """All LLMServices of the namespace."""
+    prompts: Sequence[Manifest] = ()
+    """ControllerRevisions with the copies of prompts that those services have; listed where one uses any."""
     unreadable: Sequence[ObjectMeta] = ()
     """Those that break a rule of today's API and aren't on their way out: they keep the routes they have."""
     owned: Sequence[Manifest] = ()
@@ -121,6 +134,8 @@ class PromptWorld:
 
     now: datetime
     prompt: PromptVersion
+    services: Sequence[LLMService] = ()
+    """All LLMServices of the namespace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,15 +38,13 @@ from pointsman.core.world import (
     ServiceWorld,
     SuiteWorld,
 )
+from pointsman.engine.ports import NO_PORTS, AdminPorts, admin_ports
 from pointsman.engine.together import Together
 from pointsman.kube.protocol import Forbidden, Kube, NotFound
 from pointsman.signals.protocol import Signals
 
 Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter, PromptVersion, PromptSuite)
 
-
-LABEL_SLICE_OF = "kubernetes.io/service-name"
-"""Label of an EndpointSlice that names its Service."""
 
 CACHED_OBJECTS = 20_000
 """How many parsed objects are kept before all are dropped."""
@@ -62,19 +60,6 @@ class Unreadable(Exception):
         super().__init__(message)
         self.raw = raw
         self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class AdminPorts:
-    """`ip:port` of the admin port of each of a router's pods."""
-
-    ready: Sequence[str]
-    """Of those that take requests."""
-    unready: Sequence[str]
-    """Of those that don't, and aren't on their way out."""
-
-
-NO_PORTS = AdminPorts((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +103,9 @@ class Gatherer:
         router = self._router(service, routers)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
         addresses = ports.get(router_name, NO_PORTS).ready
-        model, suite, signals = await asyncio.gather(
+        model, prompt, suite, signals = await asyncio.gather(
             self._named(LLMModel, service, service.spec.model_ref),
+            self._named(PromptVersion, service, service.spec.prompt_ref),
             self._named(PromptSuite, service, service.spec.suite_ref),
             self._signals(addresses),
         )
@@ -128,6 +114,7 @@ class Gatherer:
             settings=self.settings,
             service=service,
             model=model,
+            prompt=prompt,
             suite=suite,
             router=router,
             peers=services.readable,
@@ -157,9 +144,13 @@ class Gatherer:
         if raw is None:
             return world, None
         router, at = self._parse(LLMRouter, raw), ports.get(key.name, NO_PORTS)
-        signals, unready = await asyncio.gather(self._signals(at.ready), self._signals(at.unready))
+        signals, unready, prompts = await asyncio.gather(
+            self._signals(at.ready),
+            self._signals(at.unready),
+            self._copies(key.namespace, services.readable),
+        )
         owned = _owned(children, router.metadata)
-        world = replace(world, router=router, owned=owned, signals=signals, unready=unready)
+        world = replace(world, router=router, owned=owned, signals=signals, unready=unready, prompts=prompts)
         if router_core.wants_pods(world):
             world = replace(world, pods=await self.kube.list(names.POD, key.namespace, labels=labels))
         events = await self._events(key.namespace, router_core.wanted_events(world))
@@ -174,8 +165,10 @@ class Gatherer:
 
     async def prompt(self, key: names.Key, now: datetime) -> tuple[PromptWorld, Manifest] | None:
         """The World of one PromptVersion and the raw object; None where it is gone. Raises Unreadable."""
-        raw = await self._get(names.PROMPTVERSION, key.namespace, key.name)
-        return (PromptWorld(now, self._parse(PromptVersion, raw)), raw) if raw else None
+        raw, services = await asyncio.gather(
+            self._get(names.PROMPTVERSION, key.namespace, key.name), self._services(key.namespace)
+        )
+        return (PromptWorld(now, self._parse(PromptVersion, raw), services.readable), raw) if raw else None
 
     async def suite(self, key: names.Key, now: datetime) -> tuple[SuiteWorld, Manifest] | None:
         """The World of one PromptSuite and the raw object; None where it is gone. Raises Unreadable."""
@@ -198,12 +191,15 @@ class Gatherer:
         )
         return [raw for raw in found if raw is not None]
 
-    async def users_of_model(self, key: names.Key) -> list[names.Key]:
-        """Services that refer to an LLMModel, whether or not it exists."""
+    async def users(self, key: names.Key) -> list[names.Key]:
+        """Services that refer to an LLMModel or PromptVersion, whether or not it exists."""
+        found = (await self._services(key.namespace)).readable
+        of_prompt = key.kind == names.PROMPTVERSION.kind
+        references = [(s, s.spec.prompt_ref if of_prompt else s.spec.model_ref) for s in found]
         return [
-            names.Key("LLMService", key.namespace, s.metadata.name)
-            for s in (await self._services(key.namespace)).readable
-            if s.spec.model_ref and s.spec.model_ref.name == key.name
+            names.Key("LLMService", key.namespace, service.metadata.name)
+            for service, reference in references
+            if reference and reference.name == key.name
         ]
 
     async def _closer_look(self, world: ServiceWorld, addresses: Sequence[str]) -> ServiceWorld:
@@ -278,6 +274,17 @@ class Gatherer:
             return Missing(kind.__name__, ref.name)
         return self._parse(kind, raw)
 
+    async def _copies(self, namespace: str, services: Sequence[LLMService]) -> Sequence[Manifest]:
+        """The copies of prompts that services answer by."""
+        if not any(router_core.prompted(service) for service in services):
+            return ()
+        labels = f"{names.LABEL_ROLE}={names.ROLE_PROMPT}"
+
+        async def read() -> Sequence[Manifest]:
+            return await self.kube.list(names.CONTROLLERREVISION, namespace, labels=labels)
+
+        return await self._together.read((names.ROLE_PROMPT, namespace), read)
+
     def _router(self, service: LLMService, routers: Mapping[str, Manifest]) -> LLMRouter | Missing | None:
         name = routing.wanted_router(service)
         if name in routers:
@@ -334,7 +341,7 @@ class Gatherer:
             # EndpointSlices bear the labels of their Service, so routers' can be told from engines'.
             slices = await self.kube.list(names.ENDPOINTSLICE, namespace, labels=names.LABEL_ROUTER)
             routers = {part["metadata"]["labels"][names.LABEL_ROUTER] for part in slices}
-            return {router: _admin_ports(router, slices) for router in routers}
+            return {router: admin_ports(router, slices) for router in routers}
 
         return await self._together.read((names.ENDPOINTSLICE, namespace), read)
 
@@ -377,24 +384,3 @@ def _validated(kind: type[Kind], raw: Manifest) -> Kind:
 
 def _owned(children: Iterable[Manifest], meta: ObjectMeta) -> list[Manifest]:
     return [child for child in children if owned.is_owned(child, meta.uid)]
-
-
-def _admin_ports(router: str, slices: Iterable[Manifest]) -> AdminPorts:
-    service = names.router_admin_name(router)
-    found = [
-        (f"{address}:{port['port']}", endpoint.get("conditions") or {})
-        for part in slices
-        if part["metadata"]["labels"].get(LABEL_SLICE_OF) == service
-        for port in part.get("ports") or ()
-        for endpoint in part.get("endpoints") or ()
-        for address in endpoint.get("addresses") or ()
-    ]
-    # An absent condition means ready, and not terminating, by the API's own definition.
-    return AdminPorts(
-        ready=sorted(address for address, is_ in found if is_.get("ready", True)),
-        unready=sorted(
-            address
-            for address, is_ in found
-            if not is_.get("ready", True) and not is_.get("terminating", False)
-        ),
-    )

@@ -78,13 +78,13 @@ class Reconciler:
     async def _model(self, key: names.Key) -> Report:
         seen = await looking.model(self.gatherer, key, self.now())
         if seen is None:
-            return Report(wake=await self.gatherer.users_of_model(key), because="gone")
+            return Report(wake=await self.gatherer.users(key), because="gone")
         return await self._carry_out(key, seen.raw, seen.decision)
 
     async def _prompt(self, key: names.Key) -> Report:
         seen = await looking.prompt(self.gatherer, key, self.now())
         if seen is None:
-            return Report(because="gone")
+            return Report(wake=await self.gatherer.users(key), because="gone")
         return await self._carry_out(key, seen.raw, seen.decision)
 
     async def _suite(self, key: names.Key) -> Report:

@@ -214,12 +214,16 @@ def service_hash(service: Service) -> str:
     asked for.
     """
     variants = tuple(replace(variant, start_seconds=0) for variant in service.variants)
-    return _digest(documents.write(replace(service, variants=variants)))
+    return _digest(documents.write(_compared(replace(service, variants=variants))))
 
 
 def config_hash(config: RouterConfig) -> str:
     """Twelve hex digits over the whole configuration."""
-    return _digest(dump(config))
+    return _digest(dump(replace(config, services=tuple(map(_compared, config.services)))))
+
+
+def _compared(service: Service) -> Service:
+    return replace(service, prompts=tuple(prompt.compared for prompt in service.prompts))
 
 
 def _digest(document: object) -> str:

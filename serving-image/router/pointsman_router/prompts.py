@@ -81,6 +81,14 @@ class Prompt:
     messages: tuple[PromptMessage, ...]
     variables: tuple[PromptVariable, ...] = ()
     parameters: tuple[Fixed, ...] = ()
+    digest: str = ""
+    """Stands for what it says wherever configurations are compared, given by whoever compiled it; empty: what
+    it says counts itself."""
+
+    @property
+    def compared(self) -> Prompt:
+        """What is compared of it."""
+        return Prompt(self.name, (), digest=self.digest) if self.digest else self
 
 
 def segments(content: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ MEASURED = frozenset({"startup", "loading", "renderedBy"})
 IGNORED = frozenset({"Event", "Pod", "EndpointSlice"})
 """Kinds that follow from the others, or tell of the way and not of the end."""
 KEPT = ("labels", "annotations", "finalizers")
-TIMES = frozenset({"lastTransitionTime", "stepStartedAt", "creationTimestamp"})
+TIMES = frozenset({"lastTransitionTime", "stepStartedAt", "creationTimestamp", "at"})
 End = dict[str, Any]
 
 
@@ -108,11 +108,14 @@ def _comparable(obj: Any, owners: Mapping[str, str], generations: Mapping[str, i
     if names.ANNOTATION_APPLIED in face.get("annotations", {}):
         # A digest of what was applied, uids of owners included.
         face["annotations"] = {**face["annotations"], names.ANNOTATION_APPLIED: "a digest"}
+    if names.ANNOTATION_REJECTIONS in face.get("annotations", {}):
+        told = _masked(json.loads(face["annotations"][names.ANNOTATION_REJECTIONS]), 0, False)
+        face["annotations"] = {**face["annotations"], names.ANNOTATION_REJECTIONS: told}
     face["owners"] = sorted(owners.get(r["uid"], "gone") for r in metadata.get("ownerReferences") or ())
     if metadata.get("deletionTimestamp"):
         face["leaving"] = True
     body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
-    if obj["kind"] == "ConfigMap":
+    if obj["kind"] == "ConfigMap" and "binaryData" in obj:
         body = _routes(obj, generations)
     return {"metadata": face, **_masked(body, metadata.get("generation", 0), bool(obj.get("spec")))}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from typing import Any
@@ -14,6 +16,13 @@ from pointsman.api.sealing import seal, sealed, sealed_address, sealed_variable,
 
 SECRET = "hunter2"
 HASH = sealed(SECRET)
+
+
+def packed(document: Any) -> str:
+    """As a ConfigMap has it."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
 
 DOCUMENTS: dict[str, tuple[Any, Any]] = {
     "a service's variables": ({"env": {"PASSWORD": SECRET}}, {"env": {"PASSWORD": HASH}}),
@@ -57,6 +66,11 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
             ]
         },
     ),
+    "a router's configuration": (
+        {"config.json.gz": packed({"prompts": [{"messages": [{"role": "user", "content": SECRET}]}]})},
+        {"config.json.gz": packed({"prompts": [{"messages": [{"content": HASH, "role": "user"}]}]})},
+    ),
+    "what should be one and isn't": ({"config.json.gz": SECRET}, {"config.json.gz": HASH}),
     "what a message quotes": (
         {"message": f"proof 'capital' expected “{SECRET}”, got “{SECRET}"},
         {"message": f"proof 'capital' expected “{HASH}”, got “{HASH}"},

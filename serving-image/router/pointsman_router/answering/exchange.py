@@ -320,7 +320,7 @@ class Exchange(Attempts):
             return
         answer, meter = self._answer, self._meter
         if status >= 500 or ending == "prompt_refused":
-            # A prompt that asks for more than clients send fails them; those who err do so with every variant.
+            # A prompt that asks for more than clients send fails them. Who errs does so with every variant.
             measure.failed()
         elif meter is None or status >= 400:
             measure.refused()
