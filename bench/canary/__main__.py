@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from bench.canary.thresholds import ARGO, FLAGGER, Minutes, Numbers, Rule, tuned
-from bench.canary.traffic import LOOKS, Effect
+from bench.canary.traffic import LOOKS, OWN, Effect
 from bench.canary.trial import GATES, Tried, trial
 from bench.result import Target, conclude, table
 from e2e.cluster.progress import say, spoken
@@ -44,19 +44,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.canary", description=__doc__)
     parser.add_argument("--rollouts", type=int, default=10_000, help="for each effect")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--moods", type=float, default=OWN, help="how much each variant's slowness wanders by itself"
+    )
     args = parser.parse_args()
     started = time.monotonic()
-    tried = simulate(args.rollouts, args.workers)
+    tried = simulate(args.rollouts, args.workers, args.moods)
     say(f"  {args.rollouts:,} rollouts of {len(EFFECTS)} effects took {spoken(time.monotonic() - started)}")
     return report(tried)
 
 
-def simulate(rollouts: int, workers: int) -> list[Tried]:
+def simulate(rollouts: int, workers: int, own: float = OWN) -> list[Tried]:
     """All rollouts, the n-th always the same."""
     if workers == 1:
-        return [trial(seed, EFFECTS) for seed in range(rollouts)]
+        return [trial(seed, EFFECTS, own) for seed in range(rollouts)]
     with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(partial(trial, effects=EFFECTS), range(rollouts), chunksize=25))
+        return list(pool.map(partial(trial, effects=EFFECTS, own=own), range(rollouts), chunksize=25))
 
 
 def report(tried: Sequence[Tried]) -> int:
@@ -92,11 +95,15 @@ def _minutes(tried: Sequence[Tried], at: int) -> Minutes:
 
 
 def _tuned(ours: dict[str, Numbers], minutes: dict[str, Minutes]) -> tuple[Rule, ...]:
-    """The peers' rules, every minute, with thresholds by which they find as much as the product does."""
+    """The peers' rules, every minute, with thresholds by which they find as much as the product does.
+
+    And with such by which they find nine of ten, which is the least that's wanted.
+    """
     bad, slow = "+1 % errors", "1.5 x latency"
-    wanted = (float(np.mean(ours[bad] > 0)), float(np.mean(ours[slow] > 0)))
+    same = (float(np.mean(ours[bad] > 0)), float(np.mean(ours[slow] > 0)))
     return tuple(
-        tuned(f"{name}, tuned", rule.failures, minutes[bad], minutes[slow], wanted, LOOKS)
+        tuned(f"{name}, tuned to {to}", rule.failures, minutes[bad], minutes[slow], wanted, LOOKS)
+        for to, wanted in (("our power", same), ("90 %", (WANTED[bad], WANTED[slow])))
         for name, rule in (("Flagger", FLAGGER), ("Argo Rollouts", ARGO))
     )
 

@@ -95,8 +95,9 @@ class Run:
 class Rollout:
     """One rollout's traffic, the candidate's still without what is wrong with it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, own: float = OWN) -> None:
         self._rng = np.random.default_rng(seed)
+        self._own = own
         seconds = _ROWS * TICK_SECONDS
         self._bursts = self._bursting(seconds)
         calm = RATE / (1 + (BURST - 1) * BURST_SECONDS / (BURST_SECONDS + CALM_SECONDS))
@@ -146,7 +147,7 @@ class Rollout:
     def _measure(self, kind: Kind, seconds: int) -> None:
         median = np.log(kind.median) + self._rng.standard_normal() * DAYS
         shared = median + self._wander(seconds, LOAD) + np.where(self._bursts, np.log(kind.burst), 0.0)
-        slow = {name: shared + self._wander(seconds, OWN) for name in ("stable", "candidate")}
+        slow = {name: shared + self._wander(seconds, self._own) for name in ("stable", "candidate")}
         stable = np.repeat(slow["stable"], self._stable) + self._noise(kind, int(self._stable.sum()))
         self._stable_histograms[kind.metric] = _sparse(_counted(stable, self._stable))
         self._logs[kind.metric] = np.repeat(slow["candidate"], self._candidate) + self._noise(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.canary.traffic import TICKS, Counts, Effect, Floats, Rollout, Run
+from bench.canary.traffic import OWN, TICKS, Counts, Effect, Floats, Rollout, Run
 from pointsman.core.judging import (
     DEFAULTS,
     FALSE_REJECTION,
@@ -51,9 +51,9 @@ class Tried:
     seen: tuple[Seen, ...]
 
 
-def trial(seed: int, effects: Sequence[Effect]) -> Tried:
+def trial(seed: int, effects: Sequence[Effect], own: float = OWN) -> Tried:
     """A rollout that anyone can repeat."""
-    rollout = Rollout(seed)
+    rollout = Rollout(seed, own)
     return Tried(rollout.requests(), tuple(_seen(rollout.run(effect)) for effect in effects))
 
 

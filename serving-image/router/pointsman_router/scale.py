@@ -32,7 +32,8 @@ def index(value: float) -> int:
         return 0
     if value >= HIGHEST:
         return _LAST
-    return int(log2(value) * PER_DOUBLING + _OFFSET)
+    # A value just below a bound may have the bound's logarithm.
+    return min(int(log2(value) * PER_DOUBLING + _OFFSET), _LAST)
 
 
 def lower(bucket: int) -> float:

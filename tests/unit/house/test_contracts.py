@@ -22,6 +22,10 @@ VIOLATIONS = {
         "operator/pointsman/core/rollout.py",
         "import pointsman_router.answering.exchange",
     ),
+    "the core counts on the router's scale without judging": (
+        "operator/pointsman/core/rollout.py",
+        "import pointsman_router.scale",
+    ),
     "a topic of the core imports another": (
         "operator/pointsman/core/rollout.py",
         "import pointsman.core.routing",

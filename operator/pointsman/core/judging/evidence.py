@@ -27,8 +27,8 @@ INTERVAL_SECONDS: Final = 10.0
 
 TIMES: Final = Belief(excess=1.5, longer=2.0, worth=4.0, groups=3.0)
 OTHERS: Final = Belief(excess=1.0, longer=1.0, worth=20.0, groups=6.0)
-"""Times have moods, so little is believed of them, and that isn't good. Errors, lengths and scores come one by
-one more often, and of some there are too few to see it."""
+"""Times have moods, so little is believed of them, and that isn't good. Errors, lengths and scores more often
+come one by one, and of some there are too few to see it."""
 
 
 @dataclass(frozen=True, slots=True)

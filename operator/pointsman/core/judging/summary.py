@@ -120,6 +120,12 @@ class Look:
     stable: Summary
     candidate: Summary
 
+    def plus(self, later: Look) -> Look:
+        """With what came later."""
+        return Look(
+            self.seconds + later.seconds, self.stable.plus(later.stable), self.candidate.plus(later.candidate)
+        )
+
     def since(self, earlier: Look) -> Look:
         """What came after an earlier look, of both variants over the same time."""
         return Look(

@@ -13,9 +13,11 @@ parts (Zou and Donner, Construction of confidence limits about effect measures, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from math import inf, log, sqrt
 
 from pointsman_router.scale import LOG_WIDTH, logarithm, middle
@@ -47,13 +49,13 @@ Reading = Callable[[Mapping[int, int], tuple[float, float]], Limited]
 
 def fraction(counts: Mapping[int, int], part: float, allowed: tuple[float, float]) -> Limited:
     """The value below which `part` of the samples lie."""
-    steps, total = _steps(counts)
-    below, above = (each * sqrt(part * (1 - part) / total) for each in allowed)
-    value = _at(steps, part * total)
+    ranks = _ranked(counts)
+    below, above = (each * sqrt(part * (1 - part) / ranks.total) for each in allowed)
+    value = ranks.at(part * ranks.total)
     return Limited(
         value,
-        value - _at(steps, (part - below) * total) if below < part else inf,
-        _at(steps, (part + above) * total) - value if above < 1 - part else inf,
+        value - ranks.at((part - below) * ranks.total) if below < part else inf,
+        ranks.at((part + above) * ranks.total) - value if above < 1 - part else inf,
     )
 
 
@@ -98,24 +100,24 @@ def _even(value: float, variance: float, allowed: tuple[float, float]) -> Limite
     return Limited(value, allowed[0] * off, allowed[1] * off)
 
 
-def _steps(counts: Mapping[int, int]) -> tuple[list[tuple[int, int, int]], int]:
-    """Each bucket with how many samples lie below and in it."""
-    steps: list[tuple[int, int, int]] = []
-    below = 0
-    for bucket in sorted(counts):
-        steps.append((bucket, below, counts[bucket]))
-        below += counts[bucket]
-    return steps, below
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    """Counts in the order of their buckets, with how many samples lie below each."""
+
+    buckets: list[int]
+    below: list[int]
+
+    @property
+    def total(self) -> int:
+        return self.below[-1]
+
+    def at(self, rank: float) -> float:
+        """The logarithm of the value at a rank, as if a bucket's samples lay evenly in it."""
+        place = min(max(bisect_right(self.below, rank) - 1, 0), len(self.buckets) - 1)
+        below, above = self.below[place : place + 2]
+        return logarithm(self.buckets[place] + min((rank - below) / (above - below), 1.0))
 
 
-def _at(steps: list[tuple[int, int, int]], rank: float) -> float:
-    """The logarithm of the value at a rank, as if a bucket's samples lay evenly in it."""
-    low, high = 0, len(steps) - 1
-    while low < high:
-        between = (low + high + 1) // 2
-        if steps[between][1] <= rank:
-            low = between
-        else:
-            high = between - 1
-    bucket, below, count = steps[low]
-    return logarithm(bucket) + LOG_WIDTH * min((rank - below) / count, 1.0)
+def _ranked(counts: Mapping[int, int]) -> _Ranks:
+    buckets = sorted(counts)
+    return _Ranks(buckets, list(accumulate(map(counts.__getitem__, buckets), initial=0)))
