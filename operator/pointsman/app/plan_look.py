@@ -116,7 +116,7 @@ async def look(
     assert seen is not None
     assert seen.raw is not None
     rooms = seen.world.rooms or await over.rooms(now)
-    made = plan.compare(present[0] if present else None, seen.world, seen.decision, rooms)
+    made = plan.compare(present.world if present else None, seen.world, seen.decision, rooms)
     kept = next((one.kept_replicas for one in previewed if one.address == key), None)
     silent = tuple(one.address for one in seen.world.signals if not one.reachable)
     return Planned(dict(seen.raw), made, kept, silent)

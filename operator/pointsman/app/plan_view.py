@@ -14,6 +14,8 @@ from pointsman.app.rollout_steps import rungs
 from pointsman.core.plan import Change, Demand, Effect, Plan
 
 SHOWN_CHARS, SHOWN_CHANGES = 40, 50
+FITTED = frozenset({Effect.FIRST, Effect.NEW, Effect.UNDER_WAY})
+"""Effects by which engines start."""
 MOVING = frozenset({Effect.NEW, Effect.PROMPT, Effect.UNDER_WAY})
 """Effects that take steps."""
 
@@ -79,7 +81,7 @@ def _changes(planned: Planned) -> list[Line]:
 
 def _row(change: Change) -> list[Piece]:
     tone = Tone.WARN if change.renews else Tone.GOOD
-    words = "changes the revision" if change.renews else "takes effect at once"
+    words = "changes the revision" if change.renews else change.part.value
     return [
         Piece(clean(change.path)),
         Piece(_shown(change.before)),
@@ -121,7 +123,7 @@ def _needs(plan: Plan) -> list[Line]:
     rows: list[list[Piece]] = []
     if plan.demand is not None:
         rows += _pods(plan, plan.demand)
-    if plan.fit is not None and plan.effect in MOVING | {Effect.FIRST}:
+    if plan.fit is not None and plan.effect in FITTED:
         tone = Tone.BAD if plan.fit.holds is False else Tone.GOOD if plan.fit.holds else Tone.PLAIN
         rows.append([Piece("fit"), Piece(f"{plan.fit.reason}: {clean(plan.fit.message)}", tone)])
     return [line(Piece("needs", Tone.BOLD)), *table(rows)] if rows else []

@@ -13,11 +13,12 @@ from typing import Any
 
 from pointsman.api.revision_fields import REVISION_FIELDS, Part
 from pointsman.api.rollout import Strategy
-from pointsman.core import capacity, fitting, pod_template, verdicts
+from pointsman.core import capacity, fitting, pod_template, prompting, verdicts
 from pointsman.core.capacity import Room
 from pointsman.core.conditions import Verdict
 from pointsman.core.decision import Decision
 from pointsman.core.facts import Facts, examine
+from pointsman.core.variant import Variant
 from pointsman.core.world import Manifest, ServiceWorld
 
 
@@ -48,7 +49,7 @@ class Change:
     @property
     def renews(self) -> bool:
         """Whether it makes a new revision."""
-        return self.part is not Part.LIVE
+        return self.part in (Part.HASHED, Part.RESOLVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,8 @@ def compare(
     facts = examine(planned)
     changes = tuple(changed(present, planned))
     effect = _effect(facts, changes, first=present is None)
-    target = facts.wanted.name if facts.wanted else ""
+    wanted = _wanted(facts)
+    target = wanted.name if wanted else ""
     state = facts.state
     renewed = effect in (Effect.FIRST, Effect.NEW)
     candidate = state.candidate.name if state.candidate else ""
@@ -121,8 +123,16 @@ def compare(
     )
 
 
+def _wanted(facts: Facts) -> Variant | None:
+    """The variant that is to be: also before the first pass has made a copy of its prompt."""
+    prompt = facts.uncopied
+    if prompt is None or not facts.target:
+        return facts.wanted
+    return Variant(facts.target, prompt.metadata.name, prompting.short(prompting.digest(prompt.spec)))
+
+
 def _effect(facts: Facts, changes: Sequence[Change], *, first: bool) -> Effect:
-    service, state, wanted = facts.world.service, facts.state, facts.wanted
+    service, state, wanted = facts.world.service, facts.state, _wanted(facts)
     if service.spec.paused:
         return Effect.PAUSED
     if wanted is None:
@@ -131,7 +141,7 @@ def _effect(facts: Facts, changes: Sequence[Change], *, first: bool) -> Effect:
         return Effect.FIRST
     if wanted == state.stable:
         return Effect.BACK if state.candidate else Effect.LIVE if changes else Effect.NOTHING
-    if facts.rejection:
+    if state.rejection(wanted):
         return Effect.REJECTED
     if wanted == state.candidate:
         return Effect.UNDER_WAY

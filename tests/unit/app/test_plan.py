@@ -76,6 +76,19 @@ async def moving() -> Cluster:
     return cluster
 
 
+def said(text: str) -> Json:
+    return {"messages": [{"role": "system", "content": text}]}
+
+
+async def prompted() -> Cluster:
+    """A service that answers by one prompt, and another prompt beside it."""
+    cluster = Cluster()
+    for name in ("v1", "v2"):
+        await cluster.apply("PromptVersion", name, said(f"Answer by {name}."))
+    await serving(cluster, {**CHAT, "promptRef": {"name": "v1"}})
+    return cluster
+
+
 async def rejected() -> Cluster:
     """A candidate was tried and failed."""
     cluster = await running({**CHAT, **ALIKE})
@@ -126,6 +139,13 @@ PLANS: dict[str, tuple[Setup, list[Json], int]] = {
         [manifest({**TWO, **LONGER, "rollout": {"strategy": "BlueGreen", "approval": "Manual"}})],
         0,
     ),
+    "plan-prompt": (prompted, [manifest({**CHAT, "promptRef": {"name": "v2"}})], 0),
+    "plan-new-prompt": (
+        prompted,
+        [manifest(said("So it is."), "v3", "PromptVersion"), manifest({**CHAT, "promptRef": {"name": "v3"}})],
+        0,
+    ),
+    "plan-no-prompt": (prompted, [manifest({**CHAT, "promptRef": {"name": "v9"}})], 1),
     "plan-under-way": (moving, [manifest({**TWO, **LONGER, "rollout": {"strategy": "Recreate"}})], 0),
     "plan-scale-down": (lambda: running(TWO), [manifest({**TWO, "replicas": 1})], 0),
     "plan-short-of-room": (lambda: running(TWO, gpus=3), [manifest({**TWO, **LONGER})], 0),
