@@ -98,7 +98,7 @@ class Measuring:
     """What routers count."""
 
     def __init__(self) -> None:
-        self.rate = 20.0
+        self.rate = 100.0
         """Requests a second to each service."""
         self.manners: dict[str, Manner] = {}
         """How variants answer, or all of a revision; usually in the same way."""

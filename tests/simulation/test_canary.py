@@ -114,7 +114,6 @@ async def test_while_it_is_compared_status_says_so_and_users_are_served(cluster:
 async def test_a_bad_candidate_is_rejected_within_two_looks_and_the_spec_stays(
     cluster: Cluster, manner: Manner, gate: str
 ) -> None:
-    cluster.routers.measuring.rate = 50.0
     old, new = await begun(cluster)
     cluster.routers.measuring.manners[new] = manner
     await until(cluster, "Canary")
@@ -159,7 +158,7 @@ async def test_too_little_traffic_is_no_pass(cluster: Cluster) -> None:
     assert "errorRate" in message
     assert cluster.condition("chat", "Stalled")[0] == "-"
     assert sorted(engines(cluster)) == sorted([old, new])
-    cluster.routers.measuring.rate = 50.0
+    cluster.routers.measuring.rate = 100.0
     await lasting(cluster, 600)
     assert rollout(cluster)["stable"] == new
 

@@ -16,13 +16,16 @@ from pointsman.api.conditions import Reason
 from pointsman.api.service_status import Found as Says
 from pointsman.api.service_status import GateStatus, Step
 from pointsman.core import judging, rollout
-from pointsman.core.analysis import counts, gates, record
+from pointsman.core.analysis import counts, gates, record, turning
 from pointsman.core.analysis.counts import Total
 from pointsman.core.analysis.record import Memory, Record
 from pointsman.core.facts import Facts
+from pointsman.core.judging import Gate
 from pointsman.core.rollout import UNJUDGED, Judged, Phase, Word
 
 AFTER_SECONDS = 3600
+SAMPLE_SECONDS = 10.0
+"""How often what routers count is taken in. The judge's own error rates were measured so."""
 RETRY_SECONDS = 2.0
 """When to try a look again that not every router was ready for."""
 
@@ -48,9 +51,8 @@ def look(facts: Facts) -> Found:
         if not facts.acknowledged() or state.weight != phase.weight:
             return Found(before, WAITING)
         return Found(_begun(facts, before), Judged(message=_words(facts)))
-    if facts.world.now >= _due(facts, before):
-        before = _looked(facts, before)
-    return Found(before, _judged(facts, phase, before))
+    after = _looked(facts, before)
+    return Found(after, _judged(facts, phase, after))
 
 
 def kept(facts: Facts) -> Found:
@@ -74,16 +76,17 @@ def next_look(facts: Facts, found: Found) -> float | None:
     phase = facts.plan.measured(facts.state)
     if phase is None or found.record is None:
         return None
-    begun, now = found.record.started, facts.world.now
-    moments = [
-        _due(facts, found.record),
-        begun + timedelta(seconds=phase.seconds),
-        begun + timedelta(seconds=_patience(facts).after_seconds or AFTER_SECONDS),
-    ]
-    ahead = [moment for moment in moments if moment > now]
-    if moments[0] <= now:
+    known, now = found.record, facts.world.now
+    if _due(facts, known) <= now:
         return RETRY_SECONDS
-    return (min(ahead) - now).total_seconds()
+    passed = max((now - known.started).total_seconds(), 0.0)
+    moments = [
+        (_due(facts, known) - known.started).total_seconds(),
+        float(phase.seconds),
+        float(_patience(facts).after_seconds or AFTER_SECONDS),
+        (passed // SAMPLE_SECONDS + 1) * SAMPLE_SECONDS,
+    ]
+    return min(moment for moment in moments if moment > passed) - passed
 
 
 def _due(facts: Facts, known: Record) -> datetime:
@@ -97,44 +100,53 @@ def _begun(facts: Facts, before: Record | None) -> Record:
     if before is not None and before.window != state.division.window:
         kept = before.memory
         asked = gates.gates(_spec(facts))
-        memory = Memory(kept.evidence.with_step_ended(asked, kept.last) if kept.last else kept.evidence)
+        memory = Memory(kept.evidence.with_step_ended(asked, kept.last))
     # Never before the step itself, though clocks of two operators differ.
     started = max(facts.world.now, state.since or facts.world.now)
     return Record(state.division.window, state.step, started, memory=memory)
 
 
 def _looked(facts: Facts, known: Record) -> Record:
-    """The record after a look; the same where not every router could be looked at."""
+    """The record after what routers tell now; the same where not every router could be asked.
+
+    Every ten seconds what came since is taken in, since short intervals tell how much more than chance the
+    difference moves; a verdict follows when a look is due.
+    """
     state, now = facts.state, facts.world.now
-    assert state.stable is not None
-    assert state.candidate is not None
     seconds = (now - known.started).total_seconds()
-    found = counts.total(
-        facts.world.signals,
-        facts.world.service.metadata.name,
-        known.window,
-        (state.stable, state.candidate),
-        seconds,
-    )
-    return _with(known, found, _spec(facts), now) if found else known
+    due, spec = now >= _due(facts, known), _spec(facts)
+    if state.stable is None or state.candidate is None:
+        return known
+    if not due and seconds - known.memory.mark.seconds < SAMPLE_SECONDS:
+        return known
+    pair, service = (state.stable, state.candidate), facts.world.service.metadata.name
+    found = counts.total(facts.world.signals, service, known.window, pair, seconds)
+    if found is None:
+        return known
+    asked = gates.gates(spec)
+    sampled = replace(known, memory=_sampled(known.memory, asked, found))
+    return _judging(sampled, asked, gates.false_rejection(spec), found, now) if due else sampled
 
 
-def _with(known: Record, found: Total, spec: api.Rollout, now: datetime) -> Record:
-    asked, seen = gates.gates(spec), found.look
-    # What was too large to keep is missed: this look begins the next interval then.
-    mark = known.memory.mark or (seen if known.looks else judging.NOTHING)
-    evidence = known.memory.evidence.after(asked, mark, seen)
-    counted = judging.interval_over(mark, seen) or mark is seen
-    judgements = judging.judge(asked, [seen], gates.false_rejection(spec), evidence=evidence) if asked else ()
+def _sampled(memory: Memory, asked: Sequence[Gate], found: Total) -> Memory:
+    if not judging.interval_over(memory.mark, found.look):
+        return memory
+    evidence = memory.evidence.after(asked, memory.mark, found.look)
+    return replace(memory, evidence=evidence, mark=found.look)
+
+
+def _judging(known: Record, asked: Sequence[Gate], error: float, found: Total, now: datetime) -> Record:
+    seen, memory, looks = found.look, known.memory, known.looks + 1
+    judgements = turning.judge(asked, memory, seen, looks, error) if asked else ()
     return replace(
         known,
         observed=now,
-        looks=known.looks + 1,
+        looks=looks,
         stable_samples=seen.stable.requests,
         candidate_samples=seen.candidate.requests,
         set_aside=found.set_aside,
         gates=tuple(GateStatus.model_validate(one) for one in gates.statuses(judgements)),
-        memory=Memory(evidence, seen, seen if counted else mark),
+        memory=turning.remembered(replace(memory, last=seen), seen),
     )
 
 

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from pointsman.api.service_status import AnalysisStatus, Found, GateStatus, Step
+from pointsman.core import judging
 from pointsman.core.conditions import timestamp
 from pointsman.core.judging import Evidence, Gate, Look, Summary
 
@@ -25,10 +26,14 @@ class Memory:
     """What the statistics keep."""
 
     evidence: Evidence = field(default_factory=Evidence)
-    last: Look | None = None
+    last: Look = judging.NOTHING
     """The last look of the step."""
-    mark: Look | None = None
-    """The look from which the interval under way counts: one with too few requests is joined to the next."""
+    mark: Look = judging.NOTHING
+    """From which the interval under way counts: one with too few requests is joined to the next."""
+    base: Look = judging.NOTHING
+    """From which a turn is looked for."""
+    calm: Evidence = field(default_factory=Evidence)
+    """How much more than chance the difference had moved until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,15 @@ def pack(memory: Memory, asked: Sequence[Gate]) -> str:
     """A memory as one text. Of looks only what gates ask for is kept."""
     if memory == Memory():
         return ""
-    whole = {"evidence": memory.evidence.document(), "last": _look(memory.last, asked)}
-    if memory.mark != memory.last:
-        whole["mark"] = _look(memory.mark, asked)
-    for document in (whole, {"evidence": whole["evidence"]}):
+    told = {"evidence": memory.evidence.document(), "calm": memory.calm.document()}
+    looks = list(dict.fromkeys((memory.last.seconds, memory.mark.seconds, memory.base.seconds)))
+    by_time = {look.seconds: look for look in (memory.last, memory.mark, memory.base)}
+    whole = {
+        **told,
+        "looks": [_look(by_time[seconds], asked) for seconds in looks],
+        "which": [looks.index(look.seconds) for look in (memory.last, memory.mark, memory.base)],
+    }
+    for document in (whole, told):
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         packed = b64encode(zlib.compress(text.encode(), 9)).decode()
         if len(packed) <= MEMORY_LIMIT:
@@ -116,9 +126,10 @@ def unpack(text: str) -> Memory:
     try:
         inflating = zlib.decompressobj()
         found = json.loads(inflating.decompress(b64decode(text), UNPACKED_LIMIT))
-        last = _parsed(found.get("last"))
-        return Memory(_evidence(found["evidence"]), last, _parsed(found["mark"]) if "mark" in found else last)
-    except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
+        looks = [_parsed(look) for look in found.get("looks", ())]
+        last, mark, base = (looks[int(at)] for at in found["which"]) if looks else (judging.NOTHING,) * 3
+        return Memory(_evidence(found["evidence"]), last, mark, base, _evidence(found["calm"]))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, zlib.error):
         return Memory()
 
 
@@ -140,9 +151,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-def _look(look: Look | None, asked: Sequence[Gate]) -> dict[str, Any] | None:
-    if look is None:
-        return None
+def _look(look: Look, asked: Sequence[Gate]) -> dict[str, Any]:
     metrics = {gate.metric.value for gate in asked}
     sides = {"stable": look.stable.document(), "candidate": look.candidate.document()}
     for side in sides.values():
@@ -150,9 +159,7 @@ def _look(look: Look | None, asked: Sequence[Gate]) -> dict[str, Any] | None:
     return {"seconds": look.seconds, **sides}
 
 
-def _parsed(document: Mapping[str, Any] | None) -> Look | None:
-    if document is None:
-        return None
+def _parsed(document: Mapping[str, Any]) -> Look:
     seconds = float(document["seconds"])
     return Look(seconds, Summary.of(document["stable"]), Summary.of(document["candidate"]))
 

