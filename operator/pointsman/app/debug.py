@@ -12,8 +12,6 @@ import http.client
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 

@@ -89,15 +89,22 @@ class Overlay:
         return found if found is not None else await self._kube.get(resource, namespace, name)
 
     async def list(
-        self, resource: names.Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+        self,
+        resource: names.Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
     ) -> Objects:
-        found = await self._kube.list(resource, namespace, labels=labels, fields=fields)
+        found = await self._kube.list(resource, namespace, labels=labels, fields=fields, since=since)
         ours = {
             name: obj
             for (kind, space, name), obj in self._over.items()
             if kind == resource.kind and namespace in (None, space) and not labels and not fields
         }
-        return [*(obj for obj in found if obj["metadata"]["name"] not in ours), *ours.values()]
+        others = (obj for obj in found if obj["metadata"]["name"] not in ours)
+        return Objects((*others, *ours.values()), found.version)
 
 
 async def look(

@@ -6,7 +6,7 @@ is done and what is said about it from disagreeing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pointsman.api import names
@@ -156,7 +156,7 @@ class Facts:
             s.reachable and name in s.services and s.services[name].hash == expected for s in signals
         )
 
-    def routed(self) -> Sequence[ServiceSignals]:
+    def heard(self) -> Sequence[ServiceSignals]:
         """What every router tells of the service; nothing where one of them doesn't answer or know it."""
         name, signals = self.world.service.metadata.name, self.world.signals
         told = [s.services[name] for s in signals if s.reachable and name in s.services]

@@ -39,7 +39,7 @@ def requeue(facts: Facts, after: rollout.State, found: Found, status: Mapping[st
     if service_status.start_awaited(facts):
         return 2.0
     if content and all(facts.deployed(name) for name in after.revisions):
-        return DRAINING_SECONDS if any(told.leaving for told in facts.routed()) else None
+        return DRAINING_SECONDS if any(told.leaving for told in facts.heard()) else None
     return _patience(facts, after)
 
 

@@ -102,8 +102,8 @@ def asks_routers(world: ServiceWorld) -> bool:
 
 
 def asks_pods(world: ServiceWorld) -> bool:
-    """Whether what should exist hangs on what a pod says: the resolve Job's, of a revision to be born, or that
-    of a candidate's trial."""
+    """Whether what should exist hangs on what a pod says: the resolve Job's, of a revision to be born, or a
+    trial's."""
     facts = examine(world)
     return (facts.asked and not facts.born) or bool(world.owned_of("Job"))
 

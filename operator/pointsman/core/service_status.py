@@ -262,7 +262,7 @@ def _addresses(facts: Facts) -> list[dict[str, str]]:
 
 def _cut(facts: Facts) -> int | None:
     """What every router counted; what status holds, while not all of them can be asked."""
-    told = facts.routed()
+    told = facts.heard()
     return sum(one.cut for one in told) if told else facts.world.service.status.cut_requests
 
 

@@ -21,7 +21,7 @@ from pointsman.api.conditions import ConditionType, Reason
 from pointsman.core import conditions, patch, router
 from pointsman.core.conditions import Verdict
 from pointsman.core.decision import Decision
-from pointsman.core.world import Manifest, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import Manifest, ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 from pointsman.engine import looking
 from pointsman.engine.apply import Applier, Failure
 from pointsman.engine.events import Recorder
@@ -29,7 +29,7 @@ from pointsman.engine.gather import Gatherer, Unreadable
 from pointsman.engine.queue import Outcome
 from pointsman.kube.protocol import Kube, NotFound
 
-World = TypeVar("World", ServiceWorld, RouterWorld, ModelWorld)
+World = TypeVar("World", ServiceWorld, RouterWorld, ModelWorld, PromptWorld, SuiteWorld)
 Closer = Callable[[Gatherer, looking.Seen[World]], Awaitable[looking.Seen[World]]]
 """The look after the effects."""
 

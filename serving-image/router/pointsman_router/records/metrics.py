@@ -154,7 +154,7 @@ class Stats:
                 self.of(*whole).cut += gone.cut
 
     def ended(self, service: str, configured: Container[str]) -> tuple[int, int]:
-        """Of a service: the requests that were cut, and those in flight at variants that aren't configured."""
+        """Of a service: the requests that were cut, and those in flight at variants that aren't known now."""
         mine = [(variant, stats) for (name, variant), stats in self.variants.items() if name == service]
         leaving = sum(s.in_flight for variant, s in mine if variant and variant not in configured)
         return sum(stats.cut for _, stats in mine), leaving

@@ -17,6 +17,7 @@ from pointsman_router import fetch
 from pointsman_router.config import LATER_FIELDS
 from pointsman_router.engines.engine import READY, Engine, Phase
 from pointsman_router.fetch import FetchError, Target
+from pointsman_router.records.metrics import Stats
 from pointsman_router.router import Router
 from pointsman_router.table import ServiceState, VariantState
 
