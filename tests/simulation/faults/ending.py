@@ -15,6 +15,8 @@ from pointsman.core import routing
 from pointsman_router import config
 from tests.simulation.cluster import Cluster
 
+DROPPED = frozenset({"failed", "rejections", "trial"})
+"""Fields of status.rollout about candidates that are gone."""
 MEASURED = frozenset({"startup", "loading", "renderedBy"})
 """What tells of the way: seconds as they were, and which release a revision was born under."""
 IGNORED = frozenset({"Event", "Pod", "EndpointSlice"})
@@ -49,8 +51,15 @@ def without_history(end: End) -> End:
             if f"Deployment/{name}" not in end:
                 continue
             obj = {field: value for field, value in obj.items() if field != "revision"}
-        kept[key] = obj
+        kept[key] = _without_rejections(obj) if kind == "LLMService" else obj
     return kept
+
+
+def _without_rejections(service: Any) -> Any:
+    """What a service keeps of candidates that were tried and dropped is history too."""
+    status = service.get("status") or {}
+    rollout = {name: it for name, it in (status.get("rollout") or {}).items() if name not in DROPPED}
+    return {**service, "status": {**status, "rollout": rollout}} if "rollout" in status else service
 
 
 def of_service(end: End, name: str, beside: End) -> End:
