@@ -11,7 +11,7 @@ CONTEXT ?=
 REGISTRY ?=
 ARGS ?=
 python := $(VENV)/bin/python
-packages := pointsman pointsman_router pointsman_engine e2e bench tests
+packages := pointsman pointsman_router pointsman_engine pointsman_trial e2e bench tests
 scripts := $(wildcard charts/*.py locks/*.py serving-image/*.py)
 context := $(if $(CONTEXT),--context=$(CONTEXT))
 # Output comes as it happens also where it goes to a file, as in CI.
@@ -99,6 +99,10 @@ causes: venv ## What keeps a model from serving, injected on a real node: when s
 .PHONY: truth
 truth: venv ## 200 creations and changes on a real node: Ready=True held against requests (ARGS=--cycles=N)
 	@$(python) -m e2e.truth $(context) $(ARGS)
+
+.PHONY: canaries
+canaries: venv ## Four candidates under load on a real node: a slow and a failing one take themselves back (ARGS=names); 15 minutes
+	@$(python) -m e2e.canary $(context) $(ARGS)
 
 .PHONY: bench-router
 bench-router: venv ## The router's cost beside its peers' and none: CPU per request and chunk, latency, memory; 5 minutes

@@ -107,15 +107,27 @@ def _settled(engines: Sequence[str]) -> dict[str, Any]:
 
 
 def _rollout(engines: Sequence[str]) -> dict[str, Any]:
-    """A tenth of the conversations with a candidate, each staying where it is."""
+    """A tenth of the conversations with a candidate and its prompt, each staying where it is."""
     half = len(engines) // 2
     return {
         "variants": [
-            {"name": "stable", "weight": 90, "upstream": {"addresses": list(engines[:half])}},
-            {"name": "next", "weight": 10, "upstream": {"addresses": list(engines[half:])}},
+            {"name": "stable", "weight": 90, "prompt": "v1", "upstream": {"addresses": list(engines[:half])}},
+            {"name": "next", "weight": 10, "prompt": "v2", "upstream": {"addresses": list(engines[half:])}},
         ],
+        "prompts": [_prompt("v1"), _prompt("v2")],
         "assignment": {"key": "conversation", "salt": "next"},
         "analysis": {"window": "next/0", "warmUpRequests": 50},
+    }
+
+
+def _prompt(name: str) -> dict[str, Any]:
+    """Half a KiB that stands before each request, with a variable in it."""
+    text = "You are {{who}} who answers briefly. " + "Be kind, be right, and say if you are not sure. " * 10
+    return {
+        "name": name,
+        "messages": [{"role": "system", "content": text}],
+        "variables": [{"name": "who", "required": False, "default": "an assistant"}],
+        "parameters": [{"name": "temperature", "value": "0.2"}],
     }
 
 

@@ -30,7 +30,7 @@ TARGETS = (
     ("CPU per request, one engine", ONE, "request_us", 1.0),
     ("CPU per chunk", PLAIN, "chunk_us", 1.05),
     ("CPU per request with prefix picking and keys", FULL, "request_us", 1.2),
-    ("CPU per request with a canary, sticky assignment and a measuring window", CANARY, "request_us", 1.3),
+    ("CPU per request with prompts, a canary, sticky assignment and a window", CANARY, "request_us", 1.3),
 )
 """What is compared with the base, and how many times its figure it may be."""
 COMPARED = ("request_us", "chunk_us")

@@ -14,7 +14,7 @@ from e2e import helm
 from e2e.cluster import Kubectl
 from e2e.conditions import conditions
 
-KINDS = "llmservices,llmrouters,llmmodels"
+KINDS = "llmservices,llmrouters,llmmodels,promptversions,promptsuites"
 LOG_LINES = 25
 PATIENCE_S = 30.0
 

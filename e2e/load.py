@@ -22,6 +22,7 @@ import uvloop
 
 REQUEST_TIMEOUT_S = 60.0
 DRAIN_S = REQUEST_TIMEOUT_S + 5
+REVISION_HEADER = "x-pointsman-revision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Outcome:
     engine: str
     """The pod that answered, where one did."""
     error: str = ""
+    revision: str = ""
+    """The engine revision that answered, as the router names it."""
 
 
 @dataclass(slots=True)
@@ -123,15 +126,15 @@ class Load:
 
     async def _one(self, session: aiohttp.ClientSession, kind: Kind) -> None:
         began = time.monotonic()
-        engine, error = "", ""
+        engine, error, revision = "", "", ""
         try:
-            engine, error = await self._ask(session, kind)
+            revision, (engine, error) = await self._ask(session, kind)
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
-        self.outcomes.append(Outcome(kind.name, began, time.monotonic() - began, engine, error))
+        self.outcomes.append(Outcome(kind.name, began, time.monotonic() - began, engine, error, revision))
 
-    async def _ask(self, session: aiohttp.ClientSession, kind: Kind) -> tuple[str, str]:
-        """The engine that answered, and what was wrong with the answer, or nothing."""
+    async def _ask(self, session: aiohttp.ClientSession, kind: Kind) -> tuple[str, tuple[str, str]]:
+        """The revision that answered; the engine, and what was wrong with the answer, or nothing."""
         document = {
             "model": self.model,
             "messages": [{"role": "user", "content": "Sing."}],
@@ -141,9 +144,10 @@ class Load:
         }
         async with session.post(f"http://{self.address}/v1/chat/completions", json=document) as answer:
             body = await answer.read()
+        revision = answer.headers.get(REVISION_HEADER, "")
         if answer.status != 200:
-            return "", f"{answer.status}: {body[:300]!r}"
-        return judged(body, kind)
+            return revision, ("", f"{answer.status}: {body[:300]!r}")
+        return revision, judged(body, kind)
 
 
 def judged(body: bytes, kind: Kind) -> tuple[str, str]:

@@ -22,7 +22,7 @@ PYTHON = "3.11"
 LOCKS = {
     "dev": ("dev",),
     "fuzz": ("fuzz",),
-    "operator": ("operator", "resolve"),
+    "operator": ("operator", "resolve", "trial"),
     "router": ("router",),
 }
 """Lock file -> the extras of pyproject.toml that it holds."""

@@ -1,4 +1,4 @@
--- How Argo CD reads the health of LLMService, LLMModel and LLMRouter. Without it Argo CD counts a custom
+-- How Argo CD reads the health of every kind of Pointsman. Without it Argo CD counts a custom
 -- resource as healthy as soon as it exists. Where to put it: README.md beside this file.
 --
 -- It says what kstatus, Flux, `helm --wait` and `kubectl wait` make of the same object:

@@ -139,6 +139,8 @@ IMAGES = {
                 "serving-image/operator/pointsman-operator",
                 "serving-image/router/pointsman_router",
                 *_ENGINE,
+                "serving-image/trial/pointsman_trial",
+                "serving-image/trial/pointsman-trial",
                 "operator/pointsman",
             ),
             target="operator",

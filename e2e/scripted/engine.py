@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -25,6 +26,8 @@ from typing import Any
 
 TOKEN_SECONDS = 0.02
 LAST_WORDS_SECONDS = 1.0
+SPREAD = 0.5
+"""Of the logarithm of the time to a first token: one in a hundred takes more than three times the median."""
 OPTION = "--scripted-"
 MENDED = Path("/tmp/mended")
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -46,6 +49,10 @@ class Script:
     """Requests to this path get 500, until there is a file MENDED in the pod."""
     loads: float = 0.0
     """Seconds until it is healthy."""
+    first: float = 0.0
+    """Seconds until an answer's first token: the median, each answer's own is drawn from a log-normal."""
+    fails: float = 0.0
+    """Part of the requests that get 500, drawn one by one."""
 
     @classmethod
     def of(cls, options: list[str]) -> Script:
@@ -84,7 +91,7 @@ async def serve(engine: Engine, port: int) -> None:
             while stays:
                 line, fields = await read_head(reader)
                 body = await reader.readexactly(int(fields.get("content-length") or 0))
-                await answer(engine, line, body, writer)
+                await answer(engine, line, fields, body, writer)
                 stays = fields.get("connection", "").lower() != "close"
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client has left, which is how every connection ends
@@ -104,7 +111,9 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
     return line, {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in fields)}
 
 
-async def answer(engine: Engine, line: str, body: bytes, writer: asyncio.StreamWriter) -> None:
+async def answer(
+    engine: Engine, line: str, fields: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+) -> None:
     """Answers one request."""
     method, path, _ = line.split(" ")
     if path == "/metrics":
@@ -117,61 +126,83 @@ async def answer(engine: Engine, line: str, body: bytes, writer: asyncio.StreamW
         writer.write(whole(500, b'{"error":{"message":"the scripted engine refuses","type":"server_error"}}'))
     elif engine.ending:
         writer.write(whole(500, b'{"error":{"message":"the engine is dead","type":"server_error"}}'))
+    elif random.random() < engine.script.fails:
+        writer.write(whole(500, b'{"error":{"message":"a bad moment","type":"server_error"}}'))
     else:
         engine.in_flight += 1
         try:
-            await complete(engine, json.loads(body), writer, chat=path.startswith("/v1/chat/"))
+            asked = Asked.of(json.loads(body), fields, chat=path.startswith("/v1/chat/"))
+            await complete(engine, asked, writer)
         finally:
             engine.in_flight -= 1
     await writer.drain()
 
 
-async def complete(
-    engine: Engine, asked: dict[str, Any], writer: asyncio.StreamWriter, *, chat: bool = True
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for."""
+
+    id: str
+    """The answer's, made of the request's own as vLLM makes it."""
+    chat: bool
+    streamed: bool
+    tokens: int
+    token_seconds: float
+
+    @classmethod
+    def of(cls, document: dict[str, Any], fields: dict[str, str], *, chat: bool) -> Asked:
+        """The request that a body and its header fields make."""
+        return cls(
+            id=f"{'chatcmpl' if chat else 'cmpl'}-{fields.get('x-request-id', '1')}",
+            chat=chat,
+            streamed=bool(document.get("stream")),
+            tokens=int(document.get("max_tokens") or 16),
+            token_seconds=float(document.get("token_seconds") or TOKEN_SECONDS),
+        )
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The fields that say what a document is, and which pod wrote it."""
+        kind = f"chat.completion{'.chunk' if self.streamed else ''}" if self.chat else "text_completion"
+        pod = os.environ.get("HOSTNAME", "")
+        return {"id": self.id, "object": kind, "created": 1, "system_fingerprint": pod}
+
+    def event(self, choice: dict[str, Any] | None, **fields: Any) -> bytes:
+        """One chunk of a chunked body with one event in it."""
+        document = {**self.about, "choices": [choice] if choice else [], **fields}
+        return chunk(b"data: " + json.dumps(document).encode() + b"\n\n")
+
+    def last_events(self, finish: str, usage: dict[str, int]) -> Iterator[bytes]:
+        """What a stream ends with."""
+        yield self.event({"index": 0, "delta": {}, "finish_reason": finish})
+        yield self.event(None, usage=usage)
+        yield chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+
+
+async def complete(engine: Engine, asked: Asked, writer: asyncio.StreamWriter) -> None:
     """Answers a completion, of a chat or of a prompt, streamed or whole, token by token."""
-    count, pause = int(asked.get("max_tokens") or 16), float(asked.get("token_seconds") or TOKEN_SECONDS)
-    streamed = bool(asked.get("stream"))
-    if streamed:
+    says = engine.script.says
+    if asked.streamed:
         writer.write(SSE)
+    await asyncio.sleep(engine.script.first * random.lognormvariate(0.0, SPREAD))
     done = 0
-    while done < count and not engine.ending:
-        await asyncio.sleep(pause)
-        token = "la " if done else engine.script.says
+    while done < asked.tokens and not engine.ending:
+        await asyncio.sleep(asked.token_seconds)
+        token = "la " if done else says
         done += 1
-        if streamed:
-            writer.write(event({"index": 0, "delta": {"content": token}, "finish_reason": None}))
+        if asked.streamed:
+            writer.write(asked.event({"index": 0, "delta": {"content": token}, "finish_reason": None}))
             await writer.drain()
-    finish = "length" if done == count else "abort"
+    finish = "length" if done == asked.tokens else "abort"
     usage = {"prompt_tokens": 1, "completion_tokens": done, "total_tokens": done + 1}
-    if streamed:
-        writer.write(b"".join(last_events(finish, usage)))
+    if asked.streamed:
+        writer.write(b"".join(asked.last_events(finish, usage)))
         return
-    text = (engine.script.says + "la " * (done - 1)) if done else ""
-    said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    text = (says + "la " * (done - 1)) if done else ""
+    said = {"message": {"role": "assistant", "content": text}} if asked.chat else {"text": text}
     choice = {"index": 0, **said, "finish_reason": finish, "logprobs": None}
-    kind = "chat.completion" if chat else "text_completion"
-    document = {**about(kind), "model": engine.model, "choices": [choice], "usage": usage}
+    document = {**asked.about, "model": engine.model, "choices": [choice], "usage": usage}
     writer.write(whole(200, json.dumps(document).encode()))
-
-
-def last_events(finish: str, usage: dict[str, int]) -> Iterator[bytes]:
-    """What a stream ends with."""
-    yield event({"index": 0, "delta": {}, "finish_reason": finish})
-    yield event(None, usage=usage)
-    yield chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
-
-
-def about(kind: str) -> dict[str, Any]:
-    """The fields that say what a document is, and which pod wrote it."""
-    return {"id": "c-1", "object": kind, "created": 1, "system_fingerprint": os.environ.get("HOSTNAME", "")}
-
-
-def event(choice: dict[str, Any] | None, **fields: Any) -> bytes:
-    """One chunk of a chunked body with one event in it."""
-    choices = [choice] if choice else []
-    document = {**about("chat.completion.chunk"), "choices": choices, **fields}
-    return chunk(b"data: " + json.dumps(document).encode() + b"\n\n")
 
 
 def chunk(data: bytes) -> bytes:

@@ -21,7 +21,10 @@ from tests.charts.rendering import ROOT, render
 pytestmark = pytest.mark.apiserver
 
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:pointsman"
-CRDS = {f"{plural}.serving.pointsman.dev" for plural in ("llmmodels", "llmrouters", "llmservices")}
+CRDS = {
+    f"{plural}.serving.pointsman.dev"
+    for plural in ("llmmodels", "llmrouters", "llmservices", "promptsuites", "promptversions")
+}
 SERVICE = """
 apiVersion: serving.pointsman.dev/v1alpha1
 kind: LLMService

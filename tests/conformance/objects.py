@@ -356,6 +356,37 @@ async def _(s: Stage) -> None:
     assert (await s.kube.get(NAMESPACE, None, f"{s.ns}-more"))["metadata"]["labels"]["a"] == "b"
 
 
+@case("preview: what would be created, and isn't")
+async def _(s: Stage) -> None:
+    found = await s.kube.preview(obj(CONFIGMAP, s.ns, "p", data={"x": "1"}))
+    assert found["data"] == {"x": "1"}
+    assert found["metadata"]["uid"]
+    with pytest.raises(NotFound):
+        await s.kube.get(CONFIGMAP, s.ns, "p")
+
+
+@case("preview: what would be changed, and isn't")
+async def _(s: Stage) -> None:
+    made = await s.kube.create(obj(CONFIGMAP, s.ns, "p", data={"x": "1", "y": "1"}))
+    found = await s.kube.preview(obj(CONFIGMAP, s.ns, "p"), {"data": {"x": "2", "y": None}})
+    assert found["data"] == {"x": "2"}
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+    there = await s.kube.get(CONFIGMAP, s.ns, "p")
+    assert (there["data"], there["metadata"]["resourceVersion"]) == (
+        {"x": "1", "y": "1"},
+        made["metadata"]["resourceVersion"],
+    )
+
+
+@case("preview: of what is there already is an AlreadyExists, of what isn't a NotFound")
+async def _(s: Stage) -> None:
+    await s.kube.create(obj(CONFIGMAP, s.ns, "p", data={"x": "1"}))
+    with pytest.raises(AlreadyExists):
+        await s.kube.preview(obj(CONFIGMAP, s.ns, "p", data={"x": "2"}))
+    with pytest.raises(NotFound):
+        await s.kube.preview(obj(CONFIGMAP, s.ns, "q"), {"data": {"x": "2"}})
+
+
 @case("overwrite: another uid is Invalid")
 async def _(s: Stage) -> None:
     made = await s.kube.create(obj(CONFIGMAP, s.ns, "a", data={"x": "1"}))

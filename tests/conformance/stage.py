@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import orjson
 
 from pointsman.api.names import Resource
-from pointsman.kube import Kube
 from pointsman.kube.client import MERGE, AioKube, path_of
+from pointsman.kube.protocol import Previewing
 from pointsman.kube.twin import MemoryKube
 
 NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
@@ -32,7 +32,7 @@ class Stage(Protocol):
     ns: str
 
     @property
-    def kube(self) -> Kube:
+    def kube(self) -> Previewing:
         """What the case asks."""
 
     async def edit(

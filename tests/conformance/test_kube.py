@@ -9,8 +9,9 @@ from tests.conformance.garbage import GARBAGE
 from tests.conformance.objects import OBJECTS
 from tests.conformance.stage import Stage
 from tests.conformance.table import Case
+from tests.conformance.versions import VERSIONS
 
-CASES = (*OBJECTS.cases, *GARBAGE.cases, *APPLYING.cases)
+CASES = (*OBJECTS.cases, *VERSIONS.cases, *GARBAGE.cases, *APPLYING.cases)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])

@@ -220,7 +220,7 @@ async def test_without_our_kinds_it_ends_and_says_what_is_missing(
     assert await asyncio.to_thread(process.popen.wait, 40) == 1
     (line,) = process.lines()
     assert line["message"] == "can't start"
-    assert "doesn't serve LLMModel, LLMRouter, LLMService" in line["error"]
+    assert "doesn't serve LLMModel, LLMRouter, LLMService, PromptSuite, PromptVersion" in line["error"]
 
 
 async def test_a_kubeconfig_that_isnt_there_is_named(apiserver: ControlPlane, tmp_path: Path) -> None:

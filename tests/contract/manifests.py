@@ -5,7 +5,15 @@ from __future__ import annotations
 import copy
 from typing import Any, Final
 
-from pointsman.api.names import API_VERSION, LLMMODEL, LLMROUTER, LLMSERVICE, Resource
+from pointsman.api.names import (
+    API_VERSION,
+    LLMMODEL,
+    LLMROUTER,
+    LLMSERVICE,
+    PROMPTSUITE,
+    PROMPTVERSION,
+    Resource,
+)
 
 Json = dict[str, Any]
 
@@ -13,6 +21,8 @@ MINIMAL: Final[dict[Resource, Json]] = {
     LLMSERVICE: {"model": {"source": {"uri": "hf://Qwen/Qwen2.5-7B-Instruct"}}},
     LLMMODEL: {"source": {"uri": "hf://Qwen/Qwen2.5-7B-Instruct"}},
     LLMROUTER: {},
+    PROMPTVERSION: {"messages": [{"role": "system", "content": "You are the help desk."}]},
+    PROMPTSUITE: {"cases": [{"name": "thanks", "assertions": [{"contains": "welcome"}]}]},
 }
 
 FULL: Final[dict[Resource, Json]] = {
@@ -44,6 +54,7 @@ FULL: Final[dict[Resource, Json]] = {
                 "contextLength": 40960,
             },
         },
+        "promptRef": {"name": "support-v7"},
         "modelNames": ["chat", "team/support"],
         "replicas": 2,
         "hardware": {
@@ -158,6 +169,67 @@ FULL: Final[dict[Resource, Json]] = {
         },
         "tls": {"secretRef": {"name": "public-certificate"}},
         "trustedProxies": ["10.0.0.0/8", "fd00::/8"],
+    },
+    PROMPTVERSION: {
+        "family": "support",
+        "format": "Simple",
+        "messages": [
+            {"role": "system", "content": "You help {{customer}}, on plan {{plan}}, for {{years}} years."},
+            {"role": "user", "content": "Is it urgent: {{urgent}}? Answer within {{factor}} hours."},
+            {"role": "assistant", "content": "Understood."},
+        ],
+        "variables": [
+            {"name": "customer", "type": "string", "maxLength": 80},
+            {"name": "plan", "type": "string", "default": "free", "enum": ["free", "paid"]},
+            {"name": "years", "type": "integer", "default": "1", "minimum": 0, "maximum": 100},
+            {"name": "factor", "type": "number", "default": "0.5"},
+            {"name": "urgent", "type": "boolean", "default": "false"},
+        ],
+        "parameters": {
+            "temperature": "0.2",
+            "topP": "0.95",
+            "maxTokens": 400,
+            "seed": 7,
+            "stop": ["\n\n", "END"],
+        },
+    },
+    PROMPTSUITE: {
+        "family": "support",
+        "cases": [
+            {
+                "name": "greets",
+                "variables": [{"name": "customer", "value": "Ada"}, {"name": "years", "value": "3"}],
+                "messages": [{"role": "user", "content": "Hello!"}],
+                "assertions": [
+                    {"exact": "Hello Ada."},
+                    {"regex": "(?i)hello"},
+                    {"contains": "Ada"},
+                    {"notContains": "Grace"},
+                    {"maxTokens": 50},
+                    {"refusal": False},
+                    {
+                        "similarity": {
+                            "to": "Hello, Ada.",
+                            "minPermille": 900,
+                            "embedding": {"serviceRef": {"name": "embed"}},
+                        }
+                    },
+                    {
+                        "similarity": {
+                            "to": "Hi.",
+                            "minPermille": 500,
+                            "embedding": {"url": "http://embed.ml.svc/v1", "model": "small"},
+                        }
+                    },
+                ],
+                "times": 3,
+                "mayFail": 1,
+                "maxTokens": 64,
+            },
+            {"name": "json", "assertions": [{"jsonSchema": '{"type": "object"}'}]},
+        ],
+        "mayFail": 1,
+        "seed": 42,
     },
 }
 """Every field of each kind's spec once."""

@@ -144,6 +144,7 @@ def test_defaults_are_constants_of_the_api_alone() -> None:
             "LLMService.spec.engine.type": "vLLM",
             "LLMService.spec.rollout.strategy": "Surge",
             "LLMRouter.spec.service.type": "ClusterIP",
+            "PromptVersion.spec.format": "Simple",
         }
         | UNSEEN_STATUS
     )

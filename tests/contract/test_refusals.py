@@ -12,6 +12,7 @@ from pointsman.api.kinds import KINDS
 from pointsman.api.names import LLMMODEL, LLMROUTER
 from tests.contract.cases import Case
 from tests.contract.fit_cases import FIT
+from tests.contract.prompt_cases import PROMPTS, SUITES
 from tests.contract.proof_cases import PROOFS
 from tests.contract.server import Server
 from tests.contract.setting_cases import SETTINGS
@@ -291,6 +292,8 @@ CASES: dict[str, Case] = {
     **PROOFS,
     **SETTINGS,
     **FIT,
+    **PROMPTS,
+    **SUITES,
 }
 
 

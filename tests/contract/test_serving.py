@@ -10,7 +10,16 @@ import pytest
 import yaml
 
 from pointsman.api.kinds import KINDS
-from pointsman.api.names import LLMMODEL, LLMROUTER, LLMSERVICE, MANAGER_STATUS, RESOURCES, Resource
+from pointsman.api.names import (
+    LLMMODEL,
+    LLMROUTER,
+    LLMSERVICE,
+    MANAGER_STATUS,
+    PROMPTSUITE,
+    PROMPTVERSION,
+    RESOURCES,
+    Resource,
+)
 from pointsman.api.service_status import ServiceStatus
 from tests.contract.manifests import FULL, MINIMAL, Json, changed, manifest
 from tests.contract.server import Server
@@ -95,6 +104,8 @@ STATUS: dict[Resource, Json] = {
         "services": 1,
         "configHash": "0123456789ab",
     },
+    PROMPTVERSION: {"observedGeneration": 1, "digest": "sha256:" + "0" * 64, "services": 2},
+    PROMPTSUITE: {"observedGeneration": 1, "digest": "sha256:" + "0" * 64, "cases": 1, "prompts": 3},
 }
 """Every field of each kind's status once."""
 
@@ -206,6 +217,30 @@ def test_a_stored_object_that_breaks_no_rule_may_be_changed_elsewhere(server: Se
     assert answer.accepted, answer.message
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"family": "sales"},
+        {"messages": [{"role": "user", "content": "Another."}]},
+        {"parameters": {"seed": 1}},
+        {"variables": None},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_a_prompt_cannot_be_changed(server: Server, stored: Any, change: Json) -> None:
+    stored(PROMPTVERSION, FULL[PROMPTVERSION])
+    answer = server.merge(PROMPTVERSION, "chat", {"spec": change})
+    assert not answer.accepted
+    assert "spec: Invalid value: spec can't be changed: make another PromptVersion" in answer.message
+    labelled = server.merge(PROMPTVERSION, "chat", {"metadata": {"labels": {"stage": "production"}}})
+    assert labelled.accepted, "what isn't the prompt may change"
+
+
+def test_a_suite_can_be_changed(server: Server, stored: Any) -> None:
+    stored(PROMPTSUITE, FULL[PROMPTSUITE])
+    assert server.merge(PROMPTSUITE, "chat", {"spec": {"seed": 1}}).accepted
+
+
 @pytest.mark.parametrize("resource", [LLMSERVICE, LLMROUTER], ids=lambda it: it.kind)
 def test_an_autoscaler_reads_and_writes_scale(server: Server, stored: Any, resource: Resource) -> None:
     stored(resource, changed(MINIMAL[resource], "replicas", 1))
@@ -252,6 +287,8 @@ EXPLAINED = {
     "llmrouter.spec.allowedPeers": ("Who may talk to the router.",),
     "llmrouter.spec.limits.maxBodyBytes": ("Body of one request. Unset: 67,108,864. Beyond: 413.",),
     "llmrouter.spec.tls": ("never in plain text", "secretRef"),
+    "promptver.spec.variables": ("in the field prompt_variables of a request", "maxLength"),
+    "promptsuite.spec.cases.assertions": ("similarity", "jsonSchema"),
     "llmservice.spec.routing.picking.policy": ("LeastLoaded", "Unset: PrefixAffinity."),
 }
 

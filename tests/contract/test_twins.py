@@ -22,6 +22,8 @@ from pointsman.api import (
     hardware,
     model,
     model_facts,
+    prompt,
+    prompt_suite,
     proof,
     router,
     routing,
@@ -37,6 +39,8 @@ from tests.contract.server import Server
 from tests.contract.test_refusals import CASES
 
 MODULES = (
+    prompt,
+    prompt_suite,
     proof,
     clients,
     common,
@@ -103,7 +107,9 @@ def test_every_rule_has_a_refusal_in_the_table() -> None:
             }
     said = " ".join(broken)
     untried = [
-        rule.message for _, rule in _rules() if not rule.key and rule.message.split("; ")[0] not in said
+        rule.message
+        for _, rule in _rules()
+        if not rule.key and "oldSelf" not in rule.cel and rule.message.split("; ")[0] not in said
     ]
     assert untried == []
 

@@ -57,10 +57,16 @@ class Recorded(Proxied):
         return await super().get(resource, namespace, name)
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
     ) -> Objects:
         self._note(resource, "list")
-        return await super().list(resource, namespace, labels=labels, fields=fields)
+        return await super().list(resource, namespace, labels=labels, fields=fields, since=since)
 
     async def _record(self, request: Request, kube: Kube, carry: Carry) -> Any:
         if request.writes:

@@ -28,10 +28,11 @@ Declared = Sequence[tuple[str, str, Mapping[str, Any]]]
 
 def declared() -> dict[str, Declared]:
     """What people declare, by what it is called."""
+    called = {"LLMRouter": "default", "PromptVersion": "support-v7"}
     full = [
-        (resource.kind, {"LLMRouter": "default"}.get(resource.kind, "full"), spec)
+        (resource.kind, called.get(resource.kind, "full"), spec)
         for resource, spec in FULL.items()
-        if resource.kind != "LLMModel"
+        if resource.kind not in ("LLMModel", "PromptSuite")
     ]
     remote = [("LLMService", "remote", {"model": REMOTE})]
     return {"full": full, "remote": remote, **{path.name: _example(path) for path in _folders()}}

@@ -177,6 +177,21 @@ async def model_unreadable(stage: Stage) -> None:
     await stage.rounds(2)
 
 
+def shared(kind: str, name: str, spec: dict[str, Any], rounds: int = 2) -> Story:
+    """An object that services share."""
+
+    async def story(stage: Stage) -> None:
+        await stage.apply(kind, name, spec)
+        await stage.rounds(rounds)
+
+    return story
+
+
+PROMPT = {"messages": [{"role": "system", "content": "You are the help desk."}]}
+SUITE = {"cases": [{"name": "thanks", "assertions": [{"contains": "welcome"}]}]}
+NO_SCHEMA = {"cases": [{"name": "json", "assertions": [{"jsonSchema": "no JSON"}]}]}
+
+
 def router(spec: dict[str, Any], rounds: int = 10, **away: bool) -> Story:
     """A declared LLMRouter some passes later; its pods, or its certificate, may be missing."""
 
@@ -277,6 +292,19 @@ OTHER_SITUATIONS: Final = (
     Situation("accepted", model_accepted, READY, "Accepted", "LLMModel", "small"),
     Situation(
         "unreadable today", model_unreadable, FAILED, "InvalidSpec", "LLMModel", "small", CHAT["model"]
+    ),
+    Situation(
+        "seen by no pass yet", shared("PromptVersion", "v1", PROMPT, 0), WAIT, "-", "PromptVersion", "v1"
+    ),
+    Situation("accepted", shared("PromptVersion", "v1", PROMPT), READY, "Accepted", "PromptVersion", "v1"),
+    Situation("accepted", shared("PromptSuite", "tests", SUITE), READY, "Accepted", "PromptSuite", "tests"),
+    Situation(
+        "a schema in it is none",
+        shared("PromptSuite", "tests", NO_SCHEMA),
+        FAILED,
+        "InvalidSpec",
+        "PromptSuite",
+        "tests",
     ),
     Situation("made on demand", applied(CHAT, rounds=20), READY, "OnDemand", "LLMRouter", "default"),
     Situation("declared, seen by no pass yet", router({}, rounds=0), WAIT, "-", "LLMRouter", "front"),

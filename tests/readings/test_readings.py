@@ -16,6 +16,7 @@ import yaml
 
 from e2e.cluster import ControlPlane
 from pointsman.api import names
+from pointsman.api.kinds import KINDS
 from tests.readings import tools
 from tests.readings.meaning import WORDS, Meaning, Tool
 from tests.readings.situations import SITUATIONS
@@ -98,7 +99,7 @@ def _served(found: Mapping[str, Any]) -> str:
 def test_every_kind_and_every_meaning_is_among_the_situations() -> None:
     assert len({(s.kind, s.name) for s in SITUATIONS}) == len(SITUATIONS) >= 20
     assert {s.means for s in SITUATIONS} == set(Meaning)
-    assert {s.kind for s in SITUATIONS} == {"LLMService", "LLMModel", "LLMRouter"}
+    assert {s.kind for s in SITUATIONS} == {row.resource.kind for row in KINDS}
 
 
 def test_an_object_without_any_status_would_count_as_done() -> None:

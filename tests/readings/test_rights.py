@@ -21,6 +21,7 @@ from pointsman.api import names
 from pointsman.api.rbac import DISCOVERY, RBAC, Permission
 from pointsman.core.inventory import ROUTER_KINDS, SERVICE_KINDS
 from pointsman.engine.reconcile import Reconciler
+from pointsman.engine.triggers import OWN_KINDS
 from pointsman.kube.protocol import Kube
 from pointsman.kube.store import address_of
 from tests.conformance.conftest import install_kinds
@@ -219,8 +220,7 @@ def test_the_server_saw_nothing_that_recording_a_pass_does_not_show(
     played: set[Right], audited: set[Right]
 ) -> None:
     assert {right for right in audited - played if right.verb != "watch"} <= {
-        Right(resource.group, resource.plural, "list")
-        for resource in (names.LLMMODEL, names.LLMROUTER, names.LLMSERVICE)
+        Right(resource.group, resource.plural, "list") for resource in OWN_KINDS
     }, "what the watches and the hourly look at everything list"
 
 

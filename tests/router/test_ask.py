@@ -86,9 +86,9 @@ async def test_an_engines_refusal_comes_with_its_status(stack: Stack) -> None:
 WRONG: dict[str, tuple[str, Any, int, str]] = {
     "service": ("/ask/nobody", CHAT, 404, "there is no service 'nobody'"),
     "variant": ("/ask/chat?variant=gone", CHAT, 404, "has no variant 'gone'"),
-    "no question": ("/ask/chat", {"n": 1}, 400, "messages, prompt, input"),
-    "no object": ("/ask/chat", [], 400, "messages, prompt, input"),
-    "no JSON": ("/ask/chat", b"{", 400, "messages, prompt, input"),
+    "no question": ("/ask/chat", {"n": 1}, 400, "messages, prompt_variables, prompt, input"),
+    "no object": ("/ask/chat", [], 400, "messages, prompt_variables, prompt, input"),
+    "no JSON": ("/ask/chat", b"{", 400, "messages, prompt_variables, prompt, input"),
     "a stream": ("/ask/chat", CHAT | {"stream": True}, 400, "leave `stream` out"),
 }
 
@@ -141,3 +141,13 @@ async def test_a_question_nobody_waits_for_is_given_up(stack: Stack) -> None:
     await eventually(lambda: engine.requests)
     writer.transport.abort()
     await eventually(lambda: engine.left == 1)
+
+
+async def test_values_of_a_prompts_variables_are_question_enough(stack: Stack) -> None:
+    engine = await stack.engine(always=reply({"choices": []}))
+    prompt = {"name": "p", "messages": [{"role": "user", "content": "{{x}}?"}], "variables": [{"name": "x"}]}
+    one = service("chat", variant("v1", engine) | {"prompt": "p"}) | {"prompts": [prompt]}
+    await stack.start(configuration(one))
+    answer = await asked(stack, "/ask/chat", {"prompt_variables": {"x": "Why"}, "temperature": 0})
+    assert answer.status == 200
+    assert engine.requests[0].document["messages"] == [{"role": "user", "content": "Why?"}]

@@ -180,7 +180,7 @@ def test_a_draw_is_the_same_in_every_release() -> None:
 
 
 SESSION_DRAW = 0.02021
-CONVERSATION_DRAW = 0.647804
+CONVERSATION_DRAW = 0.238576
 
 
 async def test_without_a_key_a_session_is_no_reason_to_stay(stack: Stack) -> None:

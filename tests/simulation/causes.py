@@ -300,5 +300,30 @@ async def certificate_missing(cluster: TroubledCluster) -> None:
     await cluster.apply("LLMRouter", "front", TLS)
 
 
+PROMPT = {"messages": [{"role": "system", "content": "You are the help desk."}]}
+FLAWED = {"messages": [{"role": "system", "content": "You help {{customer}}."}]}
+PROMPTED = {**CHAT, "promptRef": {"name": "support-v1"}}
+
+
+async def prompt_deleted(cluster: TroubledCluster) -> None:
+    await declared_prompt(cluster)
+    await ready(PROMPTED)(cluster)
+    await cluster.delete("PromptVersion", "support-v1")
+
+
+async def declared_prompt(cluster: TroubledCluster) -> None:
+    await cluster.apply("PromptVersion", "support-v1", PROMPT)
+
+
+async def prompt_restored(cluster: TroubledCluster) -> None:
+    await declared_prompt(cluster)
+    await cluster.rounds(2)
+
+
+async def prompt_flawed(cluster: TroubledCluster) -> None:
+    await cluster.apply("PromptVersion", "support-v1", FLAWED)
+    await cluster.apply("LLMService", "chat", PROMPTED)
+
+
 async def declared_model(cluster: TroubledCluster) -> None:
     await cluster.apply("LLMModel", "small", CHAT["model"])

@@ -55,6 +55,15 @@ REFERENCES: Final = (
         act.declared_model,
         says="spec.modelRef: there is no LLMModel 'small'",
     ),
+    Cause(
+        R.PROMPT_DELETED,
+        C.REFERENCES_RESOLVED,
+        "False",
+        act.prompt_deleted,
+        act.prompt_restored,
+        says="PromptVersion 'support-v1' is gone; the copy that was made of it goes on answering",
+    ),
+    Cause(R.PROMPT_INVALID, C.REFERENCES_RESOLVED, "False", act.prompt_flawed, act.applying(CHAT)),
     Cause(R.RESOLVING_MODEL, C.REFERENCES_RESOLVED, "Unknown", act.hub(None), act.hub_answers),
     Cause(
         R.WEIGHTS_NOT_FOUND,

@@ -13,6 +13,7 @@ from typing import Any
 
 from pointsman.api import names
 from pointsman.core.settings import Settings
+from pointsman.engine.abreast import Abreast
 from pointsman.engine.apply import Applier
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer
@@ -54,6 +55,8 @@ class Cluster:
         """Whether the last step saw some that aren't yet."""
         self.hub: Mapping[str, Any] | None = {"commit": "c0ffee", "bytes": 2 * 1024**3}
         """What resolve Jobs find out; None: they never end."""
+        self.trial: Mapping[str, Any] | None = {"passed": True}
+        """What trials find; None: they never end. With a `reason` they come to no verdict."""
         self.unmounted = ""
         """What the kubelet says of a volume that pods of resolve Jobs wait for; empty: none is awaited."""
         self.restart(settings)
@@ -64,9 +67,10 @@ class Cluster:
 
     def operator(self, kube: Kube, settings: Settings = SETTINGS, instance: str = "test") -> Reconciler:
         """What a process of the operator carries its passes out with, by its own way to the API server."""
+        kube = kube if isinstance(kube, Abreast) else Abreast(kube)
         return Reconciler(
             kube=kube,
-            gatherer=Gatherer(kube, self.routers, settings),
+            gatherer=Gatherer(kube, self.routers, settings, kube.since),
             applier=Applier(kube),
             recorder=Recorder(kube, now=lambda: self.now, instance=instance),
             now=lambda: self.now,
@@ -140,7 +144,7 @@ class Cluster:
     def _keys(self) -> Iterable[names.Key]:
         found = [
             names.Key(kind, NAMESPACE, obj["metadata"]["name"])
-            for kind in ("LLMModel", "LLMService", "LLMRouter")
+            for kind in ("LLMModel", "PromptVersion", "PromptSuite", "LLMService", "LLMRouter")
             for obj in self.all(kind)
         ]
         return dict.fromkeys([*found, names.Key("LLMRouter", NAMESPACE, names.DEFAULT_ROUTER)])
@@ -205,17 +209,25 @@ class Cluster:
 
     def _run_job(self, job: Any) -> None:
         meta = job["metadata"]
+        if meta["labels"].get(names.LABEL_ROLE) == names.ROLE_TRIAL:
+            self._end_job(job, names.TRIAL_CONTAINER, self.trial)
+            return
         if self.unmounted:
             waiting = {"state": {"waiting": {"reason": "ContainerCreating"}}}
             status: dict[str, Any] = {"containerStatuses": [{"name": "resolve", **waiting}]}
             self._put_pod(f"{meta['name']}-pod", job, job["spec"]["template"]["metadata"], status)
             self._put_mount_event(self.find("Pod", f"{meta['name']}-pod"))
             return
-        if self.hub is None:
+        self._end_job(job, names.RESOLVE_CONTAINER, self.hub)
+
+    def _end_job(self, job: Any, container: str, told: Mapping[str, Any] | None) -> None:
+        """What its pod leaves as its termination message; None: it runs on."""
+        meta = job["metadata"]
+        if told is None:
             return
-        failed = "reason" in self.hub
-        ended = {"exitCode": int(failed), "message": json.dumps(self.hub)}
-        status = {"containerStatuses": [{"name": "resolve", "state": {"terminated": ended}}]}
+        failed = "reason" in told
+        ended = {"exitCode": int(failed), "message": json.dumps(told)}
+        status = {"containerStatuses": [{"name": container, "state": {"terminated": ended}}]}
         self._put_pod(f"{meta['name']}-pod", job, job["spec"]["template"]["metadata"], status)
         kind = "Failed" if failed else "Complete"
         moment = self.now.isoformat().replace("+00:00", "Z")

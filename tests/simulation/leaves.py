@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,13 +17,17 @@ from typing import Any, Final
 from pointsman.api import names
 from pointsman.api.kinds import KINDS
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
 from pointsman.app.debug_record import dump_decision
 from pointsman.core import model as model_core
+from pointsman.core import prompt as prompt_core
 from pointsman.core import router as router_core
 from pointsman.core import service as service_core
-from pointsman.core.world import ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core import suite as suite_core
+from pointsman.core.world import Missing, ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 from tests.contract.manifests import FULL
 from tests.simulation import specs
 from tests.simulation.worlds import PROXIED
@@ -85,6 +89,8 @@ BASES: Final[dict[str, tuple[Json, ...]]] = {
         _with(_MODEL, proof=[{"name": "a", "prompt": "b", "answer": {"exact": "c"}}]),
     ),
     "LLMRouter": (FULL[RESOURCES["LLMRouter"]],),
+    "PromptVersion": (FULL[RESOURCES["PromptVersion"]],),
+    "PromptSuite": (FULL[RESOURCES["PromptSuite"]],),
 }
 """Specs that between them hold every leaf."""
 
@@ -152,7 +158,7 @@ def _at(value: Any, place: tuple[Any, ...]) -> Any:
 
 STRINGS: Final = [
     "other", "other-2", "hf://other/model", "1.33.7", "registry.test/other:1", "X-Other", "https://other.test",
-    "10.9.0.0/16", "2026-12-01T00:00:00Z", "NoExecute", "example.com/npu",
+    "10.9.0.0/16", "2026-12-01T00:00:00Z", "NoExecute", "example.com/npu", "0.1", "free", "paid",
 ]  # fmt: skip
 
 
@@ -180,7 +186,7 @@ def _others(schema: Json, value: Any) -> Iterator[Any]:
 
 def effects(kind: str, spec: Json) -> str:
     """Everything that follows from a spec in the first passes, as one text; names of revisions masked."""
-    found = {"LLMService": _of_service, "LLMRouter": _of_router, "LLMModel": _of_model}[kind](spec)
+    found = EFFECTS[kind](spec)
     text = json.dumps(found, sort_keys=True)
     return re.sub(r"chat-[0-9a-f]{8}", "chat-REVISION", text)
 
@@ -205,7 +211,16 @@ def _passes(spec: Json, model: LLMModel | None) -> list[Any]:
     for _ in range(5):
         document = {"metadata": metadata("chat"), "spec": spec, "status": status}
         service = LLMService.model_validate(document)
-        world = ServiceWorld(NOW, PROXIED, service, model=model, peers=[service], owned=owned, pods=pods)
+        world = ServiceWorld(
+            NOW,
+            PROXIED,
+            service,
+            model=model,
+            prompt=_prompt_of(service),
+            peers=[service],
+            owned=owned,
+            pods=pods,
+        )
         decision = dump_decision(service_core.decide(world))
         told.append(_without_names(decision))
         status = {**decision["status"], "rollout": decision["state"]}
@@ -214,8 +229,20 @@ def _passes(spec: Json, model: LLMModel | None) -> list[Any]:
         ]
         pods = [_resolved(child) for child in owned if child["kind"] == "Job"]
     settled = LLMService.model_validate({"metadata": metadata("chat"), "spec": spec, "status": status})
-    routers = RouterWorld(NOW, PROXIED, "team-a", "default", router=_router({}), services=[settled])
+    copies = [child for child in owned if child["kind"] == "ControllerRevision"]
+    routers = RouterWorld(
+        NOW, PROXIED, "team-a", "default", router=_router({}), services=[settled], prompts=copies
+    )
     return [*told, dump_decision(router_core.decide(routers))["desired"]]
+
+
+def _prompt_of(service: LLMService) -> PromptVersion | Missing | None:
+    """What its promptRef leads to: there is one prompt."""
+    if service.spec.prompt_ref is None:
+        return None
+    name, known = service.spec.prompt_ref.name, _SERVICE["promptRef"]["name"]
+    made = {"metadata": metadata(known), "spec": FULL[RESOURCES["PromptVersion"]]}
+    return PromptVersion.model_validate(made) if name == known else Missing("PromptVersion", name)
 
 
 def _without_names(decision: Json) -> Json:
@@ -223,7 +250,7 @@ def _without_names(decision: Json) -> Json:
     kept = copy.deepcopy(decision)
     for child in kept["desired"]:
         if child["kind"] == "ControllerRevision":
-            child["data"].pop("declared")
+            child["data"].pop("declared", None)
     return kept
 
 
@@ -248,3 +275,32 @@ def _router(spec: Mapping[str, Any]) -> LLMRouter:
 def _of_router(spec: Json) -> Any:
     world = RouterWorld(NOW, PROXIED, "team-a", "default", router=_router(spec))
     return dump_decision(router_core.decide(replace(world, services=[])))
+
+
+def _of_prompt(spec: Json) -> Any:
+    prompt = PromptVersion.model_validate({"metadata": metadata("support"), "spec": spec})
+    suite = PromptSuite.model_validate(
+        {"metadata": metadata("tests"), "spec": FULL[RESOURCES["PromptSuite"]]}
+    )
+    worlds = [
+        suite_core.decide(SuiteWorld(NOW, suite, [prompt])),
+        prompt_core.decide(PromptWorld(NOW, prompt)),
+    ]
+    return [dump_decision(decision) for decision in worlds]
+
+
+def _of_suite(spec: Json) -> Any:
+    suite = PromptSuite.model_validate({"metadata": metadata("tests"), "spec": spec})
+    prompt = PromptVersion.model_validate(
+        {"metadata": metadata("support"), "spec": FULL[RESOURCES["PromptVersion"]]}
+    )
+    return dump_decision(suite_core.decide(SuiteWorld(NOW, suite, [prompt])))
+
+
+EFFECTS: Final[Mapping[str, Callable[[Json], Any]]] = {
+    "LLMService": _of_service,
+    "LLMRouter": _of_router,
+    "LLMModel": _of_model,
+    "PromptVersion": _of_prompt,
+    "PromptSuite": _of_suite,
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 
 from pointsman.api import names
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
 from pointsman.core import observed, router, service
-from pointsman.core.world import Missing, ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import Missing, ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 from tests.simulation import specs
 from tests.simulation.worlds import PROXIED, WRONG
 from tests.unit.core.build import metadata
@@ -95,7 +98,9 @@ def service_worlds(draw: st.DrawFn) -> ServiceWorld:
         if made.spec.model_ref
         else st.none()
     )
-    children = _children(made, model)
+    led = st.one_of(st.just(Missing("PromptVersion", "support")), prompts())
+    prompt = draw(led) if made.spec.prompt_ref else None
+    children = _children(made, model, prompt)
     revisions = [child["metadata"]["name"] for child in children if child["kind"] == "Deployment"]
     peers = [made, *draw(st.lists(services("elder"), max_size=1))]
     return ServiceWorld(
@@ -103,6 +108,7 @@ def service_worlds(draw: st.DrawFn) -> ServiceWorld:
         settings=PROXIED,
         service=made,
         model=model,
+        prompt=prompt,
         router=draw(st.one_of(st.none(), st.just(Missing("LLMRouter", "front")), routers())),
         peers=peers,
         owned=draw(_handled(children)),
@@ -114,14 +120,16 @@ def service_worlds(draw: st.DrawFn) -> ServiceWorld:
     )
 
 
-def _children(made: LLMService, model: LLMModel | Missing | None) -> list[Json]:
+def _children(
+    made: LLMService, model: LLMModel | Missing | None, prompt: PromptVersion | Missing | None
+) -> list[Json]:
     """What a few passes would have made of it."""
     plain = made.model_copy(
         update={"metadata": made.metadata.model_copy(update={"deletion_timestamp": None})}
     )
-    world = ServiceWorld(NOW, PROXIED, plain, model=model, peers=[plain])
+    world = ServiceWorld(NOW, PROXIED, plain, model=model, prompt=prompt, peers=[plain])
     born: list[Json] = [copy.deepcopy(dict(child)) for child in service.decide(world).desired]
-    known = ServiceWorld(NOW, PROXIED, plain, model=model, peers=[plain], owned=[_stored(c) for c in born])
+    known = replace(world, owned=[_stored(c) for c in born])
     found = {
         (c["kind"], c["metadata"]["name"]): copy.deepcopy(dict(c)) for c in service.decide(known).desired
     }
@@ -370,3 +378,23 @@ def models(draw: st.DrawFn, name: str = "shared") -> LLMModel:
 def model_worlds(draw: st.DrawFn) -> ModelWorld:
     """Any World of an LLMModel."""
     return ModelWorld(NOW, draw(models()), draw(st.lists(services(), max_size=2)))
+
+
+@st.composite
+def prompts(draw: st.DrawFn, name: str = "support") -> PromptVersion:
+    """A PromptVersion."""
+    document = {"metadata": draw(metas(name)), "spec": draw(specs.accepted("PromptVersion"))}
+    return PromptVersion.model_validate(document)
+
+
+@st.composite
+def prompt_worlds(draw: st.DrawFn) -> PromptWorld:
+    """Any World of a PromptVersion."""
+    return PromptWorld(NOW, draw(prompts()))
+
+
+@st.composite
+def suite_worlds(draw: st.DrawFn) -> SuiteWorld:
+    """Any World of a PromptSuite."""
+    document = {"metadata": draw(metas("tests")), "spec": draw(specs.accepted("PromptSuite"))}
+    return SuiteWorld(NOW, PromptSuite.model_validate(document), draw(st.lists(prompts(), max_size=2)))

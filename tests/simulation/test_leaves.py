@@ -17,11 +17,22 @@ from tests.simulation.stories import CHAT
 
 WITHOUT_EFFECT: dict[tuple[str, Path], str] = {
     ("LLMService", ("engine", "type")): "there is one engine, so nothing else is accepted",
+    ("PromptVersion", ("format",)): "there is one format, so nothing else is accepted",
 }
 """Leaves that change nothing, and why that's right."""
 
 IN_A_CHANGE = {
-    ("LLMService", ("rollout", "strategy")): [{"rollout": {"strategy": s}} for s in ("Surge", "Recreate")]
+    ("LLMService", ("rollout", "strategy")): [{"rollout": {"strategy": s}} for s in ("Surge", "Recreate")],
+    ("LLMService", ("rollout", "suiteRef", "name")): [
+        {"rollout": {"suiteRef": {"name": name}}} for name in ("support", "missing")
+    ],
+    ("LLMService", ("rollout", "equivalence", "prompts", "[]")): [
+        {"rollout": {"equivalence": {"prompts": [text]}}} for text in ("a", "b")
+    ],
+    ("LLMService", ("rollout", "equivalence", "minAgreementPercent")): [
+        {"rollout": {"equivalence": {"prompts": ["a"], "minAgreementPercent": percent}}}
+        for percent in (90, 95)
+    ],
 }
 """Leaves that matter while something changes."""
 
@@ -61,6 +72,8 @@ async def test_a_leaf_matters_while_something_changes(given: list[dict[str, Any]
 async def timeline(spec: dict[str, Any]) -> list[str]:
     """What a change of something else looks like, round by round."""
     cluster, seen = Cluster(), []
+    cases = [{"name": "a", "assertions": [{"exact": "b"}]}]
+    await cluster.apply("PromptSuite", "support", {"cases": cases})
     await cluster.apply("LLMService", "chat", spec)
     await cluster.settle()
     await cluster.apply("LLMService", "chat", {**spec, "drainSeconds": 7})
@@ -70,7 +83,8 @@ async def timeline(spec: dict[str, Any]) -> list[str]:
             d for d in cluster.all("Deployment") if d["metadata"]["labels"][names.LABEL_ROLE] == "engine"
         ]
         rollout = cluster.find("LLMService", "chat")["status"]["rollout"]
-        seen.append(f"{len(engines)} {rollout['step']}")
+        asked = [one["data"] for one in cluster.all("ConfigMap") if "data" in one]
+        seen.append(f"{len(engines)} {rollout['step']} {asked}")
     return seen
 
 

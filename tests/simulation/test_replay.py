@@ -6,14 +6,22 @@ import json
 from typing import Any
 
 from pointsman.api import sealing
+from pointsman.api.kinds import KINDS
 from pointsman.app import debug_difference, debug_record
 from tests.simulation.worlds import SECRET, worlds
 
 Json = dict[str, Any]
+WORLDS = {
+    "LLMService": "ServiceWorld",
+    "LLMRouter": "RouterWorld",
+    "LLMModel": "ModelWorld",
+    "PromptVersion": "PromptWorld",
+    "PromptSuite": "SuiteWorld",
+}
 
 
 def kind_of(seen: Any) -> str:
-    return type(seen.world).__name__.removesuffix("World").join(("LLM", ""))
+    return next(row.resource.kind for row in KINDS if type(seen.world).__name__ == WORLDS[row.resource.kind])
 
 
 def written(seen: Any) -> Json:
@@ -54,4 +62,4 @@ def test_the_stories_hold_secrets_in_every_place() -> None:
     for place in (f'"PASSWORD": "{SECRET}"', f"me:{SECRET}@", f"{SECRET}.mirror", f"Where is {SECRET}"):
         assert place in plain, place
     assert "WrongAnswers" in plain
-    assert {kind_of(seen) for seen in worlds()} == {"LLMService", "LLMRouter", "LLMModel"}
+    assert {kind_of(seen) for seen in worlds()} == set(WORLDS)

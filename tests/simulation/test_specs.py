@@ -9,14 +9,14 @@ from hypothesis import given
 
 from pointsman.api import sealing
 from pointsman.app import debug_record
-from pointsman.core.world import ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 from tests.simulation import specs, surroundings
 from tests.simulation.examples import some
 
 Json = dict[str, Any]
 
 
-def handled(world: ServiceWorld | RouterWorld | ModelWorld, kind: str) -> Json:
+def handled(world: debug_record.World, kind: str) -> Json:
     """Decides, and holds the decision against what must be true of any."""
     decision = debug_record.decide(world)
     assert debug_record.decide(world) == decision, "deterministic"
@@ -40,6 +40,8 @@ SPECS: dict[str, Json] = {
     "LLMService": {"model": {"source": {"uri": "file:///m"}}},
     "LLMModel": {"source": {"uri": "file:///m"}},
     "LLMRouter": {},
+    "PromptVersion": {"messages": [{"role": "user", "content": "Hello."}]},
+    "PromptSuite": {"cases": [{"name": "one", "assertions": [{"contains": "a"}]}]},
 }
 
 
@@ -59,4 +61,18 @@ def test_any_router_in_any_world_is_decided(world: RouterWorld) -> None:
 @given(world=surroundings.model_worlds())
 def test_any_model_in_any_world_is_decided(world: ModelWorld) -> None:
     decision = handled(world, "LLMModel")
+    assert decision["desired"] == []
+
+
+@some(50)
+@given(world=surroundings.prompt_worlds())
+def test_any_prompt_in_any_world_is_decided(world: PromptWorld) -> None:
+    decision = handled(world, "PromptVersion")
+    assert decision["desired"] == []
+
+
+@some(50)
+@given(world=surroundings.suite_worlds())
+def test_any_suite_in_any_world_is_decided(world: SuiteWorld) -> None:
+    decision = handled(world, "PromptSuite")
     assert decision["desired"] == []

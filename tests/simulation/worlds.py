@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from pointsman.api import names
 from pointsman.engine import looking
 from tests.simulation.cluster import NAMESPACE, SETTINGS, Cluster
 from tests.simulation.stories import rollout, serving
@@ -108,6 +107,42 @@ async def without_capacity(cluster: Cluster) -> None:
     await cluster.settle()
 
 
+PROMPT: dict[str, Any] = {
+    "family": "support",
+    "messages": [{"role": "system", "content": f"{SECRET}: help {{{{customer}}}}."}],
+    "variables": [{"name": "customer", "type": "string"}],
+}
+SUITE: dict[str, Any] = {
+    "family": "support",
+    "cases": [
+        {
+            "name": "one",
+            "variables": [{"name": "customer", "value": SECRET}],
+            "messages": [{"role": "user", "content": SECRET}],
+            "assertions": [
+                {"contains": SECRET},
+                {"jsonSchema": json.dumps({"const": SECRET})},
+                {
+                    "similarity": {
+                        "to": SECRET,
+                        "minPermille": 900,
+                        "embedding": {"serviceRef": {"name": "embed"}},
+                    }
+                },
+            ],
+        }
+    ],
+}
+
+
+async def prompts(cluster: Cluster) -> None:
+    await cluster.apply("PromptSuite", "support", SUITE)
+    await cluster.apply("PromptVersion", "support-v1", PROMPT)
+    await serving(cluster, {**CHAT, "promptRef": {"name": "support-v1"}})
+    await cluster.delete("PromptVersion", "support-v1")
+    await cluster.settle()
+
+
 STORIES: tuple[Story, ...] = (
     births,
     a_wrong_proof,
@@ -116,6 +151,7 @@ STORIES: tuple[Story, ...] = (
     a_name_that_is_taken,
     recreated_and_deleted,
     without_capacity,
+    prompts,
 )
 
 
@@ -133,16 +169,9 @@ class Watched(Cluster):
     async def look(self) -> None:
         """Keeps what a pass for each object would see now."""
         for key in self._keys():
-            found = await LOOKS[key.kind](self.reconciler.gatherer, key, self.now)
+            found = await looking.whole(self.reconciler.gatherer, key, self.now)
             if found is not None:
                 self.seen.append(found)
-
-
-LOOKS: dict[str, Callable[..., Awaitable[Any]]] = {
-    names.LLMSERVICE.kind: looking.service,
-    names.LLMROUTER.kind: looking.router,
-    names.LLMMODEL.kind: looking.model,
-}
 
 
 @functools.cache

@@ -43,6 +43,8 @@ class Reason(StrEnum):
     # What the spec refers to.
     RESOLVED = "Resolved"
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
+    PROMPT_DELETED = "PromptDeleted"
+    PROMPT_INVALID = "PromptInvalid"
     RESOLVING_MODEL = "ResolvingModel"
     WEIGHTS_NOT_FOUND = "WeightsNotFound"
     WEIGHTS_DOWNLOAD_FAILED = "WeightsDownloadFailed"

@@ -7,11 +7,13 @@ from typing import Final
 
 from pointsman.api.conditions import ConditionType
 from pointsman.api.model import LLMModel
-from pointsman.api.names import LLMMODEL, LLMROUTER, LLMSERVICE, Resource
+from pointsman.api.names import LLMMODEL, LLMROUTER, LLMSERVICE, PROMPTSUITE, PROMPTVERSION, Resource
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
 
-KindModel = type[LLMModel] | type[LLMRouter] | type[LLMService]
+KindModel = type[LLMModel] | type[LLMRouter] | type[LLMService] | type[PromptSuite] | type[PromptVersion]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ AVAILABLE: Final = Column(
     "Available", _of_condition(ConditionType.AVAILABLE, "status"), "Whether users are served now."
 )
 URL: Final = Column("URL", ".status.addresses[0].url", "Where to point a client.", priority=1)
+FAMILY: Final = Column("Family", ".spec.family", "What the prompts are for.")
 AGE: Final = Column("Age", ".metadata.creationTimestamp", "Time since creation.", type="date")
 
 KINDS: Final[tuple[KindRow, ...]] = (
@@ -137,6 +140,36 @@ KINDS: Final[tuple[KindRow, ...]] = (
             ConditionType.ROLLOUT_HEALTHY,
         ),
         scale=Scale(".spec.replicas", ".status.replicas", ".status.selector"),
+    ),
+    KindRow(
+        resource=PROMPTSUITE,
+        model=PromptSuite,
+        short_names=("promptsuite",),
+        columns=(
+            FAMILY,
+            Column("Cases", ".status.cases", "How many cases it has.", type="integer"),
+            READY,
+            REASON,
+            Column("Prompts", ".status.prompts", "PromptVersions of its family.", type="integer"),
+            AGE,
+            MESSAGE,
+        ),
+        conditions=(ConditionType.READY,),
+    ),
+    KindRow(
+        resource=PROMPTVERSION,
+        model=PromptVersion,
+        short_names=("promptver",),
+        columns=(
+            FAMILY,
+            READY,
+            REASON,
+            Column("Services", ".status.services", "How many LLMServices use it.", type="integer"),
+            AGE,
+            Column("Digest", ".status.digest", "Digest of what it says.", priority=1),
+            MESSAGE,
+        ),
+        conditions=(ConditionType.READY,),
     ),
 )
 """Every kind of the API."""

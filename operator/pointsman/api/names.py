@@ -45,6 +45,9 @@ MANAGED_BY: Final = "pointsman"
 ROLE_ENGINE: Final = "engine"
 ROLE_ROUTER: Final = "router"
 ROLE_RESOLVE: Final = "resolve"
+ROLE_TRIAL: Final = "trial"
+ROLE_PROMPT: Final = "prompt"
+"""Of a ControllerRevision that holds a prompt instead of an engine."""
 TRACK_STABLE: Final = "stable"
 TRACK_CANDIDATE: Final = "candidate"
 
@@ -59,6 +62,7 @@ DEFAULT_ROUTER: Final = "default"
 ENGINE_CONTAINER: Final = "engine"
 ROUTER_CONTAINER: Final = "router"
 RESOLVE_CONTAINER: Final = "resolve"
+TRIAL_CONTAINER: Final = "trial"
 
 PORT_ENGINE: Final = 8000
 PORT_ENGINE_STATUS: Final = 8001
@@ -100,6 +104,8 @@ class Resource:
 LLMSERVICE: Final = Resource(GROUP, VERSION, "LLMService", "llmservices")
 LLMMODEL: Final = Resource(GROUP, VERSION, "LLMModel", "llmmodels")
 LLMROUTER: Final = Resource(GROUP, VERSION, "LLMRouter", "llmrouters")
+PROMPTVERSION: Final = Resource(GROUP, VERSION, "PromptVersion", "promptversions")
+PROMPTSUITE: Final = Resource(GROUP, VERSION, "PromptSuite", "promptsuites")
 
 CONFIGMAP: Final = Resource("", "v1", "ConfigMap", "configmaps")
 CONTROLLERREVISION: Final = Resource("apps", "v1", "ControllerRevision", "controllerrevisions")
@@ -135,6 +141,8 @@ RESOURCES: Final[dict[str, Resource]] = {
         NETWORKPOLICY,
         PDB,
         POD,
+        PROMPTSUITE,
+        PROMPTVERSION,
         ROLE,
         ROLEBINDING,
         SERVICE,
@@ -152,6 +160,22 @@ def revision_name(service: str, hash8: str) -> str:
 def resolve_name(revision: str) -> str:
     """Name of the Job that looks a remote model up before its revision is born."""
     return f"{revision}-resolve"
+
+
+def trial_name(revision: str, digest: str) -> str:
+    """Name of the Job that tries a candidate, and of the ConfigMap with what it asks. Seven digits of the
+    digest make 63 characters behind the longest name of a revision, the most that a Job's name may have."""
+    return f"{revision}-trial-{digest[:7]}"
+
+
+def trial_policy_name(service: str) -> str:
+    """Name of the NetworkPolicy of a service's trials."""
+    return f"{service}-trial"
+
+
+def prompt_name(service: str, digest8: str) -> str:
+    """Name of the ControllerRevision with a service's copy of a prompt. `digest8` is eight hex digits."""
+    return f"{service}-prompt-{digest8}"
 
 
 def engine_name(service: str) -> str:

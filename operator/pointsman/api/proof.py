@@ -7,7 +7,7 @@ what an engine's answer looks like.
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,12 +22,28 @@ EXPRESSION = rf"(\(\?i\))?({_ATOM}({_TIMES})?|\((\?:)?|[|^$]|\\[bB])*"
 """What RE2, which checks it, and Python's `re`, which runs it, both know and mean alike."""
 
 
-def _compiles(answer: Answer) -> bool:
+EXPRESSION_MESSAGE = (
+    "must be a regular expression of literals, classes, groups, alternatives and single "
+    "quantifiers; escapes are those of punctuation and of d, D, w, W, s, S, b, B, n, t, r"
+)
+
+
+def _compiles(holder: Any) -> bool:
     try:
-        re.compile(answer.regex or "")
+        re.compile(holder.regex or "")
     except re.error:
         return False
     return True
+
+
+COMPILES = Rule(
+    # An expression that can't be read is an error of the rule itself, and so refused.
+    cel="!has(self.regex) || ''.matches(self.regex) in [true, false]",
+    holds=_compiles,
+    message="regex must be a regular expression",
+    field="regex",
+)
+"""For whatever holds a field `regex`."""
 
 
 class Answer(Base):
@@ -41,13 +57,7 @@ class Answer(Base):
             ),
             message="give exactly one of exact, contains and regex",
         ),
-        Rule(
-            # An expression that can't be read is an error of the rule itself, and so refused.
-            cel="!has(self.regex) || ''.matches(self.regex) in [true, false]",
-            holds=_compiles,
-            message="regex must be a regular expression",
-            field="regex",
-        ),
+        COMPILES,
     )
 
     exact: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
@@ -58,11 +68,7 @@ class Answer(Base):
         Annotated[
             str,
             Field(min_length=1, max_length=256),
-            Matches(
-                EXPRESSION,
-                "must be a regular expression of literals, classes, groups, alternatives and single "
-                "quantifiers; escapes are those of punctuation and of d, D, w, W, s, S, b, B, n, t, r",
-            ),
+            Matches(EXPRESSION, EXPRESSION_MESSAGE),
         ]
         | None
     ) = None

@@ -23,6 +23,7 @@ class Part(Enum):
 
     HASHED = "makes a new revision"
     LIVE = "takes effect at once"
+    ROLLED = "is rolled out, and restarts nothing"
     RESOLVED = "is replaced by what it names, a change of which makes a new revision"
 
 
@@ -39,6 +40,7 @@ REVISION_FIELDS: Final[dict[str, Part]] = {
     "parallelism": Part.HASHED,
     "paused": Part.LIVE,
     "pod": Part.HASHED,
+    "promptRef": Part.ROLLED,
     "replicas": Part.LIVE,
     "restartedAt": Part.HASHED,
     "rollout": Part.LIVE,

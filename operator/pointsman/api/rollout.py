@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from pointsman.api.common import Base, Int
+from pointsman.api.common import Base, Int, LocalRef
 from pointsman.api.schema import API_DEFAULT, ListAtomic, Rule
 
 WEEK: Final = 604_800
@@ -31,6 +31,8 @@ class Strategy(StrEnum):
     BLUE_GREEN = "BlueGreen"
 
 
+BESIDE: Final = frozenset({Strategy.SURGE, Strategy.CANARY, Strategy.BLUE_GREEN})
+"""Strategies that keep the stable variant beside the candidate: when that fails a trial, somebody serves."""
 JUDGED: Final = frozenset({Strategy.CANARY, Strategy.BLUE_GREEN})
 """Strategies that compare the candidate with the stable variant."""
 
@@ -148,6 +150,20 @@ class Gate(Base):
     50."""
 
 
+class Equivalence(Base):
+    """That a change gives the same answers as before: for another engine version, image or quantization."""
+
+    prompts: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=8192)], ...],
+        Field(min_length=1, max_length=64),
+        ListAtomic(),
+    ]
+    """What both variants are asked, each as a user's message in a chat of its own; the likeliest token is
+    taken each time."""
+    min_agreement_percent: Annotated[Int, Field(ge=1, le=100)] | None = None
+    """How many percent of the answers must be the same to the letter. Unset: 100."""
+
+
 class WarmUp(Base):
     """What is set aside of engines that are new: their prefix cache is cold."""
 
@@ -209,6 +225,8 @@ class Rollout(Base):
         _only("steps", "steps", frozenset({Strategy.CANARY}), "Canary"),
         _only("gates", "gates", JUDGED, "Canary or BlueGreen"),
         _only("analysis", "analysis", JUDGED, "Canary or BlueGreen"),
+        _only("suiteRef", "suite_ref", BESIDE, "Surge, Canary or BlueGreen"),
+        _only("equivalence", "equivalence", BESIDE, "Surge, Canary or BlueGreen"),
         _only("approval", "approval", frozenset({Strategy.BLUE_GREEN}), "BlueGreen"),
         _only("bakeSeconds", "bake_seconds", frozenset({Strategy.BLUE_GREEN}), "BlueGreen"),
         Rule(
@@ -247,6 +265,11 @@ class Rollout(Base):
     list: nothing."""
     analysis: Analysis | None = None
     """How it is compared."""
+    suite_ref: LocalRef | None = None
+    """PromptSuite whose cases the candidate must pass before it gets any traffic."""
+    equivalence: Equivalence | None = None
+    """What the candidate must answer as the stable variant does, before it gets any traffic. Where nothing is
+    stable yet there is nothing to compare with."""
     approve: NamedVariant | None = None
     """Candidate (status.rollout.candidate) that may pass what waits for approval."""
     abort: NamedVariant | None = None

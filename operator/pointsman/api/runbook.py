@@ -71,6 +71,17 @@ REFERENCES: Final[dict[Reason, Entry]] = {
         _GOES_ON,
         "Create it, or correct the name. Whatever has a namespace must be in the service's own.",
     ),
+    Reason.PROMPT_DELETED: Entry(
+        "The PromptVersion that spec.promptRef names is gone, and requests are answered by the copy that was "
+        "made of it when it came into use.",
+        "Goes on with the copy. No other service can begin to use the prompt.",
+        "Create the PromptVersion again, with the same content, or name another.",
+    ),
+    Reason.PROMPT_INVALID: Entry(
+        "The PromptVersion that spec.promptRef names can't be used; the message says why.",
+        "Goes on with the prompt that served before.",
+        "Name another PromptVersion; this one can't be changed.",
+    ),
     Reason.RESOLVING_MODEL: Entry(
         "The model's repository is being asked for its commit, sizes and configuration.",
         "Runs a short Job for it, before the revision is born.",

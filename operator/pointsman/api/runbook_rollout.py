@@ -28,7 +28,7 @@ ROLLOUT: Final[dict[Reason, Entry]] = {
     Reason.TRIAL_RUNNING: Entry(
         "The candidate is ready and is being tried before it gets any traffic.",
         "Runs the declared cases against it; the stable variant keeps all traffic.",
-        f"{NOTHING} If it stays, look at the Job whose name ends in -trial.",
+        f"{NOTHING} If it stays, look at the Job whose name has -trial- in it.",
     ),
     Reason.ANALYSING: Entry(
         "The candidate has the traffic of a step and is being compared with the stable variant.",

@@ -7,14 +7,20 @@ of environment variables, texts of proofs, addresses of proxies. A revision is n
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 MARK: Final = "sealed:"
 PROOF_VARIABLE: Final = "POINTSMAN_PROOF"
+TRIAL_DOCUMENT: Final = "trial.json"
+"""Key of a ConfigMap with all that a trial asks."""
+PROMPT_VARIABLES: Final = "prompt_variables"
+"""Where a request has the values of a prompt's variables."""
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 _SEALED = re.compile(r"sealed:[0-9a-f]{12}")
@@ -25,8 +31,15 @@ _QUOTED = re.compile(r"(“|\\u201c)(.*?)(”|\\u201d|\Z)", re.DOTALL)
 
 _OPEN_VARIABLES: Final = frozenset({"HOME", "HF_TOKEN_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"})
 """Variables that hold nothing but paths of ours; so do all that begin with POINTSMAN_, save for the proof."""
+ROUTER_CONFIG: Final = "config.json.gz"
+"""Key of a router's ConfigMap that holds its configuration."""
+
+_SLOT = re.compile(r"\{\{[A-Za-z_][A-Za-z0-9_]*\}\}")
+_SEALED_MESSAGE = re.compile(rf"sealed:[0-9a-f]{{12}}({_SLOT.pattern})*")
+_SEALED_SCHEMA = re.compile(r'\{"const":"sealed:[0-9a-f]{12}"\}')
+_ASSERTED: Final = frozenset({"exact", "contains", "notContains", "regex", "to"})
 _PROOF_TEXTS: Final = frozenset({"message", "prompt", "exact", "contains", "regex"})
-SPEECH: Final = frozenset({"message", "note"})
+SPEECH: Final = frozenset({"message", "note", "divergence"})
 """Fields in which conditions, events and containers say something in words."""
 _OPEN_MAPS: Final = frozenset({"args", "labels", "matchLabels", "nodeSelector", "annotations"})
 """Maps whose keys users choose: a label called `message` says nothing."""
@@ -86,15 +99,46 @@ def _sealed_quote(quoted: re.Match[str]) -> str:
 def _field(key: str, value: Any) -> Any:
     if key in ("env", "environment"):
         return _variables(value)
+    if key == TRIAL_DOCUMENT and isinstance(value, str):
+        return _sealed_trial(value)
+    if key == PROMPT_VARIABLES and isinstance(value, Mapping):
+        return {name: sealed(_spelled(item)) for name, item in value.items()}
+    if key == "equivalence" and isinstance(value, Mapping):
+        return {name: _prompts(item) for name, item in value.items()}
     if key == "proof" and isinstance(value, list | tuple):
         return _proof(value)
+    if key in _PROMPTS and isinstance(value, list | tuple):
+        return [_PROMPTS[key](item) if isinstance(item, Mapping) else item for item in value]
     if key == "hf_endpoint" and isinstance(value, str) and value:
         return sealed_address(value)
+    if key == ROUTER_CONFIG and isinstance(value, str):
+        return _sealed_configuration(value)
     if key in SPEECH and isinstance(value, str):
         return sealed_words(value)
     if key in _OPEN_MAPS and isinstance(value, Mapping):
         return {name: sealed(item) if name == LAST_APPLIED else item for name, item in value.items()}
     return seal(value)
+
+
+def _prompts(value: Any) -> Any:
+    """The prompts of an equivalence, or the requests that are made of them; its numbers stay."""
+    if isinstance(value, list | tuple):
+        return [sealed_message(item) if isinstance(item, str) else seal(item) for item in value]
+    return value
+
+
+def _sealed_trial(text: str) -> str:
+    """What a trial asks, written the one way in which it's made."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return sealed(text)
+    return json.dumps(seal(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _spelled(value: Any) -> str:
+    """A variable's value as people write it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _variables(value: Any) -> Any:
@@ -129,3 +173,59 @@ def _proof(value: Any) -> Any:
             for key, item in value.items()
         }
     return [_proof(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _sealed_configuration(text: str) -> str:
+    """A router's configuration without the prompts in it, written the one way in which it's rendered."""
+    try:
+        document = json.loads(gzip.decompress(base64.b64decode(text)))
+    except (ValueError, OSError, EOFError):
+        return sealed(text)
+    packed = json.dumps(seal(document), sort_keys=True, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(packed.encode(), mtime=0)).decode()
+
+
+def sealed_message(text: str) -> str:
+    """What stands for a prompt's message. The variables in it stay: without them it would be no prompt."""
+    if _SEALED_MESSAGE.fullmatch(text):
+        return text
+    return sealed(text) + "".join(dict.fromkeys(_SLOT.findall(text)))
+
+
+def _said(message: Mapping[str, Any]) -> Any:
+    content = message.get("content")
+    return {**message, "content": sealed_message(content)} if isinstance(content, str) else seal(message)
+
+
+def _given(variable: Mapping[str, Any]) -> Any:
+    value = variable.get("value")
+    return {**variable, "value": sealed(value)} if isinstance(value, str) else dict(variable)
+
+
+def _asserted(assertion: Mapping[str, Any]) -> Any:
+    return {key: _expected(key, value) for key, value in assertion.items()}
+
+
+def _expected(key: str, value: Any) -> Any:
+    if key in _ASSERTED and isinstance(value, str):
+        return sealed(value)
+    if key == "jsonSchema" and isinstance(value, str):
+        return value if _SEALED_SCHEMA.fullmatch(value) else _sealed_schema(value)
+    return _asserted(value) if isinstance(value, Mapping) else value
+
+
+def _sealed_schema(text: str) -> str:
+    """A schema for a schema; what is none stays none."""
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError):
+        return sealed(text)
+    return f'{{"const":"{sealed(text)}"}}' if isinstance(schema, dict) else sealed(text)
+
+
+_PROMPTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "messages": _said,
+    "variables": _given,
+    "assertions": _asserted,
+}
+"""Lists in which prompts and their tests hold texts."""

@@ -107,6 +107,9 @@ class ServiceSpec(Base):
     """LLMModel to serve. Give this or model."""
     model: ModelSpec | None = None
     """Model to serve, written inline; the same as an LLMModel's spec. Give this or modelRef."""
+    prompt_ref: LocalRef | None = None
+    """PromptVersion that every chat begins with. Another one is rolled out as any change is, and restarts
+    nothing. Unset: none."""
     model_names: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=16), ListSet()] | None = None
     """What clients send as `model`. Unset: the object's own name. A name that an older LLMService of the same
     router has claimed stays there. Changing names restarts nothing."""
@@ -147,6 +150,11 @@ class ServiceSpec(Base):
     def strategy(self) -> Strategy:
         """The rollout's strategy, whether or not one was given."""
         return self.rollout.strategy if self.rollout else Strategy.SURGE
+
+    @property
+    def suite_ref(self) -> LocalRef | None:
+        """The PromptSuite that candidates must pass."""
+        return self.rollout.suite_ref if self.rollout else None
 
 
 class LLMService(Base):

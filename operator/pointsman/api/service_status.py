@@ -145,6 +145,29 @@ class AnalysisStatus(Base):
     """What the comparison keeps between looks. Not for reading."""
 
 
+class TrialStatus(Base):
+    """What the last trial of a candidate found."""
+
+    variant: VariantName
+    """The candidate that was tried."""
+    name: Annotated[str, Field(max_length=63)]
+    """Name of the Job, by which a trial by other questions is told from this one."""
+    verdict: Found
+    """Pass: it may have traffic. Fail: it was rejected."""
+    message: Text = ""
+    """Why it failed."""
+    cases: Count | None = None
+    """How many cases it was asked."""
+    failed: Count | None = None
+    """How many of them failed."""
+    prompts: Count | None = None
+    """How many prompts it was asked that the stable variant was asked too."""
+    agreed: Count | None = None
+    """How many of them both answered alike."""
+    divergence: Text | None = None
+    """Where their answers first part."""
+
+
 class RolloutStatus(Base):
     """How far the change from one variant to the next is. A variant is an engine revision and the prompt that
     it answers by."""
@@ -153,6 +176,8 @@ class RolloutStatus(Base):
     """Variant that serves, or served last."""
     candidate: VariantName | None = None
     """Variant that is to take its place."""
+    previous: VariantName | None = None
+    """Variant that served before the stable one. Where both have the same engines, the way back takes no steps."""
     step: Step | None = None
     """Starting: the candidate is being resolved. Capacity: its engines come up. Trial: it is tried before any
     traffic. Canary: it has the weight of a step, and is compared. Traffic: routers take it over. Baking: it
@@ -174,6 +199,8 @@ class RolloutStatus(Base):
     """Variants that were rejected, the newest first. None of them is tried again."""
     rejections: Annotated[tuple[Rejection, ...], Field(max_length=REJECTIONS_KEPT), ListAtomic()] = ()
     """Why, the newest first."""
+    trial: TrialStatus | None = None
+    """What the last trial of a candidate found, before any traffic."""
     analysis: AnalysisStatus | None = None
     """What the comparison of candidate and stable has found so far."""
 
@@ -263,3 +290,6 @@ class ServiceStatus(Base):
     """How long engines took to start, by revision, the newest first."""
     loading: LoadingStatus | None = None
     """How far engines are that start now."""
+    cut_requests: Count | None = None
+    """Requests that engines on their way out had to cut because drainSeconds were over, as counted by the
+    routers that run now."""

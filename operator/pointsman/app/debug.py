@@ -79,9 +79,8 @@ def queue(port: int) -> str:
 async def record(kube: Kube, signals: Signals, settings: AppSettings, key: names.Key) -> dict[str, Any]:
     """The file about one object. Raises Failed, and the kube errors."""
     gatherer = Gatherer(kube, signals, settings.for_decisions())
-    looks = {"LLMService": looking.service, "LLMRouter": looking.router, "LLMModel": looking.model}
     try:
-        seen: Any = await looks[key.kind](gatherer, key, utc_now())
+        seen: Any = await looking.whole(gatherer, key, utc_now())
     except Unreadable as unreadable:
         raise Failed(f"{unreadable.raw['kind']} can't be read: {unreadable.message}") from None
     # The router that is made on demand is decided about before it exists.

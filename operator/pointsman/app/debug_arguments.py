@@ -12,6 +12,8 @@ KINDS: Final[Mapping[str, str]] = {
     "service": names.LLMSERVICE.kind,
     "router": names.LLMROUTER.kind,
     "model": names.LLMMODEL.kind,
+    "prompt": names.PROMPTVERSION.kind,
+    "suite": names.PROMPTSUITE.kind,
 }
 
 

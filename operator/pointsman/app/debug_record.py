@@ -16,11 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from pointsman import __version__
 from pointsman.api import names, sealing
-from pointsman.core import model, router, service
+from pointsman.core import model, prompt, router, service, suite
 from pointsman.core.decision import Decision
-from pointsman.core.world import ModelWorld, RouterWorld, ServiceWorld
+from pointsman.core.world import ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 
-World = ServiceWorld | RouterWorld | ModelWorld
+World = ServiceWorld | RouterWorld | ModelWorld | PromptWorld | SuiteWorld
 Json = dict[str, Any]
 
 SHORTEST_SECRET: Final = 8
@@ -39,11 +39,15 @@ KINDS: Final[Mapping[str, Row]] = {
     names.LLMSERVICE.kind: Row(TypeAdapter(ServiceWorld), service.decide),
     names.LLMROUTER.kind: Row(TypeAdapter(RouterWorld), router.decide),
     names.LLMMODEL.kind: Row(TypeAdapter(ModelWorld), model.decide),
+    names.PROMPTVERSION.kind: Row(TypeAdapter(PromptWorld), prompt.decide),
+    names.PROMPTSUITE.kind: Row(TypeAdapter(SuiteWorld), suite.decide),
 }
 _KIND_OF: Final[Mapping[type, str]] = {
     ServiceWorld: names.LLMSERVICE.kind,
     RouterWorld: names.LLMROUTER.kind,
     ModelWorld: names.LLMMODEL.kind,
+    PromptWorld: names.PROMPTVERSION.kind,
+    SuiteWorld: names.PROMPTSUITE.kind,
 }
 _DECISION: Final[TypeAdapter[Decision]] = TypeAdapter(Decision)
 

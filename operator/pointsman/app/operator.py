@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import random
 import signal
@@ -19,8 +18,9 @@ from pointsman.app.metrics import Metrics
 from pointsman.app.passes import Passes
 from pointsman.app.resync import Resync
 from pointsman.app.settings import AppSettings
-from pointsman.app.watching import Watches
+from pointsman.app.watching import CHILD_KINDS, Watches
 from pointsman.app.web import Web
+from pointsman.engine.abreast import Abreast
 from pointsman.engine.apply import Applier
 from pointsman.engine.clock import loop_time, utc_now
 from pointsman.engine.events import Recorder
@@ -61,16 +61,17 @@ class Operator:
         """Runs until `stop` is set. Raises NotServed, NoCluster, or what ended the watches."""
         configuration = await self._configuration()
         async with contextlib.AsyncExitStack() as stack:
-            kube = self._kube(configuration)
-            stack.push_async_callback(kube.close)
-            await wait_until_served(kube)
+            client = self._kube(configuration)
+            stack.push_async_callback(client.close)
+            await wait_until_served(client)
+            kube = Abreast(client, watched=(*OWN_KINDS, *CHILD_KINDS))
             signals = HttpSignals()
             stack.push_async_callback(signals.close)
             applier = Applier(kube, observe=self.metrics.applied)
             queue = self._queue(kube, signals, applier)
             self._take_signals(queue)
             triggers = Triggers(queue.add, applier.recognises)
-            watches = self._watches(triggers)
+            watches = self._watches(kube, triggers)
             resync = self._resync(kube, triggers)
             web = self._web(queue, resync, watches)
             await web.start()
@@ -80,13 +81,18 @@ class Operator:
     async def _configuration(self) -> Any:
         return await config.load(self.settings.kubeconfig, self.settings.kube_context)
 
-    def _watches(self, triggers: Triggers) -> Watches:
+    def _watches(self, kube: Abreast, triggers: Triggers) -> Watches:
         async def login() -> config.Access:
             return await config.access(await self._configuration())
 
-        return Watches(
-            login, functools.partial(self._on_event, triggers), namespaces=self.settings.watch_namespaces
-        )
+        def on_event(resource: Resource, kind: str | None, obj: Mapping[str, Any]) -> None:
+            # Items of a watch's first list come without their type.
+            typed = {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
+            self.metrics.watched(resource.kind)
+            kube.saw(typed)
+            self._dispatch(triggers, resource, kind, typed)
+
+        return Watches(login, on_event, namespaces=self.settings.watch_namespaces)
 
     async def _serve(self, queue: KeyQueue, triggers: Triggers, resync: Resync, watches: Watches) -> None:
         watches.start()
@@ -111,15 +117,6 @@ class Operator:
             logger.info("stopped")
         if not told:
             raise _reason([watches.ended, *others])
-
-    def _on_event(
-        self, triggers: Triggers, resource: Resource, kind: str | None, obj: Mapping[str, Any]
-    ) -> None:
-        self.metrics.watched(resource.kind)
-        # Items of a watch's first list come without their type.
-        self._dispatch(
-            triggers, resource, kind, {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
-        )
 
     def _dispatch(
         self, triggers: Triggers, resource: Resource, kind: str | None, obj: Mapping[str, Any]
@@ -150,10 +147,10 @@ class Operator:
             observer=self.metrics.api_called,
         )
 
-    def _queue(self, kube: Kube, signals: HttpSignals, applier: Applier) -> KeyQueue:
+    def _queue(self, kube: Abreast, signals: HttpSignals, applier: Applier) -> KeyQueue:
         reconciler = Reconciler(
             kube=kube,
-            gatherer=Gatherer(kube, signals, self.settings.for_decisions()),
+            gatherer=Gatherer(kube, signals, self.settings.for_decisions(), kube.since),
             applier=applier,
             recorder=Recorder(kube, now=utc_now, instance=self.settings.pod_name),
             now=utc_now,
@@ -172,13 +169,14 @@ class Operator:
     def _finished(self, finished: Finished) -> None:
         self.metrics.finished(finished)
 
-    def _resync(self, kube: Kube, triggers: Triggers) -> Resync:
+    def _resync(self, kube: Abreast, triggers: Triggers) -> Resync:
         return Resync(
             kube,
             triggers,
             self.metrics,
             namespaces=self.settings.watch_namespaces,
             seconds=self.settings.resync_seconds,
+            forget=kube.forget,
         )
 
     def _web(self, queue: KeyQueue, resync: Resync, watches: Watches) -> Web:

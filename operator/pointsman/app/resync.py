@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pointsman.api.names import Key
 from pointsman.app.metrics import Metrics
@@ -31,12 +31,15 @@ class Resync:
         *,
         namespaces: Sequence[str],
         seconds: float,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
+        """`forget`: drops what passes take for known because no watch told otherwise."""
         self._kube = kube
         self._triggers = triggers
         self._metrics = metrics
         self._namespaces: Sequence[str | None] = list(namespaces) or [None]
         self._seconds = seconds
+        self._forget = forget
         self.done = asyncio.Event()
         """Set after the first list that succeeded."""
 
@@ -60,6 +63,7 @@ class Resync:
         """One re-list; returns whose change no watch had told of."""
         loop = asyncio.get_running_loop()
         started, missed = loop.time(), list[Key]()
+        self._forget()
         for namespace in self._namespaces:
             for resource in OWN_KINDS:
                 objects = await self._kube.list(resource, namespace)

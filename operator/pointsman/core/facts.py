@@ -6,16 +6,18 @@ is done and what is said about it from disagreeing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pointsman.api import names
 from pointsman.api.model import LLMModel, ModelSpec
+from pointsman.api.prompt import PromptVersion
 from pointsman.api.router import LLMRouter
 from pointsman.api.service_status import Step
 from pointsman.core import (
     diagnosis,
     pod_template,
+    prompting,
     remembered,
     revision,
     rollout,
@@ -25,7 +27,8 @@ from pointsman.core import (
     startup,
 )
 from pointsman.core.inventory import is_leaving
-from pointsman.core.observed import EngineSignals
+from pointsman.core.observed import EngineSignals, ServiceSignals
+from pointsman.core.prompting import Copy
 from pointsman.core.revision import Revision
 from pointsman.core.variant import Variant, revisions
 from pointsman.core.world import Manifest, Missing, ServiceWorld
@@ -40,7 +43,9 @@ class Facts:
     model: ModelSpec | None
     """The model to serve; None while the reference leads nowhere."""
     wanted: Variant | None
-    """Variant that the spec asks for; None while what it is made of can't be had."""
+    """Variant that the spec asks for; None while what it is made of can't be had, or isn't frozen yet."""
+    copies: Mapping[str, Copy]
+    """The service's copies of prompts, by digest."""
     target: str
     """Engine revision that the spec asks for; empty while there is no model."""
     image: str
@@ -70,6 +75,14 @@ class Facts:
     def born(self) -> bool:
         """Whether the target's inputs are frozen already."""
         return self.target in self.revisions
+
+    @property
+    def uncopied(self) -> PromptVersion | None:
+        """The prompt that the spec asks for, while it can be used and isn't copied yet."""
+        prompt = self.world.prompt
+        if not isinstance(prompt, PromptVersion) or prompting.flaw(prompt.spec):
+            return None
+        return None if prompting.short(prompting.digest(prompt.spec)) in self.copies else prompt
 
     @property
     def rejection(self) -> rollout.Rejection | None:
@@ -122,7 +135,9 @@ class Facts:
 
     def route(self, state: rollout.State, generation: int) -> config.Service:
         """The service's part of the router's configuration in a state, as far as all routers know it."""
-        compiled = routing.compile_service(self.world.service, self.granted, state.division, generation)
+        compiled = routing.compile_service(
+            self.world.service, self.granted, state.division, generation, self.copies
+        )
         known = (signals.understands for signals in self.world.signals if signals.reachable)
         return routing.understood_service(compiled, known)
 
@@ -140,6 +155,12 @@ class Facts:
         return bool(signals) and all(
             s.reachable and name in s.services and s.services[name].hash == expected for s in signals
         )
+
+    def heard(self) -> Sequence[ServiceSignals]:
+        """What every router tells of the service; nothing where one of them doesn't answer or know it."""
+        name, signals = self.world.service.metadata.name, self.world.signals
+        told = [s.services[name] for s in signals if s.reachable and name in s.services]
+        return told if len(told) == len(signals) else ()
 
     def forgotten(self) -> bool:
         """Whether no live router knows the service any more."""
@@ -228,27 +249,30 @@ def examine(world: ServiceWorld) -> Facts:
     revisions, lost = _revisions(world)
     deployments = {d["metadata"]["name"]: d for d in world.owned_of("Deployment")}
     target = revision.name_of(service.metadata.name, service.spec, model) if model else ""
+    copies = prompting.thaw(world.frozen(names.ROLE_PROMPT))
+    state = remembered.state(service.status.rollout, deployments.values(), world.frozen())
     return Facts(
         world=world,
         model=model,
-        wanted=Variant(target) if target else None,
+        wanted=_wanted(world, target, state, copies) if target else None,
+        copies=copies,
         target=target,
         image=pod_template.image(service.spec, world.settings),
         revisions=revisions,
         lost=lost,
         deployments=deployments,
-        state=remembered.state(
-            service.status.rollout, deployments.values(), world.owned_of("ControllerRevision")
-        ),
+        state=state,
         plan=rollout.plan(service.spec.rollout),
         granted=routing.granted(service, world.peers),
         replicas=1 if service.spec.replicas is None else service.spec.replicas,
     )
 
 
-def observation(facts: Facts, *, startable: bool, judged: rollout.Judged) -> rollout.Observation:
+def observation(
+    facts: Facts, *, startable: bool, judged: rollout.Judged, trial: rollout.Trial, why: str
+) -> rollout.Observation:
     """What of the facts matters to the rollout, with whether the target could be started now, and what was
-    found of the candidate."""
+    found of the candidate: by its trial, and beside the stable variant."""
     names_of = facts.deployments
     return rollout.Observation(
         target=facts.wanted,
@@ -260,6 +284,8 @@ def observation(facts: Facts, *, startable: bool, judged: rollout.Judged) -> rol
         plan=facts.plan,
         startable=startable,
         judged=judged,
+        trial=trial,
+        why=why,
     )
 
 
@@ -269,8 +295,23 @@ def _model(world: ServiceWorld) -> ModelSpec | None:
     return world.model.spec if isinstance(world.model, LLMModel) else None
 
 
+def _wanted(
+    world: ServiceWorld, target: str, state: rollout.State, copies: Mapping[str, Copy]
+) -> Variant | None:
+    """The engine revision, with the prompt that goes with it once there is a copy of that."""
+    match world.prompt:
+        case None:
+            return Variant(target)
+        case PromptVersion() as prompt:
+            digest8 = prompting.short(prompting.digest(prompt.spec))
+            return Variant(target, prompt.metadata.name, digest8) if digest8 in copies else None
+        case Missing(name=name):
+            copy = prompting.of_name(name, copies, (state.candidate, state.stable))
+            return Variant(target, name, copy.digest) if copy else None
+
+
 def _revisions(world: ServiceWorld) -> tuple[dict[str, Revision], frozenset[str]]:
-    frozen = [revision.thaw(child) for child in world.owned_of("ControllerRevision")]
+    frozen = [revision.thaw(child) for child in world.frozen()]
     known = {r.name: r for r in frozen}
     lost = [
         d for d in world.owned_of("Deployment") if d["metadata"]["name"] not in known and not is_leaving(d)

@@ -94,9 +94,7 @@ def amended(facts: Facts) -> dict[str, Any] | None:
     """The wanted revision's ControllerRevision, where an override came after its birth and isn't recorded."""
     if facts.target in facts.deployments or not overridden(facts):
         return None
-    written = next(
-        (c for c in facts.world.owned_of("ControllerRevision") if c["metadata"]["name"] == facts.target), None
-    )
+    written = next((c for c in facts.world.frozen() if c["metadata"]["name"] == facts.target), None)
     wanted = record(facts)
     if written is None or wanted.items() <= (written["metadata"].get("annotations") or {}).items():
         return None

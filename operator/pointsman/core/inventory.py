@@ -26,7 +26,15 @@ APPLY_ORDER = (
 )
 """Kinds in the order in which they are applied; deletions go the other way round."""
 
-SERVICE_KINDS = ("ControllerRevision", "NetworkPolicy", "PodDisruptionBudget", "Service", "Job", "Deployment")
+SERVICE_KINDS = (
+    "ControllerRevision",
+    "ConfigMap",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Service",
+    "Job",
+    "Deployment",
+)
 """Every kind we ever made for an LLMService. A kind stays here for good, or its last objects would leak."""
 
 ROUTER_KINDS = (

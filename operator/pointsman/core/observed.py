@@ -74,6 +74,10 @@ class ServiceSignals:
     name: str
     hash: str = ""
     """Hash of the service's own configuration that this router runs."""
+    cut: int = 0
+    """Requests that engines on their way out cut, since the router's process started."""
+    leaving: int = 0
+    """Requests that engines on their way out are still answering."""
     variants: Mapping[str, VariantSignals] = field(default_factory=dict)
     analysis: WindowSignals = WindowSignals()
     """What it measures."""
@@ -162,6 +166,8 @@ def _service(name: str, body: Mapping[str, object]) -> ServiceSignals:
     return ServiceSignals(
         name=name,
         hash=_text(body, "hash"),
+        cut=_count(body, "cut"),
+        leaving=_count(body, "leaving"),
         variants={key: _variant(key, _map(variants, key)) for key in variants},
         analysis=_window(_map(body, "analysis")),
     )

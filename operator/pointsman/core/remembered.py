@@ -34,6 +34,7 @@ def state(
     return State(
         stable=_variant(status.stable),
         candidate=_variant(status.candidate),
+        previous=_variant(status.previous),
         step=Step(status.step),
         index=status.step_index,
         since=_moment(status.step_started_at) if status.step_started_at else None,
@@ -52,6 +53,7 @@ def document(state: State) -> dict[str, Any]:
     return {
         "stable": state.stable.name if state.stable else None,
         "candidate": state.candidate.name if state.candidate else None,
+        "previous": state.previous.name if state.previous else None,
         "step": state.step.value,
         "stepIndex": state.index if state.candidate else None,
         "stepStartedAt": timestamp(state.since) if state.since else None,

@@ -13,10 +13,11 @@ from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
-from pointsman.core import conditions, diagnosis, owned, router_children, routing
+from pointsman.core import conditions, diagnosis, owned, prompting, router_children, routing
 from pointsman.core.conditions import Verdict
 from pointsman.core.decision import Decision
 from pointsman.core.inventory import is_leaving
+from pointsman.core.prompting import Copy
 from pointsman.core.world import Manifest, RouterWorld
 from pointsman_router import config
 
@@ -108,9 +109,12 @@ def _released(world: RouterWorld) -> Manifest:
 
 def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -> Decision:
     unreadable = [meta.name for meta in world.unreadable]
-    compiled = routing.compile_router(world.name, router.spec, world.services, _previous(world), unreadable)
+    copies = _copies(world)
+    previous = _previous(world, copies)
+    compiled = routing.compile_router(world.name, router.spec, world.services, previous, unreadable, copies)
     told = (*world.signals, *world.unready)
-    compiled = routing.understood(compiled, (s.understands for s in told if s.reachable))
+    known = [s.understands for s in told if s.reachable]
+    compiled = routing.understood(compiled, known, lambda: _running(world))
     packed = routing.pack(compiled)
     fits = len(packed) <= routing.SIZE_LIMIT
     desired: list[Manifest] = [
@@ -137,11 +141,33 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
     )
 
 
-def _previous(world: RouterWorld) -> dict[str, config.Service]:
+def prompted(service: LLMService) -> bool:
+    """Whether a service's copies of prompts are needed."""
+    return bool(routing.prompted(service))
+
+
+def _copies(world: RouterWorld) -> dict[str, Mapping[str, Copy]]:
+    """Copies of prompts by service; one that another object's controller made is none of the service's."""
+    found: dict[str, Mapping[str, Copy]] = {}
+    for service in world.services:
+        if prompted(service):
+            mine = [child for child in world.prompts if owned.is_owned(child, service.metadata.uid)]
+            found[service.metadata.name] = prompting.thaw(mine)
+    return found
+
+
+def _previous(world: RouterWorld, copies: Mapping[str, Mapping[str, Copy]]) -> dict[str, config.Service]:
     """What the routers run now, by service; read only where some service keeps what it has."""
-    known = all(service.status.rollout and not service.spec.paused for service in world.services)
-    if known and not world.unreadable:
-        return {}
+    known = all(
+        service.status.rollout
+        and not service.spec.paused
+        and not routing.lacks_prompt(service, copies.get(service.metadata.name, {}))
+        for service in world.services
+    )
+    return {} if known and not world.unreadable else _running(world)
+
+
+def _running(world: RouterWorld) -> dict[str, config.Service]:
     config_map = next((c for c in world.owned if c["kind"] == "ConfigMap"), None)
     running = routing.unpack(config_map)
     return {service.name: service for service in running.services} if running else {}

@@ -137,11 +137,12 @@ def _admin_service(meta: ObjectMeta) -> dict[str, Any]:
 
 
 def _network_policy(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[str, Any]:
-    """In: declared peers, and the operator on both ports. Out: engines, DNS, the API server."""
+    """In: declared peers, the operator and trials on both ports. Out: engines, DNS, the API server."""
     operator = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.operator_namespace}},
         "podSelector": {"matchLabels": {names.LABEL_NAME: "pointsman", names.LABEL_COMPONENT: "operator"}},
     }
+    trials = {"podSelector": {"matchLabels": {names.LABEL_ROLE: names.ROLE_TRIAL}}}
     peers = [_peer(peer) for peer in spec.allowed_peers] if spec.allowed_peers else [{"podSelector": {}}]
     engines = {"podSelector": {"matchLabels": {names.LABEL_ROLE: names.ROLE_ENGINE}}}
     body = {
@@ -149,8 +150,8 @@ def _network_policy(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> d
             "podSelector": {"matchLabels": pod_labels(meta.name)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
-                {"from": [*peers, operator], "ports": [owned.port(names.PORT_ROUTER)]},
-                {"from": [operator], "ports": [owned.port(names.PORT_ROUTER_ADMIN)]},
+                {"from": [*peers, operator, trials], "ports": [owned.port(names.PORT_ROUTER)]},
+                {"from": [operator, trials], "ports": [owned.port(names.PORT_ROUTER_ADMIN)]},
             ],
             "egress": [
                 {

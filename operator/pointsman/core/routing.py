@@ -9,22 +9,24 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
+from types import MappingProxyType
 
-from pointsman.api import names
+from pointsman.api import names, sealing
 from pointsman.api.rollout import WarmUp
 from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
 from pointsman.api.service_status import RolloutStatus, Step
-from pointsman.core import startup, tuning
+from pointsman.core import prompting, startup, tuning
+from pointsman.core.prompting import Copy
 from pointsman.core.variant import Division, Share, Variant, division
 from pointsman.core.world import Manifest
 from pointsman_router import config
 
-CONFIG_KEY = "config.json.gz"
+CONFIG_KEY = sealing.ROUTER_CONFIG
 """Key of the ConfigMap's binaryData that holds the configuration."""
 
 WARM_UP_REQUESTS = 50
@@ -76,9 +78,13 @@ def _won(service: LLMService, claimed: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def compile_service(
-    service: LLMService, granted_names: Sequence[str], divided: Division, generation: int
+    service: LLMService,
+    granted_names: Sequence[str],
+    divided: Division,
+    generation: int,
+    copies: Mapping[str, Copy],
 ) -> config.Service:
-    """One service's part of its router's configuration."""
+    """One service's part of its router's configuration. `copies`: of the prompts that its variants name."""
     name = service.metadata.name
     compiled = config.Service(
         name=name,
@@ -90,6 +96,7 @@ def compile_service(
         created=epoch(service.metadata.creation_timestamp),
         assignment=_assignment(divided),
         analysis=_analysis(service, divided),
+        prompts=prompting.compiled((share.variant for share in divided.shares), copies),
     )
     return replace(compiled, routing=tuning.tuned(compiled.routing, service.spec.routing))
 
@@ -110,6 +117,7 @@ def _variant(service: LLMService, share: Share) -> config.Variant:
         weight=share.weight,
         start_seconds=seconds,
         shadow=share.shadow,
+        prompt=prompting.key(share.variant),
     )
 
 
@@ -141,49 +149,83 @@ def divided(status: RolloutStatus) -> Division:
     return division(shares, candidate, status.step or Step.STEADY, status.step_index)
 
 
+def prompted(service: LLMService) -> list[Variant]:
+    """The variants of a service that have a prompt, by what its status says."""
+    rollout = service.status.rollout
+    variants = [Variant.parse(share.revision) for share in rollout.traffic] if rollout else []
+    return [variant for variant in variants if variant.prompt]
+
+
+def lacks_prompt(service: LLMService, copies: Mapping[str, Copy]) -> bool:
+    """Whether a variant is to answer by a prompt of which there is no copy."""
+    return any(variant.digest not in copies for variant in prompted(service))
+
+
 def compile_router(
     router: str,
     spec: RouterSpec,
     services: Sequence[LLMService],
     previous: Mapping[str, config.Service],
     unreadable: Iterable[str] = (),
+    copies: Mapping[str, Mapping[str, Copy]] = MappingProxyType({}),
 ) -> config.RouterConfig:
-    """The whole configuration of one router.
+    """The whole configuration of one router. `copies`: of prompts, by service.
 
-    A service that is paused or can't be read, or whose status says nothing of its traffic (not looked at yet,
-    or status was lost), keeps what `previous` holds of it: forgetting is no reason to stop serving.
+    A service that is paused or can't be read, whose status says nothing of its traffic (not looked at yet, or
+    status was lost), or of whose prompt there is no copy, keeps what `previous` holds of it: forgetting is no
+    reason to stop serving.
     """
     compiled = []
     claimed = claims(services, router)
     for service in on_router(services, router):
         rollout = service.status.rollout
         kept = previous.get(service.metadata.name)
-        if rollout is None or (service.spec.paused and kept):
+        mine = copies.get(service.metadata.name, {})
+        if rollout is None or (service.spec.paused and kept) or lacks_prompt(service, mine):
             compiled += [_without_taken(kept, claimed)] if kept else []
             continue
         won = _won(service, claimed)
-        compiled.append(compile_service(service, won, divided(rollout), rollout.generation or 0))
+        compiled.append(compile_service(service, won, divided(rollout), rollout.generation or 0, mine))
     compiled += [_without_taken(previous[name], claimed) for name in unreadable if name in previous]
     front = _front(router, spec)
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))
 
 
-def understood(compiled: config.RouterConfig, known: Iterable[Sequence[str]]) -> config.RouterConfig:
+def understood(
+    compiled: config.RouterConfig,
+    known: Iterable[Sequence[str]],
+    running: Callable[[], Mapping[str, config.Service]] = dict,
+) -> config.RouterConfig:
     """The configuration as far as all routers know its fields; `known`: of each the later ones that it does.
 
-    One of an older release refuses what it doesn't know, and with it every change that comes along.
+    One of an older release refuses what it doesn't know, and with it every change that comes along. A prompt
+    can't be left out, since other answers would be given: a service with one stays as it is in `running`.
     """
     told = [frozenset(fields) for fields in known]
-    return replace(compiled, services=tuple(understood_service(s, told) for s in compiled.services))
+    services = compiled.services
+    if not all("prompts" in fields for fields in told) and any(service.prompts for service in services):
+        services = tuple(_held_back(services, running()))
+    return replace(compiled, services=tuple(understood_service(s, told) for s in services))
 
 
 def understood_service(service: config.Service, known: Iterable[Collection[str]]) -> config.Service:
-    """One service's part, as far as all routers know its fields: what they can acknowledge."""
+    """One service's part, as far as all routers know its fields: what they can acknowledge. A prompt stays in
+    it: routers that don't know it can't."""
     told = list(known)
-    for name in config.LATER_FIELDS:
+    for name, without in _WITHOUT.items():
         if not all(name in fields for fields in told):
-            service = _WITHOUT[name](service)
+            service = without(service)
     return service
+
+
+def _held_back(
+    services: Iterable[config.Service], running: Mapping[str, config.Service]
+) -> Iterator[config.Service]:
+    """Services that have a prompt as they were before they had one; those that never were, not at all."""
+    for service in services:
+        kept = running.get(service.name) if service.prompts else service
+        if kept is not None and not kept.prompts:
+            yield kept
 
 
 def _without(**defaults: object) -> Callable[[config.Service], config.Service]:
@@ -202,7 +244,7 @@ _WITHOUT: Mapping[str, Callable[[config.Service], config.Service]] = {
     "assignment": lambda service: replace(service, assignment=config.Assignment()),
     "analysis": lambda service: replace(service, analysis=config.Analysis()),
 }
-"""How a service is told to routers that don't know a later field."""
+"""How a service is told to routers that don't know a later field which it can do without."""
 
 
 def _front(router: str, spec: RouterSpec) -> config.RouterConfig:

@@ -13,23 +13,29 @@ from typing import Any
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.revision_fields import declared
+from pointsman.api.service import LLMService
 from pointsman.api.service_status import Step
 from pointsman.core import (
     analysis,
     diagnosis,
     fitting,
+    pacing,
     pod_template,
     remembered,
     revision,
     rollout,
     service_children,
+    service_prompts,
     service_status,
     startup,
+    trial_children,
+    trying,
 )
 from pointsman.core.analysis import Found
 from pointsman.core.decision import Decision, Note
 from pointsman.core.facts import Facts, examine, observation
 from pointsman.core.revision import Revision
+from pointsman.core.trying import Tried
 from pointsman.core.variant import Variant, revisions
 from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 
@@ -38,9 +44,6 @@ CLEANUP_DEADLINE = timedelta(seconds=60)
 
 FROZEN_FACTS = ("weights", "weightBytes", "config")
 """What a revision keeps of what its source told: by it the fit can be calculated at any time."""
-
-AWAITING_ENGINES = frozenset({Step.STARTING, Step.CAPACITY})
-"""Steps that go on when a Deployment tells that its engines are ready."""
 
 RESOLVE_RETRY = timedelta(seconds=60)
 """How long a resolve Job that gave up stands, with its reason, before another try."""
@@ -53,25 +56,56 @@ def decide(world: ServiceWorld) -> Decision:
     facts = examine(world)
     paused = bool(world.service.spec.paused)
     found = analysis.kept(facts) if paused else analysis.look(facts)
-    after = facts.state if paused else _step(facts, found)
-    desired = _desired(facts, after)
-    status = service_status.compose(facts, after, found.judged)
+    tried = trying.kept(facts) if paused else trying.look(facts)
+    after = facts.state if paused else _step(facts, found, tried)
+    status = service_status.compose(facts, after, found.judged, tried)
     return Decision(
-        desired=desired,
+        desired=(*_desired(facts, after), *trial_children.wanted(facts, after, tried)),
         retained=_retained(facts, after),
         paused=paused,
-        state=_state_document(facts, after, found),
+        state=_state_document(facts, after, found, tried),
         status=status,
         finalize=True,
         notes=_notes(facts, after),
-        requeue_after=_requeue(facts, after, found, status),
+        requeue_after=pacing.requeue(facts, after, found, status),
         because=_because(facts, after),
     )
 
 
-def _step(facts: Facts, found: Found) -> rollout.State:
-    seen = observation(facts, startable=fitting.startable(facts), judged=found.judged)
+def _step(facts: Facts, found: Found, tried: Tried) -> rollout.State:
+    seen = observation(
+        facts,
+        startable=fitting.startable(facts),
+        judged=found.judged,
+        trial=tried.stage,
+        why=tried.why,
+    )
     return rollout.step(facts.state, seen, facts.world.now)
+
+
+def is_new(service: LLMService) -> bool:
+    """Whether nothing can have been made for it yet: our finalizer stands before the first child is made.
+
+    Where a hand took both it and the state, what is wanted is still found by its name.
+    """
+    return names.FINALIZER not in service.metadata.finalizers and service.status.rollout is None
+
+
+def asks_routers(world: ServiceWorld) -> bool:
+    """Whether what is done hangs on what routers tell: on the way to another revision, while something of a
+    former one is left, or on the way out."""
+    if world.service.metadata.deletion_timestamp:
+        return True
+    facts = examine(world)
+    rests = facts.settled(facts.state) and not facts.deployments.keys() - set(facts.state.revisions)
+    return not is_new(world.service) and not rests
+
+
+def asks_pods(world: ServiceWorld) -> bool:
+    """Whether what should exist hangs on what a pod says: the resolve Job's, of a revision to be born, or a
+    trial's."""
+    facts = examine(world)
+    return (facts.asked and not facts.born) or bool(world.owned_of("Job"))
 
 
 def wants_pods(world: ServiceWorld) -> bool:
@@ -142,6 +176,7 @@ def _desired(facts: Facts, after: rollout.State) -> tuple[Manifest, ...]:
         service_children.disruption_budget(meta),
         _network_policy(facts),
         *_records(facts, after, newborn),
+        *service_prompts.made(facts),
         _resolve_job(facts, after),
         *(_deployment(facts, after, known[name]) for name in _deployable(facts, after, known)),
     ]
@@ -184,7 +219,7 @@ def _records(facts: Facts, after: rollout.State, newborn: Revision | None) -> li
 def _marked(facts: Facts, after: rollout.State) -> list[dict[str, Any]]:
     """ControllerRevisions that don't say yet which of their variants were rejected."""
     found = []
-    for child in facts.world.owned_of("ControllerRevision"):
+    for child in facts.world.frozen():
         name, annotations = child["metadata"]["name"], child["metadata"].get("annotations") or {}
         if name in facts.revisions and not (
             remembered.rejections_of(after, name).items() <= annotations.items()
@@ -294,6 +329,7 @@ def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
     history = [r for r in facts.revisions.values() if r.name not in facts.lost]
     forgotten = revision.expired(history, in_use)
     kept = {("ControllerRevision", r.name) for r in history if r.name not in forgotten}
+    kept |= service_prompts.retained(facts, after)
     if facts.model is None:
         kept.add(("NetworkPolicy", names.engine_name(facts.world.service.metadata.name)))
     settled = after == facts.state and facts.acknowledged()
@@ -302,13 +338,14 @@ def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
     return frozenset(kept)
 
 
-def _state_document(facts: Facts, after: rollout.State, found: Found) -> Mapping[str, Any]:
+def _state_document(facts: Facts, after: rollout.State, found: Found, tried: Tried) -> Mapping[str, Any]:
     service = facts.world.service
     undecided = facts.model is None or service.spec.paused
     document: dict[str, Any] = {
         **remembered.document(after),
         "generation": facts.routed_generation if undecided else service.metadata.generation,
         "router": facts.router,
+        "trial": tried.record,
         "analysis": analysis.document(facts, after, found),
     }
     return {name: value for name, value in document.items() if value not in (None, [])}
@@ -343,34 +380,6 @@ def _told_overridden(facts: Facts) -> bool:
         and said.reason == Reason.FIT_OVERRIDDEN
         and said.observed_generation == service.metadata.generation
     )
-
-
-def _requeue(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
-    """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
-    if after != facts.state and after.step not in AWAITING_ENGINES:
-        return 0.2
-    look = analysis.next_look(facts, found)
-    if look is not None and facts.acknowledged() and not facts.world.service.spec.paused:
-        return look
-    ready = next(c for c in status["conditions"] if c["type"] == ConditionType.READY)
-    content = ready["status"] == "True" or ready["reason"] == Reason.PAUSED
-    waits = not facts.acknowledged() or after.step is Step.TRAFFIC
-    if waits and not facts.world.service.spec.paused:
-        return 1.0 if facts.world.signals else 2.0
-    if service_status.start_awaited(facts):
-        return 2.0
-    if content and all(facts.deployed(name) for name in after.revisions):
-        return None
-    return _patience(facts, after)
-
-
-def _patience(facts: Facts, after: rollout.State) -> float:
-    """Pods aren't watched: what keeps them is looked up, often at first, and always within half of the thirty
-    seconds in which a cause is to show and to clear."""
-    unmet = [c for c in facts.world.service.status.conditions if c.status != "True"]
-    moments = [datetime.fromisoformat(c.last_transition_time) for c in unmet]
-    last = max([*moments, *([after.since] if after.since else [])], default=facts.world.now)
-    return 5.0 if facts.world.now - last < timedelta(minutes=5) else 15.0
 
 
 def _because(facts: Facts, after: rollout.State) -> str:

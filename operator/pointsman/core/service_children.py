@@ -29,11 +29,12 @@ def _child(
     )
 
 
-def controller_revision(meta: ObjectMeta, manifest: Manifest) -> dict[str, Any]:
-    """A frozen revision as a child of its service."""
+def controller_revision(meta: ObjectMeta, manifest: Manifest, role: str = "") -> dict[str, Any]:
+    """What is frozen, as a child of its service. `role`: what it is of, where that's no engine."""
     body = {"revision": manifest["revision"], "data": manifest["data"]}
     name, annotations = manifest["metadata"]["name"], manifest["metadata"].get("annotations")
-    child = _child(names.CONTROLLERREVISION, name, meta, {names.LABEL_REVISION: name}, body)
+    labels = {names.LABEL_ROLE: role} if role else {names.LABEL_REVISION: name}
+    child = _child(names.CONTROLLERREVISION, name, meta, labels, body)
     if annotations:
         child["metadata"]["annotations"] = dict(annotations)
     return child

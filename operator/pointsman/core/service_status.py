@@ -18,6 +18,7 @@ from pointsman.core import conditions, fitting, rollout, routing, startup, verdi
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.rollout import Judged
+from pointsman.core.trying import Tried
 from pointsman_router import config
 
 STALLING = frozenset(
@@ -39,10 +40,10 @@ UNDER_WAY = frozenset({Reason.ANALYSING, Reason.TRIAL_RUNNING})
 """Reasons of a change that goes well, which Ready says too: it takes its time."""
 
 
-def compose(facts: Facts, after: rollout.State, judged: Judged) -> dict[str, Any]:
+def compose(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> dict[str, Any]:
     """The whole status (`rollout` aside, which the decision writes itself)."""
     service = facts.world.service
-    said = tuple(_verdicts(facts, after, judged))
+    said = tuple(_verdicts(facts, after, judged, tried))
     status = {
         "observedGeneration": service.metadata.generation,
         "conditions": conditions.merge(
@@ -60,6 +61,7 @@ def compose(facts: Facts, after: rollout.State, judged: Judged) -> dict[str, Any
         "proof": _proof(facts),
         "startup": _starts(facts),
         "loading": _loading(facts),
+        "cutRequests": _cut(facts),
     }
     return {name: value for name, value in status.items() if value not in (None, [], {})}
 
@@ -103,13 +105,13 @@ def proven(facts: Facts, state: rollout.State) -> bool:
     )
 
 
-def _verdicts(facts: Facts, after: rollout.State, judged: Judged) -> Iterator[Verdict]:
+def _verdicts(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Iterator[Verdict]:
     yield verdicts.references(facts)
     yield fitting.verdict(facts)
     yield verdicts.capacity(facts)
     yield verdicts.engine_health(facts)
     yield verdicts.router_programmed(facts, after)
-    yield verdicts.rollout_healthy(facts, after, judged)
+    yield verdicts.rollout_healthy(facts, after, judged, tried)
 
 
 def _summary(facts: Facts, after: rollout.State, said: tuple[Verdict, ...]) -> Iterator[Verdict]:
@@ -193,7 +195,13 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
 def _blocking(facts: Facts, said: tuple[Verdict, ...]) -> list[Verdict]:
     """What keeps this generation from answering, the certain before the unknown. An estimate keeps it only
     where it refuses the first engine: one that runs knows better."""
-    counted = [v for v in said if v.type is not ConditionType.MODEL_FITS or fitting.refused(facts)]
+    counted = [
+        v
+        for v in said
+        if (v.type is not ConditionType.MODEL_FITS or fitting.refused(facts))
+        # A copy answers as the prompt did.
+        and v.reason is not Reason.PROMPT_DELETED
+    ]
     return [v for v in counted if v.holds is False] or [v for v in counted if v.holds is None]
 
 
@@ -250,6 +258,12 @@ def _addresses(facts: Facts) -> list[dict[str, str]]:
         return [{"url": address.url} for address in router.status.addresses]
     spec = router.spec if isinstance(router, LLMRouter) else RouterSpec()
     return [{"url": routing.cluster_url(facts.router, facts.world.service.metadata.namespace, spec)}]
+
+
+def _cut(facts: Facts) -> int | None:
+    """What every router counted; what status holds, while not all of them can be asked."""
+    told = facts.heard()
+    return sum(one.cut for one in told) if told else facts.world.service.status.cut_requests
 
 
 def _total(facts: Facts, field: str) -> int:

@@ -41,14 +41,31 @@ def model_dir(uri: str) -> str:
 
 def fetch_environment(source: ModelSource, settings: Settings) -> dict[str, str]:
     """Variables of a pod that talks to the hub: mirror, token, proxy, private CA."""
-    values = dict(settings.environment)
+    values = trust_environment(settings)
     if settings.hf_endpoint:
         values["HF_ENDPOINT"] = settings.hf_endpoint
     if source.secret_ref:
         values["HF_TOKEN_PATH"] = f"{_TOKEN_DIR}/token"
+    return values
+
+
+def trust_environment(settings: Settings) -> dict[str, str]:
+    """Variables of a pod that talks to somebody outside: proxy, private CA."""
+    values = dict(settings.environment)
     if settings.ca_config_map:
         values |= {"SSL_CERT_FILE": f"{_CA_DIR}/ca.crt", "REQUESTS_CA_BUNDLE": f"{_CA_DIR}/ca.crt"}
     return values
+
+
+def trust_volumes(settings: Settings) -> list[dict[str, Any]]:
+    """Volumes that `trust_environment` points into."""
+    ca = {"name": "ca", "configMap": {"name": settings.ca_config_map}}
+    return [ca] if settings.ca_config_map else []
+
+
+def trust_mounts(settings: Settings) -> list[dict[str, Any]]:
+    """Mounts of those volumes."""
+    return [{"name": "ca", "mountPath": _CA_DIR, "readOnly": True}] if settings.ca_config_map else []
 
 
 def fetch_volumes(source: ModelSource, settings: Settings) -> list[dict[str, Any]]:
@@ -63,9 +80,7 @@ def fetch_volumes(source: ModelSource, settings: Settings) -> list[dict[str, Any
                 "secret": {"secretName": source.secret_ref.name, "items": items, "defaultMode": 0o440},
             }
         )
-    if settings.ca_config_map:
-        volumes.append({"name": "ca", "configMap": {"name": settings.ca_config_map}})
-    return volumes
+    return volumes + trust_volumes(settings)
 
 
 def fetch_mounts(source: ModelSource, settings: Settings) -> list[dict[str, Any]]:
@@ -73,9 +88,7 @@ def fetch_mounts(source: ModelSource, settings: Settings) -> list[dict[str, Any]
     mounts: list[dict[str, Any]] = []
     if source.secret_ref:
         mounts.append({"name": "hub", "mountPath": _TOKEN_DIR, "readOnly": True})
-    if settings.ca_config_map:
-        mounts.append({"name": "ca", "mountPath": _CA_DIR, "readOnly": True})
-    return mounts
+    return mounts + trust_mounts(settings)
 
 
 def hub_ports(settings: Settings) -> tuple[int, ...]:

@@ -8,24 +8,34 @@ from __future__ import annotations
 
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
+from pointsman.api.prompt import PromptVersion
 from pointsman.api.rollout import Strategy
 from pointsman.api.router import LLMRouter
 from pointsman.api.service_status import Step
-from pointsman.core import diagnosis, pod_template, rollout, routing, startup
+from pointsman.core import diagnosis, pod_template, prompting, rollout, routing, startup
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.rollout import Judged, Rejection
+from pointsman.core.trying import Tried
 from pointsman.core.variant import MEASURED
 from pointsman.core.world import Manifest, Missing
 
 
 def unmet(facts: Facts) -> Verdict | None:
     """What the spec itself asks for and can't have: a reference that leads nowhere, a name that is taken."""
-    return _missing(facts) or _conflict(facts)
+    return _missing(facts) or _flawed(facts) or _conflict(facts)
 
 
 def _missing(facts: Facts) -> Verdict | None:
-    for reference, field in ((facts.world.model, "spec.modelRef"), (facts.world.router, "spec.routerRef")):
+    world = facts.world
+    named: list[tuple[object, str]] = [(world.model, "spec.modelRef"), (world.router, "spec.routerRef")]
+    if facts.wanted is None:
+        # A copy in use stands in for a prompt that is gone.
+        named.insert(1, (world.prompt, "spec.promptRef"))
+    if _changing(facts) and not facts.rejection:
+        # Of who serves already nobody asks it any more.
+        named.append((world.suite, "spec.rollout.suiteRef"))
+    for reference, field in named:
         if isinstance(reference, Missing):
             missing = f"{field}: there is no {reference.kind} {reference.name!r} in this namespace"
             return Verdict(
@@ -37,9 +47,19 @@ def _missing(facts: Facts) -> Verdict | None:
     return None
 
 
+def _flawed(facts: Facts) -> Verdict | None:
+    prompt = facts.world.prompt
+    flaw = prompting.flaw(prompt.spec) if isinstance(prompt, PromptVersion) else ""
+    if not flaw or not isinstance(prompt, PromptVersion):
+        return None
+    name = prompt.metadata.name
+    message = f"spec.promptRef: PromptVersion {name!r} can't be used: {flaw}"
+    return Verdict(ConditionType.REFERENCES_RESOLVED, False, Reason.PROMPT_INVALID, message)
+
+
 def references(facts: Facts) -> Verdict:
     kind = ConditionType.REFERENCES_RESOLVED
-    missing = _missing(facts)
+    missing = _missing(facts) or _flawed(facts)
     if missing:
         return missing
     asking, events = facts.pods_of(names.ROLE_RESOLVE, facts.target), facts.world.pod_events
@@ -53,6 +73,10 @@ def references(facts: Facts) -> Verdict:
         return Verdict(
             kind, None, Reason.RESOLVING_MODEL, "the model's repository is being asked what it holds"
         )
+    gone = facts.world.prompt
+    if isinstance(gone, Missing):
+        message = f"PromptVersion {gone.name!r} is gone; the copy that was made of it goes on answering"
+        return Verdict(kind, False, Reason.PROMPT_DELETED, message)
     return Verdict(kind, True, Reason.RESOLVED)
 
 
@@ -175,7 +199,7 @@ def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
     return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
 
 
-def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged) -> Verdict:
+def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Verdict:
     kind = ConditionType.ROLLOUT_HEALTHY
     if facts.settled(after):
         return Verdict(kind, True, Reason.COMPLETE)
@@ -198,7 +222,7 @@ def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged) -> Verdi
             "the new revision doesn't come up; the old one keeps serving",
         )
     if after.step is Step.TRIAL:
-        return Verdict(kind, True, Reason.TRIAL_RUNNING, "the candidate is tried before it gets any traffic")
+        return Verdict(kind, None if tried.stuck else True, Reason.TRIAL_RUNNING, tried.message)
     if after.step in MEASURED and after == facts.state:
         return Verdict(kind, HOLDS.get(judged.reason, True), judged.reason, judged.message)
     return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)

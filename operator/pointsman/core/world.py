@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pointsman.api import names
 from pointsman.api.common import ObjectMeta
 from pointsman.api.model import LLMModel
+from pointsman.api.prompt import PromptVersion
+from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.router import LLMRouter
 from pointsman.api.service import LLMService
 from pointsman.core.capacity import Room
@@ -48,6 +51,10 @@ class ServiceWorld:
     service: LLMService
     model: LLMModel | Missing | None = None
     """What `spec.modelRef` leads to; None when the model stands inline."""
+    suite: PromptSuite | Missing | None = None
+    """What `spec.rollout.suiteRef` leads to; None where candidates pass no suite."""
+    prompt: PromptVersion | Missing | None = None
+    """What `spec.promptRef` leads to; None without one."""
     router: LLMRouter | Missing | None = None
     """The router this service hangs on; None while the on-demand one hasn't been made yet."""
     peers: Sequence[LLMService] = ()
@@ -71,6 +78,14 @@ class ServiceWorld:
         """The owned children of one kind, by name."""
         return sorted((c for c in self.owned if c["kind"] == kind), key=lambda c: str(c["metadata"]["name"]))
 
+    def frozen(self, role: str = "") -> list[Manifest]:
+        """The ControllerRevisions that hold an engine's inputs, or with a role something else."""
+        return [
+            child
+            for child in self.owned_of(names.CONTROLLERREVISION.kind)
+            if (child["metadata"].get("labels") or {}).get(names.LABEL_ROLE, "") == role
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class RouterWorld:
@@ -83,6 +98,8 @@ class RouterWorld:
     router: LLMRouter | None = None
     services: Sequence[LLMService] = ()
     """All LLMServices of the namespace."""
+    prompts: Sequence[Manifest] = ()
+    """ControllerRevisions with the copies of prompts that those services have; listed where one uses any."""
     unreadable: Sequence[ObjectMeta] = ()
     """Those that break a rule of today's API and aren't on their way out: they keep the routes they have."""
     owned: Sequence[Manifest] = ()
@@ -109,3 +126,23 @@ class ModelWorld:
     model: LLMModel
     services: Sequence[LLMService] = field(default_factory=tuple)
     """All LLMServices of the namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptWorld:
+    """What a decision about one PromptVersion looks at."""
+
+    now: datetime
+    prompt: PromptVersion
+    services: Sequence[LLMService] = ()
+    """All LLMServices of the namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteWorld:
+    """What a decision about one PromptSuite looks at."""
+
+    now: datetime
+    suite: PromptSuite
+    prompts: Sequence[PromptVersion] = ()
+    """All PromptVersions of the namespace."""

@@ -266,10 +266,11 @@ def _described(key: Key, entry: _Entry, now: float) -> dict[str, Any]:
         state = "dirty" if entry.dirty is not None else "running"
     else:
         state = "pending" if entry.pending_since is not None else "waiting"
+    priority = entry.timer_priority if state == "waiting" else entry.priority
     return {
         "key": "/".join(key),
         "state": state,
-        "priority": entry.priority.name.lower(),
+        "priority": priority.name.lower(),
         "pendingSeconds": round(now - entry.pending_since, 3) if entry.pending_since is not None else None,
         "runningSeconds": round(now - entry.started, 3) if entry.task is not None else None,
         "nextSeconds": round(entry.timer.when() - now, 3) if entry.timer is not None else None,

@@ -1,29 +1,37 @@
-"""One pass: gather, decide, state before effects, effects, status once.
+"""One pass: look, decide, state before effects, effects, look closer, status once.
 
 The order is the point. Changed rollout state is written first, with the resourceVersion that was read: a
 crash after it re-enters the same state, and of two leaders one gets a 409 and has no effects. Status comes
 last and only if it differs. Everything here may be the last thing that happens before a crash.
+
+What a look shows may be older than what is stored, though never older than what this process has seen before.
+Where something would be destroyed by it, it's looked at again, consistently, and decided anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
-from pointsman.core import conditions, inventory, patch, router
+from pointsman.core import conditions, patch, router
 from pointsman.core.conditions import Verdict
 from pointsman.core.decision import Decision
-from pointsman.core.world import Manifest
+from pointsman.core.world import Manifest, ModelWorld, PromptWorld, RouterWorld, ServiceWorld, SuiteWorld
 from pointsman.engine import looking
 from pointsman.engine.apply import Applier, Failure
 from pointsman.engine.events import Recorder
 from pointsman.engine.gather import Gatherer, Unreadable
 from pointsman.engine.queue import Outcome
 from pointsman.kube.protocol import Kube, NotFound
+
+World = TypeVar("World", ServiceWorld, RouterWorld, ModelWorld, PromptWorld, SuiteWorld)
+Closer = Callable[[Gatherer, looking.Seen[World]], Awaitable[looking.Seen[World]]]
+"""The look after the effects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,10 @@ class Reconciler:
     applier: Applier
     recorder: Recorder
     now: Callable[[], datetime]
+    _certain: Gatherer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._certain = self.gatherer.certain()
 
     async def reconcile(self, key: names.Key) -> Report:
         """One pass for one object. Raises the kube errors; the queue retries those."""
@@ -54,6 +66,8 @@ class Reconciler:
             names.LLMSERVICE.kind: self._service,
             names.LLMROUTER.kind: self._router,
             names.LLMMODEL.kind: self._model,
+            names.PROMPTSUITE.kind: self._suite,
+            names.PROMPTVERSION.kind: self._prompt,
         }
         try:
             return await passes[key.kind](key)
@@ -62,44 +76,53 @@ class Reconciler:
 
     async def _service(self, key: names.Key) -> Report:
         seen = await looking.service(self.gatherer, key, self.now())
+        seen = seen and await self._held(self.gatherer, key, seen)
+        if seen is not None and _destroys(seen):
+            seen = await looking.service(self._certain, key, self.now())
+            seen = seen and await looking.named(self._certain, seen)
         if seen is None:
             return Report(because="gone")
-        return await self._carry_out(key, seen.raw, seen.decision, seen.world.owned, seen.world.strangers)
+        return await self._carry_out(key, seen, looking.service_closer)
 
     async def _router(self, key: names.Key) -> Report:
-        seen = await looking.router(self.gatherer, key, self.now())
+        seen = await looking.named(self.gatherer, await looking.router(self.gatherer, key, self.now()))
+        if router.abandoned(seen.world) or _destroys(seen):
+            seen = await looking.named(self._certain, await looking.router(self._certain, key, self.now()))
         if router.abandoned(seen.world) and seen.raw is not None:
             await self._delete_router(seen.raw)
             return Report(deleted=1, because="on demand, and nobody asks any more")
-        return await self._carry_out(key, seen.raw, seen.decision, seen.world.owned, seen.world.strangers)
+        return await self._carry_out(key, seen, looking.router_closer)
 
     async def _model(self, key: names.Key) -> Report:
         seen = await looking.model(self.gatherer, key, self.now())
         if seen is None:
-            return Report(wake=await self.gatherer.users_of_model(key), because="gone")
-        return await self._carry_out(key, seen.raw, seen.decision)
+            return Report(wake=await self.gatherer.users(key), because="gone")
+        return await self._carry_out(key, seen, looking.no_closer)
 
-    async def _carry_out(
-        self,
-        key: names.Key,
-        raw: Manifest | None,
-        decision: Decision,
-        children: Any = (),
-        strangers: Any = (),
-    ) -> Report:
-        if decision.finalize and raw is not None:
-            raw = await self._hold(key, raw)
+    async def _prompt(self, key: names.Key) -> Report:
+        seen = await looking.prompt(self.gatherer, key, self.now())
+        if seen is None:
+            return Report(wake=await self.gatherer.users(key), because="gone")
+        return await self._carry_out(key, seen, looking.no_closer)
+
+    async def _suite(self, key: names.Key) -> Report:
+        seen = await looking.suite(self.gatherer, key, self.now())
+        if seen is None:
+            return Report(because="gone")
+        return await self._carry_out(key, seen, looking.no_closer)
+
+    async def _carry_out(self, key: names.Key, seen: looking.Seen[World], closer: Closer[World]) -> Report:
+        raw, decision = seen.raw, seen.decision
         if decision.state is not None and raw is not None:
             raw = await self._write_status(key, raw, {**_status(raw), "rollout": decision.state})
-        plan = inventory.plan(decision.desired, children, retained=decision.retained, strangers=strangers)
-        if decision.paused:
-            plan = inventory.Plan()
+        plan = seen.plan
         # A router made on demand is among its own desired objects.
-        ours = [*children, raw] if raw is not None else [*children]
+        ours = [*seen.owned, raw] if raw is not None else [*seen.owned]
         results = await self.applier.execute(plan, key.namespace, observed=ours)
         raw = results.objects.get((key.kind, key.name), raw) if raw is not None else None
+        told = (await closer(self.gatherer, seen)).decision
         if raw is not None:
-            raw = await self._tell(key, raw, decision, results.failed)
+            raw = await self._tell(key, raw, told, results.failed)
         if decision.finalize is False and raw is not None:
             await self._release(key, raw)
         if results.failed:
@@ -108,13 +131,13 @@ class Reconciler:
         taken = set(results.refused) - set(plan.refused)
         return Report(
             # A name was taken since we looked: the next look finds who has it.
-            requeue_after=1.0 if taken else decision.requeue_after,
-            wake=decision.wake,
+            requeue_after=1.0 if taken else told.requeue_after,
+            wake=told.wake,
             applied=results.applied,
             deleted=results.deleted,
-            because=decision.because,
+            because=told.because,
             generation=raw["metadata"].get("generation", 0) if raw else 0,
-            decision=looking.fingerprint(decision),
+            decision=looking.fingerprint(told),
         )
 
     async def _tell(
@@ -141,6 +164,20 @@ class Reconciler:
         return await self.kube.patch_status(
             resource, key.namespace, key.name, difference, resource_version=version
         )
+
+    async def _held(
+        self, gatherer: Gatherer, key: names.Key, seen: looking.Seen[World]
+    ) -> looking.Seen[World]:
+        """Our finalizer, which must stand before any effect, beside the last reads before them."""
+        if not seen.decision.finalize or seen.raw is None:
+            return await looking.named(gatherer, seen)
+        holding = asyncio.ensure_future(self._hold(key, seen.raw))
+        try:
+            seen = await looking.named(gatherer, seen)
+        finally:
+            # A write that is still under way would land among those of the next pass.
+            raw = await holding
+        return replace(seen, raw=raw)
 
     async def _hold(self, key: names.Key, raw: Manifest) -> Manifest:
         held = list(raw["metadata"].get("finalizers") or ())
@@ -194,6 +231,11 @@ class Reconciler:
             status.get("conditions") or (), verdicts, generation=generation, now=self.now()
         )
         return {**status, "conditions": said}
+
+
+def _destroys(seen: looking.Seen[World]) -> bool:
+    """Whether by this look something would go that can't be brought back."""
+    return bool(seen.plan.delete) or seen.decision.finalize is False
 
 
 def _status(raw: Manifest) -> Mapping[str, Any]:

@@ -22,12 +22,23 @@ from pointsman.api.names import (
     LLMMODEL,
     LLMROUTER,
     LLMSERVICE,
+    PROMPTSUITE,
+    PROMPTVERSION,
     Key,
 )
 from pointsman.engine.queue import Priority
 
-OWN_KINDS = (LLMMODEL, LLMROUTER, LLMSERVICE)
+OWN_KINDS = (LLMMODEL, LLMROUTER, LLMSERVICE, PROMPTSUITE, PROMPTVERSION)
 _OWN_NAMES = frozenset(resource.kind for resource in OWN_KINDS)
+_NAMED = {
+    LLMMODEL.kind: ("modelRef",),
+    PROMPTVERSION.kind: ("promptRef",),
+    PROMPTSUITE.kind: ("rollout", "suiteRef"),
+}
+"""What services name, and by which field of their spec."""
+ROUTER_PAUSE = 0.2
+"""Seconds by which a router's pass waits after what it compiles has changed: the service's own pass, which is
+what writes that, has its effects first, and what changes next to it comes along."""
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
@@ -51,9 +62,11 @@ class _Face:
     routers: frozenset[str] = frozenset()
     """The routers a service concerns: the one it asks for, and the one that has it."""
     counted: bytes = b""
-    """What of a service its LLMModel's status counts."""
-    models: frozenset[str] = frozenset()
-    """The LLMModel that a service names."""
+    """What of a service is counted in the status of what it names."""
+    named: frozenset[tuple[str, str]] = frozenset()
+    """By kind and name: what a service names, such as its LLMModel."""
+    family: str | None = None
+    """Of a PromptVersion or PromptSuite; empty for none, and for one of any."""
 
 
 class Triggers:
@@ -77,19 +90,22 @@ class Triggers:
         priority = _priority(kind, obj)
         if known is None or known.own != face.own or known.held > face.held or known.told > face.told:
             self._add(key, priority)
-        if key.kind == LLMMODEL.kind and kind is not None and (known is None or known.own != face.own):
-            # The model's own pass tells them too, unless it fails after it wrote down that it has.
+        if key.kind in _NAMED and kind is not None and (known is None or known.own != face.own):
+            # A model's own pass tells them too, unless it fails after it wrote down that it has.
             self._wake_users(key, priority)
         # The first pass of a service writes its rollout state; until then its router, if there is one, has
         # nothing to do for it.
-        if self._routers_missing(key, face) if known is None else known.routed != face.routed:
+        if known is None and self._routers_missing(key, face):
             self._wake_routers(key, face, known, priority)
+        elif known is not None and known.routed != face.routed:
+            pause = 0.0 if priority is Priority.URGENT else ROUTER_PAUSE
+            self._wake_routers(key, face, known, priority, pause)
         if known is None or known.counted != face.counted:
-            self._wake_models(key, face, known, priority)
+            self._wake_counting(key, face, known, priority)
 
-    def _wake_users(self, model: Key, priority: Priority) -> None:
+    def _wake_users(self, named: Key, priority: Priority) -> None:
         for key, face in list(self._faces.items()):
-            if key.namespace == model.namespace and model.name in face.models:
+            if key.namespace == named.namespace and (named.kind, named.name) in face.named:
                 self._add(key, priority)
 
     def child_event(self, kind: str | None, obj: Mapping[str, Any]) -> None:
@@ -137,16 +153,25 @@ class Triggers:
     def _wake(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
         self._add(key, priority)
         self._wake_routers(key, face, known, priority)
-        self._wake_models(key, face, known, priority)
+        self._wake_counting(key, face, known, priority)
 
-    def _wake_routers(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
+    def _wake_routers(
+        self, key: Key, face: _Face | None, known: _Face | None, priority: Priority, after: float = 0.0
+    ) -> None:
         """A service that moved concerns the router it left too."""
         for name in sorted({name for f in (face, known) if f is not None for name in f.routers}):
-            self._add(Key(LLMROUTER.kind, key.namespace, name), priority)
+            self._add(Key(LLMROUTER.kind, key.namespace, name), priority, after)
 
-    def _wake_models(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
-        for name in sorted({name for f in (face, known) if f is not None for name in f.models}):
-            self._add(Key(LLMMODEL.kind, key.namespace, name), priority)
+    def _wake_counting(self, key: Key, face: _Face | None, known: _Face | None, priority: Priority) -> None:
+        """Those whose status counts the object: what a service names, the suites of a prompt's family."""
+        for kind, name in sorted({named for f in (face, known) if f is not None for named in f.named}):
+            self._add(Key(kind, key.namespace, name), priority)
+        if key.kind != PROMPTVERSION.kind:
+            return
+        families = {"", *(f.family for f in (face, known) if f is not None)}
+        for other, seen in list(self._faces.items()):
+            if other[:2] == (PROMPTSUITE.kind, key.namespace) and seen.family in families:
+                self._add(other, priority)
 
 
 def _is_empty_slice(kind: str, obj: Mapping[str, Any]) -> bool:
@@ -189,21 +214,31 @@ def _face(obj: Mapping[str, Any]) -> _Face:
     own = _digest([*meta, [name for name in finalizers if name != FINALIZER]])
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     held, told = FINALIZER in finalizers, bool(status.get("conditions"))
+    if obj["kind"] in (PROMPTSUITE.kind, PROMPTVERSION.kind):
+        family = str(spec.get("family") or "")
+        return _Face(own, held, told, counted=_digest([metadata.get("uid"), family]), family=family)
     if obj["kind"] != LLMSERVICE.kind:
         return _Face(own, held, told)
     rollout, life = status.get("rollout"), [metadata.get("uid"), metadata.get("deletionTimestamp")]
     routed = [spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused")]
     wanted = str((spec.get("routerRef") or {}).get("name") or DEFAULT_ROUTER)
-    model = str((spec.get("modelRef") or {}).get("name") or "")
+    named = [(kind, _name_at(spec, path)) for kind, path in _NAMED.items()]
     return _Face(
         own,
         held,
         told,
         routed=_digest([*life, *routed, rollout, status.get("startup")]),
         routers=frozenset({wanted, str((rollout or {}).get("router") or "")} - {""}),
-        counted=_digest([*life, model]),
-        models=frozenset({model} - {""}),
+        counted=_digest([*life, named]),
+        named=frozenset(pair for pair in named if pair[1]),
     )
+
+
+def _name_at(spec: Mapping[str, Any], path: tuple[str, ...]) -> str:
+    """The name that a reference has; empty for none."""
+    for field in path:
+        spec = spec.get(field) or {}
+    return str(spec.get("name") or "")
 
 
 def _digest(value: object) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -19,7 +19,7 @@ from kubernetes.aio import client
 
 from pointsman import __version__
 from pointsman.api.names import CORE_EVENT, RESOURCES, Resource
-from pointsman.kube.failure import failure_of
+from pointsman.kube.failure import causes_of, failure_of
 from pointsman.kube.protocol import Invalid, NotFound, Object, Objects, Retryable
 from pointsman.kube.throttle import Bucket
 
@@ -38,7 +38,7 @@ Observer = Callable[[str, str, int, float], None]
 
 
 class AioKube:
-    """See `Kube`. One instance per process and event loop; `close` it.
+    """See `Kube` and `Previewing`. One instance per process and event loop; `close` it.
 
     `connections`: how many requests that only read may be under way; `writing`: how many that write, of which
     more would only make the server slower.
@@ -84,9 +84,17 @@ class AioKube:
         return await self._send("get", resource, "GET", path_of(resource, namespace, name))
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
     ) -> Objects:
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE)}
+        if since is not None:
+            query |= {"resourceVersion": str(since), "resourceVersionMatch": "NotOlderThan"}
         for _ in range(ATTEMPTS):
             try:
                 return await self._pages(resource, namespace, {k: v for k, v in query.items() if v})
@@ -115,6 +123,16 @@ class AioKube:
         resource, namespace, _ = self._identity(obj)
         path = path_of(resource, namespace, None)
         return await self._write("create", resource, "POST", path, {"fieldManager": manager}, obj, JSON)
+
+    async def preview(self, obj: Mapping[str, Any], difference: Mapping[str, Any] | None = None) -> Object:
+        """See `Previewing`."""
+        resource, namespace, name = self._identity(obj)
+        query = {"dryRun": "All", "fieldManager": "pointsman-plan", "fieldValidation": "Strict"}
+        if difference is None:
+            path = path_of(resource, namespace, None)
+            return await self._write("preview", resource, "POST", path, query, obj, JSON)
+        path = path_of(resource, namespace, name)
+        return await self._write("preview", resource, "PATCH", path, query, difference, MERGE)
 
     async def patch_status(
         self,
@@ -182,25 +200,24 @@ class AioKube:
         return resource, metadata.get("namespace"), metadata["name"]
 
     async def _pages(self, resource: Resource, namespace: str | None, query: dict[str, str]) -> Objects:
-        return [item async for page in self._each_page(resource, namespace, query) for item in page]
-
-    async def _each_page(
-        self, resource: Resource, namespace: str | None, query: dict[str, str]
-    ) -> AsyncIterator[Objects]:
-        # No resourceVersion is sent: a decision needs what is stored now, not what a cache remembers.
-        token = ""
+        path, found = path_of(resource, namespace, None), Objects()
+        page = query
         while True:
-            page_query = {**query, "continue": token} if token else query
-            answer = await self._send("list", resource, "GET", path_of(resource, namespace, None), page_query)
-            items = answer.get("items") or []
-            # Items of a list come without their type; everyone after us relies on it.
-            for item in items:
+            answer = await self._send("list", resource, "GET", path, page)
+            metadata = answer.get("metadata") or {}
+            # All pages show the version of the first.
+            found.version = found.version or int(metadata.get("resourceVersion") or 0)
+            for item in answer.get("items") or ():
+                # Items of a list come without their type; everyone after us relies on it.
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-                _trim(item)
-            yield items
-            token = answer.get("metadata", {}).get("continue") or ""
+                found.append(_trim(item))
+            token = metadata.get("continue")
             if not token:
-                return
+                return found
+            # The token says of what version; the server refuses to hear it twice.
+            page = {k: v for k, v in query.items() if not k.startswith("resourceVersion")} | {
+                "continue": token
+            }
 
     async def _write(
         self,
@@ -231,7 +248,7 @@ class AioKube:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._once(verb, resource, method, path, query, body, content_type)
-            except _Expired:
+            except (_Expired, _Ahead):
                 raise
             except _Unsent as error:
                 reason = Retryable(error.message)
@@ -307,6 +324,10 @@ class _Expired(Retryable):
     """The continue token of a paged list is too old."""
 
 
+class _Ahead(Retryable):
+    """The server has waited for the version that was asked for, and hasn't got there."""
+
+
 class _Unsent(Retryable):
     """No byte reached the server, so whatever it was may be sent again."""
 
@@ -340,6 +361,8 @@ def _failure(verb: str, response: aiohttp.ClientResponse, content: bytes) -> Exc
     except Retryable:
         status = {}
     message = str(status.get("message") or f"{response.status} {response.reason}")
+    if verb == "list" and "ResourceVersionTooLarge" in causes_of(status):
+        return _Ahead(message)
     return failure_of(verb, response.status, status, message, response.headers.get("Retry-After", ""))
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kubernetes.aio import client, config
+
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class NoCluster(Exception):
@@ -51,6 +54,19 @@ async def load(kubeconfig: str = "", context: str = "") -> Any:
         where = f"kubeconfig {kubeconfig}" if kubeconfig else "the service account of a pod"
         raise NoCluster(f"no way to an API server by {where}: {error}") from error
     return configuration
+
+
+def namespace(kubeconfig: str = "", context: str = "") -> str:
+    """The namespace that a context, or the pod, is in; `default` where neither says one."""
+    try:
+        if not kubeconfig:
+            return POD_NAMESPACE.read_text().strip() or "default"
+        loader: Any = config
+        contexts, current = loader.list_kube_config_contexts(os.path.expanduser(kubeconfig))
+    except (config.ConfigException, OSError):
+        return "default"
+    chosen = next((one for one in contexts if one["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")
 
 
 async def access(configuration: Any) -> Access:

@@ -32,6 +32,12 @@ def failure_of(verb: str, code: int, status: Mapping[str, Any], message: str, re
     return Invalid(message)
 
 
+def causes_of(status: Mapping[str, Any]) -> set[str]:
+    """The reasons in the details of a `Status`."""
+    causes = (status.get("details") or {}).get("causes") or []
+    return {str(cause.get("reason", "")) for cause in causes}
+
+
 def _fields(status: Mapping[str, Any]) -> set[str]:
     causes = (status.get("details") or {}).get("causes") or []
     return {str(cause.get("field", "")) for cause in causes}

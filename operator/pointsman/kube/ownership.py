@@ -50,8 +50,13 @@ Managers = Mapping[Manager, frozenset[Path]]
 
 def stated(obj: Mapping[str, Any]) -> frozenset[Path]:
     """The paths an object states, without those nobody owns."""
+    return _stated(_document(obj))
+
+
+def _document(obj: Mapping[str, Any]) -> bytes:
+    """An object without what is the server's."""
     metadata = {name: value for name, value in (obj.get("metadata") or {}).items() if name not in _SERVERS}
-    return _stated(orjson.dumps({**obj, "metadata": metadata}, default=dict))
+    return orjson.dumps({**obj, "metadata": metadata}, default=dict)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -96,15 +101,22 @@ def updated(old: Object, managers: Managers, new: Object, manager: Manager) -> M
     """Who owns what after `manager` replaced `old` by `new` in an ordinary write."""
     # Most writes touch one of status, spec and metadata; of the rest nothing can change hands.
     touched = {name for name in {*old, *new} if old.get(name) != new.get(name)}
-    before, after = stated(_part(old, touched)), stated(_part(new, touched))
-    changed = frozenset(p for p in after if p not in before or value_at(old, p) != value_at(new, p))
-    # Membership of a list item doesn't change with the item's fields.
-    changed = frozenset(p for p in changed if p not in before or p[-1][0] == "f")
+    after, changed = _changed(_document(_part(old, touched)), _document(_part(new, touched)))
     rest = {
         other: frozenset(p for p in owned if p[0][1] not in touched or (p in after and p not in changed))
         for other, owned in managers.items()
     }
     return _nonempty({**rest, manager: rest.get(manager, frozenset()) | changed})
+
+
+@functools.lru_cache(maxsize=8192)
+def _changed(old_document: bytes, new_document: bytes) -> tuple[frozenset[Path], frozenset[Path]]:
+    """What the new object states, and what of that is another than before; the same again and again, too."""
+    old, new = orjson.loads(old_document), orjson.loads(new_document)
+    before, after = _stated(old_document), _stated(new_document)
+    changed = frozenset(p for p in after if p not in before or value_at(old, p) != value_at(new, p))
+    # Membership of a list item doesn't change with the item's fields.
+    return after, frozenset(p for p in changed if p not in before or p[-1][0] == "f")
 
 
 def _disputed(

@@ -7,15 +7,21 @@ module knows names and errors; it knows nothing of HTTP, of our kinds' meaning o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from pointsman.api.names import Resource
 
 Object = dict[str, Any]
 """An object as the API server's JSON has it; `apiVersion` and `kind` are always there, in lists too."""
-Objects = list[Object]
-"""(A name of its own, since inside the classes below `list` is a verb.)"""
+
+
+class Objects(list[Object]):
+    """What a LIST gave, and the version that it shows: everything up to it, and nothing later."""
+
+    def __init__(self, found: Iterable[Object] = (), version: int = 0) -> None:
+        super().__init__(found)
+        self.version = version
 
 
 class KubeError(Exception):
@@ -62,11 +68,20 @@ class Kube(Protocol):
         """One object, read consistently. Raises NotFound."""
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
     ) -> Objects:
-        """All objects of a namespace (None: of all namespaces), read consistently, in pages of 500.
+        """All objects of a namespace (None: of all namespaces), in pages of 500.
 
-        `labels` and `fields` are selectors in the API's own syntax.
+        `labels` and `fields` are selectors in the API's own syntax. Without `since` it's a consistent read.
+        With it, what is shown may be older, but not older than that version: the server answers at once from
+        what it remembers. Raises Retryable where it doesn't get there, as one restored from a backup never
+        does.
         """
 
     async def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool = True) -> Object:
@@ -127,3 +142,14 @@ class Kube(Protocol):
 
     async def served(self, api_version: str) -> frozenset[str]:
         """Kinds the server serves in this group and version; empty where it doesn't know it."""
+
+
+class Previewing(Kube, Protocol):
+    """The API server, asked also what a write would make; the operator never asks that."""
+
+    async def preview(self, obj: Mapping[str, Any], difference: Mapping[str, Any] | None = None) -> Object:
+        """The object as it would be stored, by a dry run: defaults filled in, rules checked, nothing written.
+
+        Without a `difference` it's to be created, else the one that's there is to be changed by that merge
+        patch. Raises Invalid, NotFound and AlreadyExists.
+        """

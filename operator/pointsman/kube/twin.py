@@ -23,6 +23,7 @@ from pointsman.kube.protocol import (
     NotFound,
     Object,
     Objects,
+    Retryable,
 )
 from pointsman.kube.rules import has_status
 from pointsman.kube.selectors import matches_fields, matches_labels
@@ -81,9 +82,17 @@ class MemoryKube:
         return _shown(resource, stored.obj)
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
     ) -> Objects:
         call = self._enter("list", resource, namespace, "")
+        if since is not None and since > self.store.version:
+            raise Retryable(f"Too large resource version: {since}, current: {self.store.version}")
         group, kind, space, _ = address_of(resource, namespace, "")
         found = [
             # Only events are shown otherwise than stored; copying the rest can wait until it's chosen.
@@ -91,11 +100,14 @@ class MemoryKube:
             for address, stored in sorted(self.store.objects.items(), key=_by_address)
             if address[:2] == (group, kind) and (namespace is None or address[2] == space)
         ]
-        matching = [
-            copied(obj)
-            for obj in found
-            if matches_labels(labels, obj["metadata"].get("labels") or {}) and matches_fields(fields, obj)
-        ]
+        matching = Objects(
+            (
+                copied(obj)
+                for obj in found
+                if matches_labels(labels, obj["metadata"].get("labels") or {}) and matches_fields(fields, obj)
+            ),
+            self.store.version,
+        )
         self._leave(call, False)
         return matching
 
@@ -205,6 +217,27 @@ class MemoryKube:
             old, self.store.objects[address].managers, new, Manager(manager, "Update", subresource)
         )
         return _shown(resource, self.store.replace(address, new, managers))
+
+    async def preview(self, obj: Mapping[str, Any], difference: Mapping[str, Any] | None = None) -> Object:
+        """See `Previewing`. Of rules and defaults the twin has none."""
+        resource, address = self._identity(obj)
+        call = self._enter("preview", resource, address[2], address[3])
+        if difference is None:
+            if address in self.store.objects:
+                raise AlreadyExists(f'{resource.plural} "{address[3]}" already exists')
+            uid = f"not-stored-{address[1]}-{address[3]}"
+            metadata = {"uid": uid, "generation": 1, "creationTimestamp": EPOCH.isoformat()}
+            new = _intent(obj)
+            new["metadata"] |= metadata
+        else:
+            old = self._existing(resource, address).obj
+            new = merge_patched(copied(old), difference)
+            if has_status(old):
+                new["status"] = copied(old.get("status") or {})
+            if new.get("spec") != old.get("spec"):
+                new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+        self._leave(call, False)
+        return new
 
     def finish(self, resource: Resource, namespace: str | None, name: str) -> None:
         """What a kubelet does at the end: the object is gone, whatever grace it had."""

@@ -19,15 +19,20 @@ from enum import StrEnum
 from ipaddress import ip_network
 from typing import Any, TypeVar
 
-from pointsman_router import documents
+from pointsman_router import documents, prompts
 from pointsman_router.documents import ConfigError as ConfigError  # part of this contract
 from pointsman_router.documents import check_bounds
 from pointsman_router.headers import FORWARD, classify_request
+from pointsman_router.prompts import Fixed as Fixed  # part of this contract, as are these
+from pointsman_router.prompts import Prompt as Prompt
+from pointsman_router.prompts import PromptMessage as PromptMessage
+from pointsman_router.prompts import PromptVariable as PromptVariable
+from pointsman_router.prompts import VariableType as VariableType
 from pointsman_router.settings import HOUR, Cors, Limits, Routing, Tls, bounded
 
 FORMAT = 1
 """Version of the document. A router refuses a document of a format it doesn't know, and keeps its last."""
-LATER_FIELDS = ("startSeconds", "assignment", "analysis", "shadow")
+LATER_FIELDS = ("startSeconds", "assignment", "analysis", "shadow", "prompts")
 """Fields that came after the first release, whose routers refuse a document with one. A router tells which it
 knows (`understands` in /signals), and is told no other: during an upgrade old ones run on for a while."""
 
@@ -77,6 +82,8 @@ class Variant:
     shadow: int = bounded(0, 0, 100, "")
     """Percent of the service's requests that are copied to it, its answers discarded. Only with weight 0, and
     for one of a service's variants."""
+    prompt: str = ""
+    """Name of the one of the service's prompts that it answers by; empty: none."""
 
 
 class AssignmentKey(StrEnum):
@@ -136,6 +143,8 @@ class Service:
     routing: Routing = field(default_factory=Routing)
     assignment: Assignment = field(default_factory=Assignment)
     analysis: Analysis = field(default_factory=Analysis)
+    prompts: tuple[Prompt, ...] = ()
+    """What its variants answer by."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,6 +194,7 @@ def parse_as(kind: type[_Config], document: object) -> _Config:
     _check_access(config)
     _check_sessions(config)
     _check_experiments(config)
+    _check_prompts(config)
     check_bounds(config, "")
     return config
 
@@ -204,12 +214,16 @@ def service_hash(service: Service) -> str:
     asked for.
     """
     variants = tuple(replace(variant, start_seconds=0) for variant in service.variants)
-    return _digest(documents.write(replace(service, variants=variants)))
+    return _digest(documents.write(_compared(replace(service, variants=variants))))
 
 
 def config_hash(config: RouterConfig) -> str:
     """Twelve hex digits over the whole configuration."""
-    return _digest(dump(config))
+    return _digest(dump(replace(config, services=tuple(map(_compared, config.services)))))
+
+
+def _compared(service: Service) -> Service:
+    return replace(service, prompts=tuple(prompt.compared for prompt in service.prompts))
 
 
 def _digest(document: object) -> str:
@@ -309,3 +323,14 @@ def _check_experiments(config: RouterConfig) -> None:
                 raise ConfigError(f"{where}.variants[{v}].shadow: only a variant of weight 0 takes copies")
         if len(copied) > 1:
             raise ConfigError(f"{where}.variants[{copied[1]}].shadow: only one variant takes copies")
+
+
+def _check_prompts(config: RouterConfig) -> None:
+    """Each variant's prompt is there, and each prompt can be rendered."""
+    for s, service in enumerate(config.services):
+        where = f"services[{s}]"
+        prompts.check(service.prompts, where)
+        known = {prompt.name for prompt in service.prompts}
+        for v, variant in enumerate(service.variants):
+            if variant.prompt and variant.prompt not in known:
+                raise ConfigError(f"{where}.variants[{v}].prompt: there is no prompt {variant.prompt!r}")

@@ -165,6 +165,30 @@ def stored_response() -> Problem:
     )
 
 
+def ill_typed(name: str, wanted: str) -> Problem:
+    return Problem(400, f"{name} must be {wanted}", code="invalid_type", param=name)
+
+
+def wrong_parameter(message: str, code: str, param: str) -> Problem:
+    """A parameter that is missing, unknown or not what it must be; the message names it."""
+    return Problem(400, message, code=code, param=quote(param))
+
+
+def prompt_too_large(limit: int, param: str) -> Problem:
+    message = f"With these values the prompt is larger than {limit} bytes"
+    return Problem(400, message, code="invalid_value", param=param)
+
+
+def no_prompt(param: str) -> Problem:
+    message = f"{param} can't be filled in: what answers this model now has no prompt"
+    return Problem(400, message, code="unknown_parameter", param=param)
+
+
+def prompt_does_not_apply(path: str) -> Problem:
+    message = f"The model answers by a prompt, which {path} has no place for; use /v1/chat/completions"
+    return Problem(400, message, code="unsupported_endpoint")
+
+
 def no_ready_endpoint(service: str, retry_after: int) -> Problem:
     return Problem(
         503,

@@ -31,6 +31,17 @@ class ModelIn(Enum):
     """The rest of the path."""
 
 
+class Prompted(Enum):
+    """What a prompt is to a route, where the variant that answers has one."""
+
+    FIRST = "first"
+    """Its messages come before the request's."""
+    REFUSED = "refused"
+    """It can't be put before what the route takes, and leaving it out would answer something else."""
+    ALIKE = "alike"
+    """The answer is the same with it and without."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One allowed path."""
@@ -45,6 +56,7 @@ class Route:
     """Whether its answer is a stream where the request asks for one."""
     stored: bool = False
     """Whether the API can refer to earlier responses (`previous_response_id`), which is refused."""
+    prompted: Prompted = Prompted.REFUSED
 
     @property
     def label(self) -> str:
@@ -57,7 +69,7 @@ MODEL = Route(MODEL_PREFIX + b"{id}", b"GET", ModelIn.PATH)
 
 ROUTES: tuple[Route, ...] = (
     Route(b"/v1/models", b"GET", ModelIn.LIST),
-    Route(b"/v1/chat/completions", prompt=True, streams=True),
+    Route(b"/v1/chat/completions", prompt=True, streams=True, prompted=Prompted.FIRST),
     Route(b"/v1/completions", prompt=True, streams=True),
     Route(b"/v1/embeddings", prompt=True),
     Route(b"/v1/responses", shape=Shape.RESPONSES, prompt=True, streams=True, stored=True),
@@ -71,7 +83,7 @@ ROUTES: tuple[Route, ...] = (
     Route(b"/v1/audio/translations", model_in=ModelIn.FORM),
     Route(b"/v1/feedback", model_in=ModelIn.ANSWER),
     Route(b"/tokenize"),
-    Route(b"/detokenize"),
+    Route(b"/detokenize", prompted=Prompted.ALIKE),
 )
 
 _BY_PATH = {route.path: route for route in ROUTES}

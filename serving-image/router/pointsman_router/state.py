@@ -31,6 +31,7 @@ from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.accesslog import label_of
 from pointsman_router.records.metrics import Stats
 from pointsman_router.records.windows import Window
+from pointsman_router.rendering.renderer import Renderer
 from pointsman_router.settings import Policy, Routing
 from pointsman_router.table import ServiceState, Table, VariantState
 
@@ -50,6 +51,8 @@ class _Fixed:
     keys: Mapping[bytes, KeyState]
     cors: Pages | None
     proxies: Proxies | None
+    renderers: Mapping[tuple[str, str], Renderer]
+    """By service and prompt."""
 
     @classmethod
     def of(cls, config: RouterConfig, stats: Stats) -> _Fixed:
@@ -63,6 +66,7 @@ class _Fixed:
             keys=compile_keys(config.keys, models, stats.keys),
             cors=compile_pages(config.cors),
             proxies=compile_proxies(config.trusted_proxies),
+            renderers={(s.name, p.name): Renderer(p) for s in config.services for p in s.prompts},
         )
 
 
@@ -209,7 +213,8 @@ class State:
         self._turn(found, {variant.name for variant in service.variants if variant.weight}, service.routing)
         window = self._windows.of(service, found) if self.endpoints_known else None
         variants = [
-            self._variant(service, variant, found[variant.name], window) for variant in service.variants
+            self._variant(service, variant, found[variant.name], window, fixed.renderers)
+            for variant in service.variants
         ]
         routed = tuple(variant for variant in variants if variant.weight)
         several = any(len(variant.ready) > 1 for variant in routed)
@@ -231,6 +236,7 @@ class State:
             stats=self._stats.of(service.name, ""),
             budget=self._budgets.get(service.name) or Budget(),
             label=label_of(service.name, ""),
+            prompted=any(variant.renderer is not None for variant in variants),
         )
 
     def _assigner(self, service: contract.Service) -> Assigner:
@@ -254,6 +260,7 @@ class State:
         variant: contract.Variant,
         engines: tuple[Engine, ...],
         window: Window | None,
+        renderers: Mapping[tuple[str, str], Renderer],
     ) -> VariantState:
         picking = service.routing.picking
         return VariantState(
@@ -270,6 +277,7 @@ class State:
             placement=Placement.of(f"{service.name}/{variant.name}", engines, self._memory, picking),
             turns=count() if picking.policy is Policy.ROUND_ROBIN else None,
             queue=self._queues.get((service.name, variant.name)) or Queue(),
+            renderer=renderers.get((service.name, variant.prompt)),
         )
 
     def _turn(

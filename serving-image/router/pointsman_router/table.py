@@ -20,6 +20,7 @@ from pointsman_router.picking.assigning import Assigner, Copies
 from pointsman_router.picking.wishes import Sessions, Wishes
 from pointsman_router.records.metrics import VariantStats
 from pointsman_router.records.windows import Measure, Window
+from pointsman_router.rendering.renderer import Renderer
 from pointsman_router.settings import Limits, Routing, Tls
 
 
@@ -48,6 +49,8 @@ class VariantState:
     """Counts on where engines are taken one after the other; else None."""
     queue: Queue
     """Of requests for which no engine has room."""
+    renderer: Renderer | None
+    """The prompt that it answers by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class ServiceState:
     budget: Budget
     """What its requests may spend on retries."""
     label: bytes
+    prompted: bool
+    """Whether any of its variants has a prompt."""
     copies: Copies | None
     """To whom requests are copied, and how many; None where none are."""
     window: Window | None

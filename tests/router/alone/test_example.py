@@ -21,7 +21,12 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples/router-alone/router.yaml"
 PAGE = ROOT / "docs/router.md"
 LEFT_OUT = (
-    {"format", "services[].generation", "services[].variants[].startSeconds"}
+    {
+        "format",
+        "services[].generation",
+        "services[].prompts[].digest",
+        "services[].variants[].startSeconds",
+    }
     | {f"services[].variants[].upstream.{name}" for name in ("service", "podPrefix", "port", "statusPort")}
     | {"tls.certFile", "tls.keyFile"}
 )

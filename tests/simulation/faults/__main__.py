@@ -1,20 +1,22 @@
 """`make test-faults`: every scenario with every fault at every moment, and what that shows.
 
-Prints what it found as it goes, each with the one command that runs it alone, then a line of figures and the
-same as JSON. Exits 1 where anything was violated.
+Prints what it found as it goes, scenario by scenario, each with the one command that runs it alone, then a
+line of figures and the same as JSON. Exits 1 where anything was violated.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tests.simulation.faults import mutations
+from tests.simulation.faults import mutations, parts
+from tests.simulation.faults.parts import Part
 from tests.simulation.faults.runs import NO_FAULT, Case, Result, Runs
 from tests.simulation.faults.scenarios import SCENARIOS
 from tests.simulation.faults.table import FAULTS
@@ -28,18 +30,13 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if asked.mutations:
         return mutations.show()
-    began, runs, broken = time.monotonic(), Runs(), Counter[str]()
-    done = Counter[str]()
-    for case in _chosen(runs, asked):
-        result = runs.carry_out(case)
-        if case.fault == NO_FAULT and not asked.sample:
-            print(f"{case.scenario} …", flush=True)
-        done[case.scenario] += 1
-        broken[case.fault] += len(result.violations)
-        if result.violations:
-            _tell(result)
-        if asked.trail:
-            print("\n".join(result.trail))
+    began, done, broken = time.monotonic(), Counter[str](), Counter[str]()
+    for part in _carried_out(asked):
+        for result in part.results:
+            done[result.case.scenario] += 1
+            broken[result.case.fault] += len(result.violations)
+            _tell(result, trail=asked.trail)
+        _tell_of(part)
     figures = {
         "runs": done.total(),
         "scenarios": len(done),
@@ -52,6 +49,15 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if figures["violations"] else 0
 
 
+def _carried_out(asked: argparse.Namespace) -> Iterator[Part]:
+    if asked.sample:
+        began, runs = time.monotonic(), Runs()
+        results = [runs.carry_out(case) for case in sample(runs, asked.sample, asked.seed)]
+        yield Part("a sample", results, time.monotonic() - began)
+        return
+    yield from parts.carried_out(_scenarios(asked), parts.Wanted(asked.fault, asked.at), jobs=asked.jobs)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make test-faults", description=__doc__)
     parser.add_argument("--scenario", action="append", help="only scenarios whose name contains this")
@@ -59,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--at", type=int, help="only at this moment")
     parser.add_argument("--sample", type=int, metavar="N", help="N runs, drawn from --seed")
     parser.add_argument("--seed", type=int, default=1, help="what --sample draws from")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     parser.add_argument("--trail", action="store_true", help="print what each run did, step by step")
     parser.add_argument("--list", action="store_true", help="print the tables")
     parser.add_argument("--mutations", action="store_true", help="break the operator, and see who tells")
@@ -68,17 +75,6 @@ def _parser() -> argparse.ArgumentParser:
 def _scenarios(asked: argparse.Namespace) -> list[str]:
     parts = asked.scenario or [""]
     return [name for name in SCENARIOS if name in parts or any(part in name for part in parts)]
-
-
-def _chosen(runs: Runs, asked: argparse.Namespace) -> Iterator[Case]:
-    if asked.sample:
-        yield from sample(runs, asked.sample, asked.seed)
-        return
-    for scenario in _scenarios(asked):
-        for case in runs.cases(scenario):
-            named = asked.fault is None or case.fault in asked.fault
-            if named and asked.at in (None, case.at):
-                yield case
 
 
 def sample(runs: Runs, most: int, seed: int) -> list[Case]:
@@ -95,11 +91,20 @@ def sample(runs: Runs, most: int, seed: int) -> list[Case]:
     return plain + rest[: max(0, most - len(plain))]
 
 
-def _tell(result: Result) -> None:
-    print(f"VIOLATED {result.case}")
-    for violation in result.violations:
-        print(f"    {violation}")
-    print(f"    {result.case.command}", flush=True)
+def _tell(result: Result, *, trail: bool) -> None:
+    if result.violations:
+        print(f"VIOLATED {result.case}")
+        for violation in result.violations:
+            print(f"    {violation}")
+        print(f"    {result.case.command}", flush=True)
+    if trail:
+        print("\n".join(result.trail))
+
+
+def _tell_of(part: Part) -> None:
+    violations = sum(len(result.violations) for result in part.results)
+    figures = f"{len(part.results):5} runs {violations:3} violations {part.seconds:6.1f} s"
+    print(f"{figures}  {part.name}", flush=True)
 
 
 def _list() -> None:
@@ -111,4 +116,5 @@ def _list() -> None:
 
 
 if __name__ == "__main__":
+    parts.settle_in()
     sys.exit(main(sys.argv[1:]))

@@ -15,12 +15,14 @@ from pointsman.core import routing
 from pointsman_router import config
 from tests.simulation.cluster import Cluster
 
+DROPPED = frozenset({"failed", "rejections", "trial"})
+"""Fields of status.rollout about candidates that are gone."""
 MEASURED = frozenset({"startup", "loading", "renderedBy"})
 """What tells of the way: seconds as they were, and which release a revision was born under."""
 IGNORED = frozenset({"Event", "Pod", "EndpointSlice"})
 """Kinds that follow from the others, or tell of the way and not of the end."""
 KEPT = ("labels", "annotations", "finalizers")
-TIMES = frozenset({"lastTransitionTime", "stepStartedAt", "creationTimestamp"})
+TIMES = frozenset({"lastTransitionTime", "stepStartedAt", "creationTimestamp", "at"})
 End = dict[str, Any]
 
 
@@ -49,8 +51,15 @@ def without_history(end: End) -> End:
             if f"Deployment/{name}" not in end:
                 continue
             obj = {field: value for field, value in obj.items() if field != "revision"}
-        kept[key] = obj
+        kept[key] = _without_rejections(obj) if kind == "LLMService" else obj
     return kept
+
+
+def _without_rejections(service: Any) -> Any:
+    """What a service keeps of candidates that were tried and dropped is history too."""
+    status = service.get("status") or {}
+    rollout = {name: it for name, it in (status.get("rollout") or {}).items() if name not in DROPPED}
+    return {**service, "status": {**status, "rollout": rollout}} if "rollout" in status else service
 
 
 def of_service(end: End, name: str, beside: End) -> End:
@@ -108,11 +117,14 @@ def _comparable(obj: Any, owners: Mapping[str, str], generations: Mapping[str, i
     if names.ANNOTATION_APPLIED in face.get("annotations", {}):
         # A digest of what was applied, uids of owners included.
         face["annotations"] = {**face["annotations"], names.ANNOTATION_APPLIED: "a digest"}
+    if names.ANNOTATION_REJECTIONS in face.get("annotations", {}):
+        told = _masked(json.loads(face["annotations"][names.ANNOTATION_REJECTIONS]), 0, False)
+        face["annotations"] = {**face["annotations"], names.ANNOTATION_REJECTIONS: told}
     face["owners"] = sorted(owners.get(r["uid"], "gone") for r in metadata.get("ownerReferences") or ())
     if metadata.get("deletionTimestamp"):
         face["leaving"] = True
     body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
-    if obj["kind"] == "ConfigMap":
+    if obj["kind"] == "ConfigMap" and "binaryData" in obj:
         body = _routes(obj, generations)
     return {"metadata": face, **_masked(body, metadata.get("generation", 0), bool(obj.get("spec")))}
 

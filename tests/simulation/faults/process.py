@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from pointsman.app.metrics import Metrics
 from pointsman.app.resync import Resync
 from pointsman.app.watching import CHILD_KINDS
 from pointsman.core.settings import Settings
+from pointsman.engine.abreast import Abreast
 from pointsman.engine.queue import KeyQueue, Outcome
 from pointsman.engine.triggers import DELETED, OWN_KINDS, Triggers
 from pointsman.kube.store import WatchEvent
@@ -49,8 +50,6 @@ class Edges:
     """Whether the next watch event is lost."""
     delay: Callable[[], float] = lambda: 0.0
     """Seconds that the next event, or the next request, takes."""
-    quiet: float = 20.0
-    """Without a change for so many seconds nothing is under way. Passes that wait come back after 5 or 15."""
 
 
 class Process:
@@ -62,11 +61,14 @@ class Process:
         self._site, self._settings, self._edges, self._name = site, settings, edges, name
         self._again = again
         self._told = 0.0
+        self._on_their_way = 0
+        self._looked: dict[str, int] = {}
+        """What had happened (`Site.happened`) when the last pass of a key began that ended well."""
         self.alive = True
         kube: Kube = Proxied(site.kube, site.timeline.witness)
         if edges.happening is not None:
             kube = Proxied(kube, edges.happening)
-        self.kube: Kube = Proxied(kube, self._ask)
+        self.kube = Abreast(Proxied(kube, self._ask), watched=(*OWN_KINDS, *CHILD_KINDS))
         self._reconciler = site.operator(self.kube, settings, name)
         self.queue = KeyQueue(self._pass, draw=random.Random(7).random)
         self.triggers = Triggers(self.queue.add, self._reconciler.applier.recognises)
@@ -74,13 +76,27 @@ class Process:
         for stored in site.kube.store.objects.values():
             self._dispatch(None, stored.obj)
         site.kube.store.watchers.add(self._changed)
-        resync = Resync(self.kube, self.triggers, METRICS, namespaces=[], seconds=RESYNC_SECONDS)
+        resync = Resync(
+            self.kube,
+            self.triggers,
+            METRICS,
+            namespaces=[],
+            seconds=RESYNC_SECONDS,
+            forget=self.kube.forget,
+        )
         self._resync = asyncio.create_task(self._relist(resync))
 
-    @property
-    def busy(self) -> bool:
-        """Whether passes run or wait for their turn."""
-        return bool(self.queue.running or self.queue.depth)
+    def under_way(self) -> Iterator[str]:
+        """What it has yet to do: hear of events, and passes of keys that it didn't look at since the last
+        thing happened. A pass that failed has yet to be done; one that comes again and again is done once."""
+        if self._on_their_way:
+            yield f"{self._on_their_way} events on their way to {self._name}"
+        for row in self.queue.snapshot():
+            # What a re-list would look at, or what nobody ever will, is what a lost event is to leave undone.
+            awaited = row["state"] != "waiting" or row["priority"] != "resync" or row["failures"]
+            forgotten = row["state"] == "waiting" and row["nextSeconds"] is None
+            if awaited and not forgotten and self._looked.get(row["key"]) != self._site.happened:
+                yield f"a pass of {row['key']} by {self._name} ({row['state']})"
 
     def die(self) -> None:
         """Nothing it does counts from here on; another process follows after a pause, if one is to."""
@@ -91,6 +107,7 @@ class Process:
         self._resync.cancel()
         self._site.after(0.0, lambda: self.queue.drain(0.0))
         if self._again:
+            self._site.returning += 1
             self._site.after(CRASH_PAUSE, self._return)
 
     def die_for_good(self) -> None:
@@ -106,6 +123,7 @@ class Process:
                 self.queue.add(names.Key(resource.kind, metadata["namespace"], metadata["name"]))
 
     async def _return(self) -> None:
+        self._site.returning -= 1
         # Not where another release has taken over meanwhile: nobody starts the old one then.
         if self._site.settings == self._settings:
             await self._site.start(self._settings, self._edges, name=self._name)
@@ -121,6 +139,7 @@ class Process:
         if self._site.passes > TOO_MANY_PASSES:
             self._site.broken(HotLoop(f"{TOO_MANY_PASSES} passes, the last for {'/'.join(key)}"))
             raise asyncio.CancelledError
+        began = self._site.happened
         try:
             report = await self._reconciler.reconcile(key)
         except Crash:
@@ -130,11 +149,15 @@ class Process:
             self._site.tell(f"{self._name}: {key.kind}/{key.name}: {type(error).__name__}: {error}")
             raise
         self._site.tell(f"{self._name}: {key.kind}/{key.name}: {report.because}")
+        self._looked["/".join(key)] = began
         return report
 
     async def _ask(self, request: Request, kube: Kube, carry: Carry) -> Any:
         if not self.alive:
             raise Crash
+        if request.writes:
+            # Whatever comes of it: who asked for it has yet to see that there is nothing to ask for any more.
+            self._site.happened += 1
         delay = self._edges.delay()
         if delay:
             await asyncio.sleep(delay)
@@ -152,11 +175,17 @@ class Process:
         loop = asyncio.get_running_loop()
         # A watch keeps the order of its events.
         self._told = max(self._told, loop.time() + self._edges.delay())
-        loop.call_at(self._told, self._dispatch, event.type, event.object)
+        self._on_their_way += 1
+        loop.call_at(self._told, self._arrive, event)
+
+    def _arrive(self, event: WatchEvent) -> None:
+        self._on_their_way -= 1
+        self._dispatch(event.type, event.object)
 
     def _dispatch(self, kind: str | None, obj: Mapping[str, Any]) -> None:
         if not self.alive:
             return
+        self.kube.saw(obj)
         if obj["kind"] in _OWN:
             self.triggers.own_event(kind, obj)
         elif obj["kind"] in _CHILDREN:

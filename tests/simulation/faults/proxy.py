@@ -30,6 +30,8 @@ class Request:
     name: str
     body: Mapping[str, Any] | None = None
     """The object of an apply, a create or an overwrite."""
+    since: int | None = None
+    """The version that a list mustn't be older than; None: it is to be consistent."""
 
     @property
     def writes(self) -> bool:
@@ -55,11 +57,17 @@ class Proxied:
         return await self._do(request, lambda kube: kube.get(resource, namespace, name))
 
     async def list(
-        self, resource: Resource, namespace: str | None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
     ) -> Objects:
-        request = Request("list", resource.kind, namespace, "")
+        request = Request("list", resource.kind, namespace, "", since=since)
         return await self._do(
-            request, lambda kube: kube.list(resource, namespace, labels=labels, fields=fields)
+            request, lambda kube: kube.list(resource, namespace, labels=labels, fields=fields, since=since)
         )
 
     async def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool = True) -> Object:

@@ -21,7 +21,8 @@ from tests.simulation.faults.ending import (
 )
 from tests.simulation.faults.process import Edges
 from tests.simulation.faults.proxy import Carry, Request
-from tests.simulation.faults.scenarios import SCENARIOS, Scenario
+from tests.simulation.faults.scenario import Scenario
+from tests.simulation.faults.scenarios import SCENARIOS
 from tests.simulation.faults.site import Site, Snapshot, quietly
 from tests.simulation.faults.table import FAULTS, SEEDS, Compared, Fault, Moment, Strike
 from tests.simulation.faults.timeline import Violation

@@ -7,10 +7,9 @@ besides what must be so then, since a defect that is always there would otherwis
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from tests.simulation.faults import acts
-from tests.simulation.faults.acts import REST, Act, delete, fails, serve, stand_in, until, wait
+from tests.simulation.faults.acts import REST, delete, fails, serve, stand_in, until, wait
 from tests.simulation.faults.beginnings import (
     BAD,
     FOREIGN,
@@ -28,38 +27,10 @@ from tests.simulation.faults.beginnings import (
     TLS,
     WRONG,
 )
+from tests.simulation.faults.scenario import BACK, READY
+from tests.simulation.faults.scenario import row as _row
+from tests.simulation.faults.trials import TRIALS
 from tests.simulation.stories import CHAT, edited
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A row of the table."""
-
-    name: str
-    given: str
-    acts: tuple[Act, ...]
-    ends: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """(Kind/name, condition) to `status` or `status/reason`."""
-    served: frozenset[str] = frozenset()
-    """Services that somebody uses all the while."""
-    revert: Act | None = None
-    """What takes the service back to where the scenario began, at any moment."""
-
-
-READY = {("LLMService/chat", "Ready"): "True", ("LLMService/chat", "Stalled"): "-"}
-BACK = serve(CHAT)
-
-
-def _row(
-    name: str,
-    given: str,
-    *happens: Act,
-    ends: Mapping[tuple[str, str], str] = READY,
-    served: bool = True,
-    revert: Act | None = None,
-) -> Scenario:
-    return Scenario(name, given, (*happens, REST), ends, frozenset({"chat"} if served else ()), revert)
-
 
 SERVES = "a service that serves"
 NOTHING = "an empty namespace"
@@ -397,4 +368,4 @@ DELETIONS = tuple(
     )
 )
 
-SCENARIOS = {s.name: s for s in (*CHANGES, *TROUBLES, *OTHERS, *HANDS, *DELETIONS)}
+SCENARIOS = {s.name: s for s in (*CHANGES, *TRIALS, *TROUBLES, *OTHERS, *HANDS, *DELETIONS)}

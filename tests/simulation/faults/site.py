@@ -7,7 +7,7 @@ bring passes about: what they forget stays undone, and is seen.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,11 +25,13 @@ STEP_SECONDS = 1.0
 STARTUP_SECONDS = 4.0
 """How long engines take to be ready, so that the operator has time to do something too early."""
 LIMIT_SECONDS = 1200.0
+LOOK_SECONDS = 0.5
+"""How often it's asked whether anything is under way."""
 TRAIL = 400
 
 
 class Restless(Exception):
-    """Changes go on and on."""
+    """Something is under way and never comes to an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Snapshot:
     settings: Settings
 
 
-KNOBS = ("accelerators", "failing", "hub", "unmounted")
+KNOBS = ("accelerators", "failing", "hub", "trial", "unmounted")
 
 
 class Site(Cluster):
@@ -55,7 +57,12 @@ class Site(Cluster):
         self._epoch = START - timedelta(seconds=self._loop.time())
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
+        self._controlling = False
         self._operators = operators
+        self.happened = 0
+        """How often anything changed, in the store or around it. What was looked at since then was seen."""
+        self.returning = 0
+        """Processes that died and are about to be started again."""
         self.edges = Edges()
         """What happens to every process that starts."""
         self.interrupted = False
@@ -63,6 +70,7 @@ class Site(Cluster):
         self.settings = SETTINGS
         self.processes: list[Process] = []
         self.passes = 0
+        self._moments: list[tuple[float, int]] = []
         self.trail: list[str] = []
         """What was done, when and why; the newest last."""
         self.failure: Exception | None = None
@@ -118,17 +126,34 @@ class Site(Cluster):
     # Time.
 
     async def rest(self) -> None:
-        """Waits until nothing has changed for some time. Raises Restless, or what broke meanwhile."""
+        """Waits until nothing is under way. Raises Restless, or what broke meanwhile."""
         deadline = self._loop.time() + LIMIT_SECONDS
         while True:
-            version = self.kube.store.version
-            await asyncio.sleep(self.edges.quiet)
+            await asyncio.sleep(LOOK_SECONDS)
             if self.failure is not None:
                 raise self.failure
-            if self.kube.store.version == version and any(p.alive for p in self.processes):
+            if next(self._under_way(), None) is None:
                 return
             if self._loop.time() > deadline:
-                raise Restless(f"something still changes after {LIMIT_SECONDS:.0f} s")
+                raise Restless(f"under way after {LIMIT_SECONDS:.0f} s: {'; '.join(self._under_way())}")
+
+    def _under_way(self) -> Iterator[str]:
+        """What is going to happen though nobody does anything any more, by whose hand it may be.
+
+        A wait for time to pass is under way where something ends with it: a deletion, which may wait for
+        routers. A look every few seconds that finds all as it was is none, and neither is what is tried anew
+        each minute, once it was told that it failed.
+        """
+        living = [process for process in self.processes if process.alive]
+        if self.returning or not living:
+            yield "a process that starts"
+        if self._controlling or self._changed.is_set():
+            yield "controllers at work"
+        for stored in self.kube.store.objects.values():
+            if stored.obj["metadata"].get("deletionTimestamp"):
+                yield f"the deletion of {stored.obj['kind']} {stored.obj['metadata']['name']!r}"
+        for process in living:
+            yield from process.under_way()
 
     async def resync(self, seconds: float = 900.0) -> None:
         """Waits until every object had the pass that a re-list brings."""
@@ -138,14 +163,20 @@ class Site(Cluster):
     async def look_again(self) -> None:
         """An hour later, a pass of everything."""
         self._loop.skip(3600.0)  # type: ignore[attr-defined]
-        await asyncio.sleep(1.0)
+        self.poke()
         for process in self.processes:
             process.look_at_everything()
-        await asyncio.sleep(5.0)
+        await self.rest()
 
     def poke(self) -> None:
         """Something outside the store is another: controllers look again."""
+        self.happened += 1
         self._changed.set()
+
+    def version_ago(self, seconds: float) -> int:
+        """The version of the store so many seconds ago; 0 where nothing had changed yet."""
+        moment = self._loop.time() - seconds
+        return max((version for at, version in self._moments if at <= moment), default=0)
 
     # Beginnings and ends.
 
@@ -186,12 +217,14 @@ class Site(Cluster):
         self.failure = self.failure or failure
 
     def _on_change(self, event: WatchEvent) -> None:
-        self._changed.set()
+        self._moments.append((self._loop.time(), self.kube.store.version))
+        self.poke()
 
     async def _control(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
+            self._controlling = True
             await asyncio.sleep(STEP_SECONDS)
             try:
                 self.step()
@@ -200,6 +233,7 @@ class Site(Cluster):
                 raise
             if self.starting:
                 self._changed.set()
+            self._controlling = False
 
 
 def quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pointsman.api import names
-from pointsman.kube.protocol import AlreadyExists, Conflict, Forbidden, Kube, Retryable
-from pointsman.kube.store import Stored, address_of
+from pointsman.kube.protocol import AlreadyExists, Conflict, Forbidden, Kube, Objects, Retryable
+from pointsman.kube.store import Address, Stored, WatchEvent, address_of
 from pointsman.kube.twin import MemoryKube
 from tests.simulation.cluster import NAMESPACE
 from tests.simulation.faults.process import Edges
@@ -113,25 +113,64 @@ def _crash_before(strike: Strike) -> Edges:
     return _at(strike, befall)
 
 
+class _Past(MemoryKube):
+    """What was stored once. Whoever asks for something newer isn't told that it isn't."""
+
+    async def list(
+        self,
+        resource: names.Resource,
+        namespace: str | None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        since: int | None = None,
+    ) -> Objects:
+        return await super().list(resource, namespace, labels=labels, fields=fields)
+
+
+def _past(began: Mapping[Address, Stored], changes: Sequence[tuple[int, WatchEvent]]) -> _Past:
+    """The cluster that `began` as it did, after these changes."""
+    past = _Past()
+    past.store.begin_at(began, changes[-1][0] if changes else 0)
+    for _, event in changes:
+        obj = event.object
+        resource = names.RESOURCES.get(obj["kind"], names.EVENT)
+        at = address_of(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
+        if event.type == "DELETED":
+            past.store.objects.pop(at, None)
+        else:
+            past.store.objects[at] = Stored(obj)
+    return past
+
+
 def _stale(strike: Strike) -> Edges:
     """Answers from as many changes ago as the moment's number gives, one to eight."""
     back, site = 1 + strike.at % 8, strike.site
     began = dict(site.kube.store.objects)
 
     async def befall(request: Request, kube: Kube, carry: Carry) -> Any:
-        past = MemoryKube()
-        past.store.begin_at(began, 0)
-        for _, event in site.kube.store.history[:-back]:
-            obj = event.object
-            resource = names.RESOURCES.get(obj["kind"], names.EVENT)
-            at = address_of(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
-            if event.type == "DELETED":
-                past.store.objects.pop(at, None)
-            else:
-                past.store.objects[at] = Stored(obj)
-        return await carry(past)
+        return await carry(_past(began, site.kube.store.history[:-back]))
 
     return _at(strike, befall, writes=False)
+
+
+def _lagging(strike: Strike) -> Edges:
+    """The server's cache lags behind by up to half a second, three, or ten. It shows what it has, as soon as
+    that isn't older than what it is asked for; consistent reads aren't concerned."""
+    draw, site = random.Random(strike.at), strike.site
+    most = (0.5, 3.0, 10.0)[strike.at % 3]
+    began, start = dict(site.kube.store.objects), site.kube.store.version
+
+    async def happening(request: Request, kube: Kube, carry: Carry) -> Any:
+        if request.since is None:
+            return await carry(kube)
+        shown = max(request.since, site.version_ago(draw.random() * most))
+        if shown <= start:
+            return await carry(kube)
+        changes = [change for change in site.kube.store.history if change[0] <= shown]
+        return await carry(_past(began, changes))
+
+    return Edges(happening)
 
 
 def _lost(strike: Strike, *, from_then_on: bool) -> Edges:
@@ -159,7 +198,7 @@ def _pauses(strike: Strike) -> Edges:
     def delay() -> float:
         return draw.uniform(2.0, 12.0) if draw.random() < 0.12 else draw.random() * 0.2
 
-    return Edges(delay=delay, quiet=50.0)
+    return Edges(delay=delay)
 
 
 def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
@@ -167,10 +206,12 @@ def _user(act: Callable[[Strike], Act]) -> Callable[[Strike], Edges]:
 
     def edges(strike: Strike) -> Edges:
         async def befall(request: Request, kube: Kube, carry: Carry) -> Any:
-            answer = await carry(kube)
-            strike.site.interrupted = True
-            await act(strike).do(strike.site)
-            return answer
+            try:
+                return await carry(kube)
+            finally:
+                # Also where it was refused.
+                strike.site.interrupted = True
+                await act(strike).do(strike.site)
 
         return _at(strike, befall)
 
@@ -268,6 +309,14 @@ _ROWS = (
         lenient=True,
         resyncs=1,
         stride=11,
+    ),
+    Fault(
+        "lagging",
+        "O4",
+        "every read that needn't be consistent shows as old a state as it may",
+        Moment.SEED,
+        _lagging,
+        lenient=True,
     ),
     Fault("disorder", "O6", "requests and events take their time", Moment.SEED, _disorder),
     Fault(

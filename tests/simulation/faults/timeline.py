@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 LEAVES_TO: Mapping[str, frozenset[str]] = {
     Step.STEADY: frozenset({Step.STARTING, Step.CAPACITY, Step.DRAINING}),
-    Step.STARTING: frozenset({Step.TRAFFIC}),
-    Step.CAPACITY: frozenset({Step.TRAFFIC, Step.DRAINING, Step.STEADY}),
+    Step.STARTING: frozenset({Step.TRAFFIC, Step.TRIAL}),
+    Step.CAPACITY: frozenset({Step.TRAFFIC, Step.DRAINING, Step.STEADY, Step.TRIAL}),
+    Step.TRIAL: frozenset({Step.TRAFFIC, Step.STEADY, Step.CAPACITY, Step.DRAINING}),
     Step.TRAFFIC: frozenset({Step.STEADY, Step.CAPACITY, Step.DRAINING, Step.STARTING}),
     Step.DRAINING: frozenset({Step.STARTING, Step.STEADY, Step.CAPACITY}),
 }
 """Where each step of a rollout may lead; a new wish or a return to the old one counts."""
 
-OURS = frozenset({"LLMService", "LLMRouter", "LLMModel"})
-_OWNERS = OURS - {"LLMModel"}
+OURS = frozenset({"LLMService", "LLMRouter", "LLMModel", "PromptSuite", "PromptVersion"})
+_OWNERS = frozenset({"LLMService", "LLMRouter"})
 
 
 @dataclass(frozen=True, slots=True)

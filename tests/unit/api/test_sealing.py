@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 from typing import Any
@@ -14,6 +16,13 @@ from pointsman.api.sealing import seal, sealed, sealed_address, sealed_variable,
 
 SECRET = "hunter2"
 HASH = sealed(SECRET)
+
+
+def packed(document: Any) -> str:
+    """As a ConfigMap has it."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
 
 DOCUMENTS: dict[str, tuple[Any, Any]] = {
     "a service's variables": ({"env": {"PASSWORD": SECRET}}, {"env": {"PASSWORD": HASH}}),
@@ -33,6 +42,35 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
         {"proof": [{"name": "capital", "message": SECRET, "answer": {"exact": SECRET}, "maxTokens": 3}]},
         {"proof": [{"name": "capital", "message": HASH, "answer": {"exact": HASH}, "maxTokens": 3}]},
     ),
+    "what a prompt says, but not its variables' names": (
+        {"messages": [{"role": "user", "content": "I am {{name}} and {{name}}"}]},
+        {"messages": [{"role": "user", "content": sealed("I am {{name}} and {{name}}") + "{{name}}"}]},
+    ),
+    "what a suite asks and expects": (
+        {
+            "variables": [{"name": "a", "value": SECRET}],
+            "assertions": [{"regex": SECRET}, {"similarity": {"to": SECRET, "minPermille": 1}}],
+        },
+        {
+            "variables": [{"name": "a", "value": HASH}],
+            "assertions": [{"regex": HASH}, {"similarity": {"to": HASH, "minPermille": 1}}],
+        },
+    ),
+    "a schema stays one, and what is none stays none": (
+        {"assertions": [{"jsonSchema": "{}"}, {"jsonSchema": SECRET}, {"jsonSchema": "[]"}]},
+        {
+            "assertions": [
+                {"jsonSchema": f'{{"const":"{sealed("{}")}"}}'},
+                {"jsonSchema": HASH},
+                {"jsonSchema": sealed("[]")},
+            ]
+        },
+    ),
+    "a router's configuration": (
+        {"config.json.gz": packed({"prompts": [{"messages": [{"role": "user", "content": SECRET}]}]})},
+        {"config.json.gz": packed({"prompts": [{"messages": [{"content": HASH, "role": "user"}]}]})},
+    ),
+    "what should be one and isn't": ({"config.json.gz": SECRET}, {"config.json.gz": HASH}),
     "what a message quotes": (
         {"message": f"proof 'capital' expected “{SECRET}”, got “{SECRET}"},
         {"message": f"proof 'capital' expected “{HASH}”, got “{HASH}"},

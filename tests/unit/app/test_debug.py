@@ -17,6 +17,7 @@ from pointsman.app import settings as app_settings
 from pointsman.app.main import main
 from pointsman.engine import looking
 from pointsman.kube.twin import MemoryKube
+from tests.contract.manifests import FULL
 from tests.simulation.cluster import NAMESPACE, Cluster
 from tests.simulation.stories import CHAT, serving
 
@@ -52,9 +53,14 @@ async def test_what_is_recorded_is_decided_again_alike(
     assert capsys.readouterr().out.startswith("same decision (recorded by version 0.")
 
 
-@pytest.mark.parametrize(("kind", "name"), [("LLMRouter", "default"), ("LLMModel", "shared")])
-async def test_routers_and_models_are_recorded_too(kind: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("LLMRouter", "default"), ("LLMModel", "shared"), ("PromptVersion", "v1"), ("PromptSuite", "tests")],
+)
+async def test_every_kind_is_recorded(kind: str, name: str) -> None:
     cluster = Cluster()
+    await cluster.apply("PromptVersion", "v1", FULL[names.PROMPTVERSION])
+    await cluster.apply("PromptSuite", "tests", FULL[names.PROMPTSUITE])
     await cluster.apply("LLMModel", "shared", CHAT["model"])
     await serving(cluster, {"modelRef": {"name": "shared"}})
     file = await recorded(cluster, names.Key(kind, NAMESPACE, name))
@@ -64,7 +70,7 @@ async def test_routers_and_models_are_recorded_too(kind: str, name: str) -> None
 async def test_a_file_has_the_hash_that_the_log_line_of_the_pass_has() -> None:
     cluster = Cluster()
     await serving(cluster)
-    found = await looking.service(cluster.reconciler.gatherer, KEY, cluster.now)
+    found = await looking.whole(cluster.reconciler.gatherer, KEY, cluster.now)
     assert found is not None
     report = await cluster.reconciler.reconcile(KEY)
     assert looking.fingerprint(found.decision) == report.decision
@@ -105,7 +111,7 @@ UNUSABLE = {
     "no record": ("{}", "no recorded decision: KeyError: 'version'"),
     "another kind": (
         '{"version": "1", "kind": "Pod", "world": {}, "decision": {}}',
-        "kind 'Pod' is none of LLMService, LLMRouter, LLMModel",
+        "kind 'Pod' is none of LLMService, LLMRouter, LLMModel, PromptVersion, PromptSuite",
     ),
     "a World that breaks today's rules": (
         '{"version": "1", "kind": "LLMModel", "world": {"now": "2026-01-01T00:00:00Z", "model": {}}, '
@@ -126,7 +132,7 @@ def test_a_file_that_cant_be_read_is_no_difference(
     assert main(["debug", "replay", str(tmp_path / "nowhere")]) == 2
 
 
-@pytest.mark.parametrize("kind", ["LLMService", "LLMRouter", "LLMModel"])
+@pytest.mark.parametrize("kind", ["LLMService", "LLMRouter", "LLMModel", "PromptVersion"])
 async def test_an_object_that_isnt_there_is_said_to_be_missing(kind: str) -> None:
     with pytest.raises(debug.Failed, match=f"no {kind} 'chat' in namespace 'team-a'"):
         await recorded(Cluster(), names.Key(kind, NAMESPACE, "chat"))

@@ -98,8 +98,9 @@ def test_evidence_of_anything_survives_json(asked: list[Gate], looks: list[Look]
 def test_bounds_enclose_the_estimate(asked: list[Gate], look: Look) -> None:
     for each in judge(asked, [look]):
         if each.estimate is not None:
-            assert each.lower is None or each.lower <= each.estimate * (1 + 1e-3) + 1e-6
-            assert each.upper is None or each.upper >= each.estimate * (1 - 1e-3) - 1e-6
+            slack = 1e-3 * abs(each.estimate) + 1e-6
+            assert each.lower is None or each.lower <= each.estimate + slack
+            assert each.upper is None or each.upper >= each.estimate - slack
 
 
 @given(GATES, LOOKS)

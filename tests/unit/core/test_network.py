@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pointsman.api import names
-from pointsman.core import router_children, routing, service_children
+from pointsman.core import router_children, routing, service_children, trial_children
+from pointsman.core.trial import Gate, Trial
 from pointsman_router.config import RouterConfig
 from tests.unit.core.build import SETTINGS, router, service
 
@@ -30,6 +31,7 @@ class End:
 
 ENGINE = End({names.LABEL_SERVICE: "chat", names.LABEL_ROLE: "engine", names.LABEL_REVISION: "chat-1"})
 RESOLVE = End({names.LABEL_SERVICE: "chat", names.LABEL_ROLE: "resolve"})
+TRIAL = End({names.LABEL_SERVICE: "chat", names.LABEL_ROLE: "trial"})
 ROUTER = End(router_children.pod_labels("default"))
 OTHER_ROUTER = End(router_children.pod_labels("other"))
 OPERATOR = End({names.LABEL_NAME: "pointsman", names.LABEL_COMPONENT: "operator"}, "pointsman-system")
@@ -49,6 +51,12 @@ def policies(front: Any = None, hub: bool = False) -> list[Mapping[str, Any]]:
         service_children.network_policy(chat.metadata, chat.spec.model.source, "default", SETTINGS),
         *(m for m in made if m["kind"] == "NetworkPolicy"),
     ]
+
+
+def with_trial(gate: Gate | None = None) -> list[Mapping[str, Any]]:
+    trial = Trial(service="chat", router="default", candidate="chat-1", model="chat", gate=gate)
+    made = trial_children.build(service().metadata, trial, SETTINGS)
+    return [*policies(), *(m for m in made if m["kind"] == "NetworkPolicy")]
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -80,7 +88,7 @@ def permitted(made: list[Mapping[str, Any]], subject: End, other: End, port: int
     peers = "from" if way == "ingress" else "to"
     return any(
         (peers not in rule or any(matches(peer, other, "team-a") for peer in rule[peers]))
-        and any(entry["port"] == port for entry in rule["ports"])
+        and ("ports" not in rule or any(entry["port"] == port for entry in rule["ports"]))
         for p in mine
         for rule in p["spec"][way]
     )
@@ -115,6 +123,20 @@ TABLE = [
     ("who only bears the operator's labels does not", policies(), IMPOSTOR, ROUTER, 8081, False),
     ("the router reaches the API server", policies(), ROUTER, WORLD, 6443, True),
     ("and nothing else outside", policies(), ROUTER, WORLD, 80, False),
+    ("a trial asks its router", with_trial(), TRIAL, ROUTER, 8081, True),
+    ("also for embeddings, through the way in", with_trial(), TRIAL, ROUTER, 8080, True),
+    ("but no other router", with_trial(), TRIAL, OTHER_ROUTER, 8081, False),
+    ("nor an engine", with_trial(), TRIAL, ENGINE, 8000, False),
+    ("nor the world", with_trial(), TRIAL, WORLD, 443, False),
+    (
+        "unless it asks a gate, which may be anywhere",
+        with_trial(Gate("g", "https://g", {})),
+        TRIAL,
+        WORLD,
+        443,
+        True,
+    ),
+    ("an engine reaches no router by a trial's leave", with_trial(), ENGINE, ROUTER, 8081, False),
     ("over TLS a client reaches the same port", policies(router(tls={})), CLIENT, ROUTER, 8080, True),
     ("and so does the operator, to prove the way in", policies(router(tls={})), OPERATOR, ROUTER, 8080, True),
     (

@@ -81,6 +81,20 @@ def test_a_rejected_candidate_loses_its_traffic_at_once_and_is_not_tried_again()
     assert (other.candidate, other.step, other.rejections) == (C, Step.CAPACITY, state.rejections)
 
 
+def test_the_way_back_to_what_served_before_takes_no_steps_where_its_engines_run() -> None:
+    new = State(A2, previous=A, traffic=(Share(A2, 100),))
+    back = replace(ALL, target=A, plan=CANARY, trial=Trial.RUNNING)
+    assert told(new, back, back, back) == ["Capacity 0: 0", "Traffic 0: 100", "Steady 0: 0"]
+    moved = replace(new, previous=B)
+    assert told(moved, *[replace(ALL, plan=CANARY)] * 2) == ["Capacity 0: 0", "Canary 0: 10"]
+
+
+def test_a_promotion_remembers_what_served_before() -> None:
+    last = State(A, A2, Step.TRAFFIC, 2, NOW, traffic=(Share(A, 0), Share(A2, 100)))
+    after = step(last, replace(ALL, target=A2, plan=CANARY), NOW)
+    assert (after.stable, after.previous) == (A2, A)
+
+
 def test_a_switch_measures_first_then_moves_all_at_once_and_bakes() -> None:
     waits, good = replace(ALL, plan=SWITCH), replace(ALL, plan=SWITCH, judged=PASS)
     assert told(STEADY, waits, waits, waits, good, waits, waits, good) == [

@@ -319,6 +319,24 @@ def test_the_age_of_the_oldest_key_is_that_of_waiting_for_a_worker() -> None:
     played(scenario, Desk(seconds=20))
 
 
+def test_a_key_that_waits_is_shown_with_what_it_waits_for() -> None:
+    async def scenario(desk: Desk) -> None:
+        queue = desk.queue()
+        queue.add(A, Priority.URGENT)
+        await asyncio.sleep(5)
+        queue.add(A, Priority.RESYNC, after=60.0)
+        queue.add(B, Priority.RESYNC, after=60.0)
+        queue.add(B, Priority.NORMAL, after=15.0)
+        rows = {row["key"].rpartition("/")[2]: row for row in queue.snapshot()}
+        assert {name: (row["state"], row["priority"]) for name, row in rows.items()} == {
+            "a": ("waiting", "resync"),
+            "b": ("waiting", "normal"),
+        }
+        await asyncio.sleep(100)
+
+    played(scenario)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[float, int, Priority, float, bool]]:
     """(pause before it, key, priority, delay, whether the key's next pass fails)"""

@@ -8,7 +8,7 @@ import pytest
 
 from pointsman.api.names import Key
 from pointsman.engine.queue import Priority
-from pointsman.engine.triggers import Triggers, owners_of
+from pointsman.engine.triggers import ROUTER_PAUSE, Triggers, owners_of
 
 SERVICE, ROUTER = Key("LLMService", "ns", "chat"), Key("LLMRouter", "ns", "default")
 
@@ -39,6 +39,17 @@ def test_a_service_concerns_itself_and_its_router() -> None:
     desk = Desk()
     desk.triggers.own_event("ADDED", service())
     assert desk.taken() == {SERVICE, ROUTER}
+
+
+def test_a_router_waits_for_the_effects_of_the_service_that_has_changed_unless_that_goes() -> None:
+    desk = Desk()
+    desk.triggers.own_event("ADDED", service())
+    desk.taken()
+    desk.triggers.own_event("MODIFIED", service(status={"rollout": {"step": "Starting"}}))
+    assert desk.added == [(ROUTER, Priority.NORMAL, ROUTER_PAUSE)]
+    desk.taken()
+    desk.triggers.own_event("MODIFIED", service(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}))
+    assert (ROUTER, Priority.URGENT, 0.0) in desk.added
 
 
 def test_a_model_that_changes_concerns_the_services_that_name_it() -> None:
@@ -181,3 +192,30 @@ def test_a_relist_of_one_namespace_or_kind_says_nothing_about_others() -> None:
     assert desk.triggers.relisted("LLMService", [], namespace="other", spread=1.0) == []
     assert desk.triggers.relisted("LLMModel", [], namespace=None, spread=1.0) == []
     assert desk.triggers.knows(SERVICE)
+
+
+def prompt(kind: str, name: str, family: str = "") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "generation": 1}
+    return {"kind": kind, "metadata": metadata, "spec": {"family": family} if family else {}}
+
+
+def test_a_prompt_concerns_the_services_that_name_it() -> None:
+    desk = Desk()
+    desk.triggers.own_event("ADDED", service() | {"spec": {"promptRef": {"name": "v1"}}})
+    assert Key("PromptVersion", "ns", "v1") in desk.taken()
+    desk.triggers.own_event("ADDED", prompt("PromptVersion", "v1"))
+    assert desk.taken() == {Key("PromptVersion", "ns", "v1"), SERVICE}
+
+
+def test_a_prompt_concerns_the_suites_of_its_family_and_those_of_any() -> None:
+    desk = Desk()
+    for name, family in (("ours", "support"), ("theirs", "sales"), ("any", "")):
+        desk.triggers.own_event("ADDED", prompt("PromptSuite", name, family))
+    desk.taken()
+    for event in ("ADDED", "DELETED"):
+        desk.triggers.own_event(event, prompt("PromptVersion", "v1", "support"))
+        assert desk.taken() == {
+            Key("PromptVersion", "ns", "v1"),
+            Key("PromptSuite", "ns", "ours"),
+            Key("PromptSuite", "ns", "any"),
+        }

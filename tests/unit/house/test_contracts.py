@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-HOMES = ("operator", "serving-image/router", "serving-image/engine")
+HOMES = ("operator", "serving-image/router", "serving-image/engine", "serving-image/trial")
 
 VIOLATIONS = {
     "the core imports kopf": ("operator/pointsman/core/rollout.py", "import kopf"),
@@ -51,6 +51,14 @@ VIOLATIONS = {
     "the entrypoint imports the operator": (
         "serving-image/engine/pointsman_engine/__init__.py",
         "import pointsman.api.names",
+    ),
+    "the trial imports the router": (
+        "serving-image/trial/pointsman_trial/__init__.py",
+        "import pointsman_router.config",
+    ),
+    "a room of the trial knows one above": (
+        "serving-image/trial/pointsman_trial/asking.py",
+        "import pointsman_trial.suite",
     ),
 }
 

@@ -16,6 +16,7 @@ PACKAGES = {
     "pointsman": ROOT / "operator/pointsman",
     "pointsman_router": ROOT / "serving-image/router/pointsman_router",
     "pointsman_engine": ROOT / "serving-image/engine/pointsman_engine",
+    "pointsman_trial": ROOT / "serving-image/trial/pointsman_trial",
 }
 ALLOWED: dict[str, set[str]] = {
     "pointsman": set(),
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
         "prometheus_client",
         "pydantic",
         "uvloop",
+        "yaml",
     },
     "pointsman/core": {"pointsman", "pointsman_router", "pydantic"},
     "pointsman/crdgen": {"pointsman", "pydantic", "yaml"},
@@ -47,6 +49,8 @@ ALLOWED: dict[str, set[str]] = {
     "pointsman_router/config.py": {"pointsman_router"},
     "pointsman_router/scale.py": set(),
     "pointsman_router/settings.py": set(),
+    "pointsman_trial": {"pointsman_trial"},
+    "pointsman_trial/schemas.py": {"pointsman_trial", "jsonschema", "referencing"},
     "pointsman_router/feeds/standalone.py": {"pointsman_router", "yaml"},
 }
 """What a package may import beside the standard library. `pointsman_router/config.py` is the contract between

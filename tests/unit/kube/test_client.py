@@ -133,6 +133,26 @@ async def test_pages_are_put_together_and_lists_never_come_from_a_cache() -> Non
     assert all("resourceVersion" not in s.query for s in scripted.seen)
 
 
+async def test_a_list_by_version_says_so_once_and_the_token_after_that() -> None:
+    first: Any = (200, {"metadata": {"continue": "t1", "resourceVersion": "9"}, "items": []}, {})
+    last: Any = (200, {"metadata": {"resourceVersion": "9"}, "items": [{"metadata": {"name": "a"}}]}, {})
+    scripted = Scripted([first, last])
+    async with client(scripted) as (kube, _):
+        found = await kube.list(LLMSERVICE, "ns", since=7)
+    assert found.version == 9
+    asked = [(s.query.get("resourceVersion"), s.query.get("resourceVersionMatch")) for s in scripted.seen]
+    assert asked == [("7", "NotOlderThan"), (None, None)]
+
+
+async def test_a_server_that_does_not_get_to_a_version_is_not_asked_again() -> None:
+    code, body, headers = status(504, "Timeout")
+    body["details"] = {"retryAfterSeconds": 1, "causes": [{"reason": "ResourceVersionTooLarge"}]}
+    async with client(Scripted([(code, body, headers)])) as (kube, slept):
+        with pytest.raises(Retryable):
+            await kube.list(LLMSERVICE, "ns", since=7)
+    assert slept == []
+
+
 async def test_a_list_whose_token_expired_begins_anew() -> None:
     first: Any = (200, {"metadata": {"continue": "t1"}, "items": [{"metadata": {"name": "old"}}]}, {})
     whole: Any = (200, {"metadata": {}, "items": [{"metadata": {"name": "new"}}]}, {})

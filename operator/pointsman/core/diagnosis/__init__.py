@@ -28,6 +28,7 @@ __all__ = [
     "references",
     "resolved",
     "slow",
+    "tried",
     "unplaced",
     "wanted_events",
 ]
@@ -73,6 +74,20 @@ def resolved(pods: Sequence[Manifest]) -> Mapping[str, Any] | None:
             if status.get("name") == names.RESOLVE_CONTAINER and ended.get("exitCode") == 0:
                 return reports.document(ended.get("message", ""))
     return None
+
+
+def tried(pods: Sequence[Manifest]) -> Mapping[str, Any] | None:
+    """What a trial's Job found out, or why its last pod found nothing; None while neither is told."""
+    told = None
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", ""))):
+        for status in reports.containers(pod):
+            ended = (status.get("state") or {}).get("terminated")
+            if status.get("name") == names.TRIAL_CONTAINER and ended:
+                # What ended without a word, by lack of memory say, is told as what can't be read.
+                told = reports.document(ended.get("message", "")) or {}
+                if ended.get("exitCode") == 0:
+                    return told
+    return told
 
 
 def job_failed(job: Manifest) -> bool:

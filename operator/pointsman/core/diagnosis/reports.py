@@ -19,6 +19,7 @@ OURS: Mapping[str, str] = {
     names.ENGINE_CONTAINER: "the engine",
     names.RESOLVE_CONTAINER: "the look-up of the model",
     names.ROUTER_CONTAINER: "the router",
+    names.TRIAL_CONTAINER: "the trial",
 }
 """Our containers, and what people call what runs in them."""
 TERMINAL = frozenset({"Failed", "Succeeded"})

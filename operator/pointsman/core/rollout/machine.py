@@ -131,6 +131,8 @@ def _has_capacity(state: State, seen: Observation) -> bool:
 
 def _capable(state: State, seen: Observation) -> State:
     """The candidate's engines are there: to the trial before any traffic, else to the traffic."""
+    if state.returns:
+        return replace(state, step=Step.TRAFFIC)
     if state.index == 0 and seen.trial in (Trial.RUNNING, Trial.FAILED):
         return replace(state, step=Step.TRIAL)
     return _entered(state, seen.plan)
@@ -178,7 +180,7 @@ def _baking(state: State, seen: Observation, now: datetime) -> State:
 
 
 def _promoted(state: State) -> State:
-    return State(stable=state.candidate, rejections=state.rejections)
+    return State(stable=state.candidate, previous=state.stable, rejections=state.rejections)
 
 
 def _draining(state: State, seen: Observation, now: datetime) -> State:

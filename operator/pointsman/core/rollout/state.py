@@ -36,6 +36,8 @@ class State:
     """Every variant that routers should know, the weights summing to 100 or 0."""
     rejections: tuple[Rejection, ...] = ()
     """The newest first."""
+    previous: Variant | None = None
+    """What had all requests before the stable one: the way back to it is known to be good."""
 
     @property
     def revisions(self) -> tuple[str, ...]:
@@ -46,6 +48,11 @@ class State:
     def shares_engines(self) -> bool:
         """Whether the change is one between variants of the same engines: it moves no pods."""
         return len(self.revisions) == 1
+
+    @property
+    def returns(self) -> bool:
+        """Whether the change goes back to what served before, on engines that are there."""
+        return self.candidate is not None and self.candidate == self.previous and self.shares_engines
 
     @property
     def weight(self) -> int:

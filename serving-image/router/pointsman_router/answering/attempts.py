@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pointsman_router import errors
-from pointsman_router.answering import comeback
+from pointsman_router.answering import comeback, stages
 from pointsman_router.answering.caller import Caller
 from pointsman_router.answering.pick import has_another, pick
 from pointsman_router.clients.request import Request
@@ -21,7 +22,7 @@ from pointsman_router.engines.engine import Engine
 from pointsman_router.engines.response import Fault, Receiver, Response
 from pointsman_router.engines.retries import backoff
 from pointsman_router.engines.upstream import Connection
-from pointsman_router.errors import Problem
+from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.picking.wishes import Wish
 from pointsman_router.table import ServiceState, VariantState
 
@@ -39,11 +40,14 @@ class Attempts(ABC):
         "_caller",
         "_cold",
         "_connection",
+        "_document",
         "_draw",
         "_engine",
         "_engine_label",
         "_head",
+        "_plain",
         "_probing",
+        "_rendered",
         "_request",
         "_router",
         "_sent_at",
@@ -53,6 +57,7 @@ class Attempts(ABC):
         "_wish",
         "internal",
         "only",
+        "probe",
         "service",
         "variant",
     )
@@ -70,6 +75,14 @@ class Attempts(ABC):
         self._request = request
         self._head = b""
         """What follows the engine's Host field, up to the request's id."""
+        self.probe = False
+        """Asks only whether something answers: no values of a prompt's variables are known."""
+        self._document: Mapping[str, Any] | None = None
+        """What the body says, where a prompt may have to go into it."""
+        self._plain = b""
+        """Then the body without a prompt."""
+        self._rendered: VariantState | None = None
+        """Whose prompt is in the body."""
         self._wish: Wish | None = None
         self._draw = 0.0
         self._cold = False
@@ -128,6 +141,8 @@ class Attempts(ABC):
         self._attempts += 1
         if variant is not self.variant:
             self._move_to(variant)
+        if self._document is not None and variant is not self._rendered and not self._render(variant):
+            return
         measure = variant.measure
         if measure is not None:
             self._cold = measure.is_cold(engine.number, self._sent_at)
@@ -141,6 +156,23 @@ class Attempts(ABC):
             engine.pool.connect(self, service.routing.timeouts.connect_seconds)
         else:
             self._send(connection, engine)
+
+    def _render(self, variant: VariantState) -> bool:
+        """Puts a variant's prompt into the body, anew where another attempt comes to another variant. False
+        where the request is refused, which no earlier stage can know: the prompt is the variant's."""
+        document, route, request = self._document, self._request.route, self._request
+        assert document is not None
+        assert route is not None
+        if self._rendered is None:
+            self._plain = request.body
+        self._rendered = variant
+        try:
+            request.body = stages.rendered(self._plain, document, route, variant.renderer, self.probe)
+        except RefusedError as refusal:
+            self.fail(refusal.problem, "prompt_refused")
+            return False
+        self._head = head_of(request)
+        return True
 
     def _move_to(self, variant: VariantState | None) -> None:
         if self.variant is not None:

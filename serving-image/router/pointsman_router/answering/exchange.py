@@ -94,6 +94,7 @@ class Exchange(Attempts):
         self._wish = prepared.wish
         self._draw = prepared.draw
         self._stream = prepared.stream
+        self._document = prepared.document
         original, request.body = request.body, body
         self._head = head_of(request)
         self._account(service)
@@ -207,7 +208,8 @@ class Exchange(Attempts):
             self._probing = False  # the next one that is to decide is another's
         self._answered = True
         self._quiet_since = monotonic()
-        self._head = b""
+        self._head = self._plain = b""
+        self._document = None
         self._request.release()  # no retry from here on
         answer = self._answer
         answer.extra = variant.lines
@@ -318,7 +320,9 @@ class Exchange(Attempts):
         if status == CLIENT_GONE or ending == "refused":
             return
         answer, meter = self._answer, self._meter
-        if status >= 500 or (meter is not None and answer.streamed and meter.failed):
+        told = meter is not None and answer.streamed and meter.failed
+        if status >= 500 or told or ending == "prompt_refused":
+            # A prompt that asks for more than clients send fails them. Who errs does so with every variant.
             measure.failed()
         elif meter is None or status >= 400:
             measure.refused()

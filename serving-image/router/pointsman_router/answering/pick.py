@@ -68,7 +68,10 @@ def has_another(service: ServiceState, tried: Collection[Engine], only: str = ""
 
 def by_weight(variants: Sequence[VariantState], draw: float) -> VariantState:
     """The variant whose share a draw from [0, 1) falls into, among all of them."""
-    left = draw * sum(variant.weight for variant in variants)
+    left = 0.0
+    for variant in variants:
+        left += variant.weight
+    left *= draw
     for variant in variants:
         left -= variant.weight
         if left < 0:

@@ -6,7 +6,9 @@ request bears is known by then; which models that key may use is decided here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from pointsman_router import errors
@@ -16,7 +18,8 @@ from pointsman_router.clients.keys import KeyState
 from pointsman_router.clients.request import Request
 from pointsman_router.errors import RefusedError
 from pointsman_router.picking.wishes import Wish
-from pointsman_router.routes import MODEL_PREFIX, ModelIn, Route
+from pointsman_router.rendering.renderer import VARIABLES, Renderer
+from pointsman_router.routes import MODEL_PREFIX, ModelIn, Prompted, Route
 from pointsman_router.table import ServiceState, Table
 
 
@@ -34,6 +37,8 @@ class Prepared:
     """By what its engine is chosen; None where the choice is free."""
     draw: float = 0.0
     """In [0, 1): which variant it belongs to, where several have weight."""
+    document: Mapping[str, Any] | None = None
+    """What the body says, where a variant's prompt may have to go into it, or it speaks of one."""
     report: Report | None = None
     """What was reported of an earlier answer."""
 
@@ -68,11 +73,13 @@ def _from_json(request: Request, route: Route, table: Table, only: str) -> Prepa
     service = _service(model, request.key, table)
     if model != service.engine_model and model not in service.adapters:
         body = modelname.replace_in_json(body, service.engine_model)
+        document["model"] = service.engine_model
     sessions, wishes = service.sessions, service.wishes
     session = 0 if sessions is None else sessions.read(request, document)
     draw = 0.0 if service.assigner is None or only else service.assigner.draw(session, document)
     wish = None if wishes is None else wishes.read(document, model, route.prompt, session)
-    return Prepared(service, body, route.streams and document.get("stream") is True, wish, draw)
+    kept = document if service.prompted or VARIABLES in document else None
+    return Prepared(service, body, route.streams and document.get("stream") is True, wish, draw, kept)
 
 
 def _from_form(request: Request, table: Table, only: str) -> Prepared:
@@ -81,10 +88,32 @@ def _from_form(request: Request, table: Table, only: str) -> Prepared:
     service = _service(model, request.key, table)
     if model != service.engine_model and model not in service.adapters:
         body = body[:start] + service.engine_model.encode() + body[end:]
+    kept: Mapping[str, Any] | None = {} if service.prompted else None
     if service.assigner is None or only:
-        return Prepared(service, body)
+        return Prepared(service, body, document=kept)
     session = 0 if service.sessions is None else service.sessions.read(request, {})
-    return Prepared(service, body, draw=service.assigner.draw(session, {}))
+    return Prepared(service, body, draw=service.assigner.draw(session, {}), document=kept)
+
+
+def rendered(
+    body: bytes, document: Mapping[str, Any], route: Route, renderer: Renderer | None, probe: bool
+) -> bytes:
+    """The body as the engine of a variant gets it. Raises RefusedError.
+
+    `document` is what the body says. A variant without a prompt can't fill values into one, and one with a
+    prompt answers nothing else than by it.
+    """
+    if renderer is None:
+        if VARIABLES in document:
+            raise RefusedError(errors.no_prompt(VARIABLES))
+        return body
+    match route.prompted:
+        case Prompted.FIRST:
+            return renderer.render(document, probe=probe)
+        case Prompted.ALIKE:
+            return body
+        case Prompted.REFUSED:
+            raise RefusedError(errors.prompt_does_not_apply(route.label))
 
 
 def _service(model: str, key: KeyState | None, table: Table) -> ServiceState:

@@ -44,6 +44,10 @@ def opening(document: dict[str, Any]) -> bytes:
     """What all turns of a conversation have in common: its messages up to the user's first one, and what
     stands before them. Empty where there is no conversation."""
     system, messages = document.get("system"), document.get("messages")
+    if type(messages) is list and system is None:
+        plain = _plain_opening(messages)
+        if plain:
+            return plain
     if messages is None:
         system, messages = document.get("instructions"), document.get("input")
     if type(messages) is list:
@@ -57,6 +61,21 @@ def opening(document: dict[str, Any]) -> bytes:
     writer.value(system)
     writer.messages(messages)
     return writer.data()
+
+
+def _plain_opening(messages: list[Any]) -> bytes:
+    """The same of messages that are texts, as nearly all are; empty where they aren't."""
+    parts: list[str] = []
+    for message in messages:
+        if type(message) is not dict:
+            break
+        role, content = message.get("role"), message.get("content")
+        if type(role) is not str or type(content) is not str:
+            break
+        parts += (role, content)
+        if role == "user":
+            return _ROLE.join(parts).encode("utf-8", "surrogatepass")
+    return b""
 
 
 def _is_users(message: Any) -> bool:

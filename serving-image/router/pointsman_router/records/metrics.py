@@ -8,7 +8,7 @@ fixed sets. What belongs to no service (an unknown model or route) is counted un
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 FIRST_BYTE_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -146,6 +146,15 @@ class Stats:
         return stats
 
     def keep_only(self, known: set[tuple[str, str]]) -> None:
-        """Forgets variants that are no longer configured, unless something of theirs is still in flight."""
+        """Forgets variants that are no longer configured, unless something of theirs is still in flight. What
+        was cut of them stays with their service: it's told when the last one of them has gone."""
         for key in [k for k, s in self.variants.items() if k[0] and k not in known and not s.in_flight]:
-            del self.variants[key]
+            gone, whole = self.variants.pop(key), (key[0], "")
+            if whole in known:
+                self.of(*whole).cut += gone.cut
+
+    def ended(self, service: str, configured: Container[str]) -> tuple[int, int]:
+        """Of a service: the requests that were cut, and those in flight at variants that aren't known now."""
+        mine = [(variant, stats) for (name, variant), stats in self.variants.items() if name == service]
+        leaving = sum(s.in_flight for variant, s in mine if variant and variant not in configured)
+        return sum(stats.cut for _, stats in mine), leaving

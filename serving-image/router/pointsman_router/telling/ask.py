@@ -19,6 +19,7 @@ from pointsman_router.telling import internal
 TIMEOUT_SECONDS: Final = 300.0
 _PATHS: Final[Mapping[str, bytes]] = {
     "messages": b"/v1/chat/completions",
+    "prompt_variables": b"/v1/chat/completions",
     "prompt": b"/v1/completions",
     "input": b"/v1/embeddings",
 }

@@ -52,10 +52,10 @@ class Sink:
 
 
 async def ask(
-    router: Router, path: bytes, content_type: bytes, body: bytes, only: str
+    router: Router, path: bytes, content_type: bytes, body: bytes, only: str, *, probe: bool = False
 ) -> tuple[Exchange, Sink]:
     """Asks and waits; given up where nobody waits any more. `only`: the variant to stay in, whatever its
-    weight."""
+    weight. `probe`: asks only whether something answers, and knows no values of a prompt's variables."""
     request = Request()
     request.method = b"POST"
     request.path = path
@@ -66,6 +66,7 @@ async def ask(
     sink = Sink()
     exchange = Exchange(router, sink, request)
     exchange.internal = True
+    exchange.probe = probe
     exchange.only = only
     exchange.begin()
     try:

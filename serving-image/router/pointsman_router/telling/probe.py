@@ -127,7 +127,7 @@ class Prober:
 
     async def _ask(self, service: ServiceState, only: str, kind: Kind) -> tuple[Exchange, Sink]:
         content_type, body = kind.ask(service.model_names[0])
-        return await internal.ask(self._router, kind.path, content_type, body, only)
+        return await internal.ask(self._router, kind.path, content_type, body, only, probe=True)
 
 
 def _is_answer(body: bytes, kind: Kind) -> bool:

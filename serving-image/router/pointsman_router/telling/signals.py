@@ -17,6 +17,7 @@ from pointsman_router import fetch
 from pointsman_router.config import LATER_FIELDS
 from pointsman_router.engines.engine import READY, Engine, Phase
 from pointsman_router.fetch import FetchError, Target
+from pointsman_router.records.metrics import Stats
 from pointsman_router.router import Router
 from pointsman_router.table import ServiceState, VariantState
 
@@ -134,13 +135,19 @@ def describe(router: Router) -> dict[str, Any]:
         "configError": state.error,
         "understands": list(LATER_FIELDS),
         "tlsError": router.tls_error,
-        "services": {name: _describe_service(service) for name, service in state.table.services.items()},
+        "services": {
+            name: _describe_service(service, router.stats) for name, service in state.table.services.items()
+        },
     }
 
 
-def _describe_service(service: ServiceState) -> dict[str, Any]:
+def _describe_service(service: ServiceState, stats: Stats) -> dict[str, Any]:
+    cut, leaving = stats.ended(service.name, {variant.name for variant in service.variants})
+    staying = (engine for variant in service.variants for engine in variant.engines)
     return {
         "hash": service.hash,
+        "cut": cut,
+        "leaving": leaving + sum(engine.in_flight for engine in staying if engine.leaving),
         "variants": {variant.name: _describe_variant(variant) for variant in service.variants},
         **({} if service.window is None else {"analysis": service.window.document()}),
     }

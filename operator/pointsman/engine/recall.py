@@ -1,0 +1,88 @@
+"""The LISTs of watched kinds, for as long as nothing has been seen since that they don't show.
+
+What a LIST by version must show, one that was read before may show already: then nobody is asked. An event
+that is lost makes it wrong, though: the re-list of everything drops all of it, and before something is
+destroyed it isn't relied on.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pointsman.api.names import LABEL_ROUTER, LABEL_SERVICE, LLMROUTER, LLMSERVICE
+from pointsman.kube.protocol import Objects
+
+Scope = tuple[str, str, str]
+"""Kind, namespace and label selector of a LIST."""
+LABELS = {LABEL_SERVICE: LLMSERVICE.kind, LABEL_ROUTER: LLMROUTER.kind}
+MOST = 50_000
+"""How many LISTs are kept before all are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    version: int
+    packed: bytes
+    """Kept small: most is never asked for again."""
+
+
+class Recall:
+    """See the module. All of it may be dropped at any time."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Scope, _Listed] = {}
+        self._touched: dict[Scope, int] = {}
+        self._least = 0
+        """What was touched before everything was dropped: some read under way may not show it."""
+
+    def touch(self, obj: Mapping[str, Any], version: int) -> None:
+        """Something was seen of this object: whatever lists it has to show that version."""
+        for scope in _scopes(obj):
+            if scope in self._listed and self._listed[scope].version < version:
+                del self._listed[scope]
+            self._touched[scope] = max(version, self._touched.get(scope, 0))
+
+    def keep(self, scope: Scope, found: Objects) -> None:
+        """A LIST as the server answered it."""
+        if found.version < self._touched.get(scope, self._least):
+            # Something happened meanwhile.
+            return
+        if len(self._listed) >= MOST:
+            self.forget()
+        self._listed[scope] = _Listed(found.version, zlib.compress(orjson.dumps(found), 1))
+
+    def find(self, scope: Scope, least: int) -> Objects | None:
+        """The LIST, where it shows all that was seen; and not one of before the version `least`."""
+        listed = self._listed.get(scope)
+        if listed is None or listed.version < least:
+            return None
+        return Objects(orjson.loads(zlib.decompress(listed.packed)), listed.version)
+
+    def forget(self) -> None:
+        """Drops everything."""
+        self._least = max(self._touched.values(), default=self._least)
+        self._listed.clear()
+        self._touched.clear()
+
+
+def _scopes(obj: Mapping[str, Any]) -> Iterator[Scope]:
+    """Every LIST of ours that shows the object; also those that did until a hand took its label away."""
+    metadata = obj["metadata"]
+    kind, namespace, labels = obj["kind"], metadata.get("namespace", ""), metadata.get("labels") or {}
+    yield kind, namespace, ""
+    controllers = {
+        owner["kind"]: owner.get("name")
+        for owner in metadata.get("ownerReferences") or ()
+        if owner.get("controller")
+    }
+    for label, owner in LABELS.items():
+        names = {labels.get(label), controllers.get(owner)} - {None, ""}
+        if names:
+            yield kind, namespace, label
+        for name in names:
+            yield kind, namespace, f"{label}={name}"

@@ -1,0 +1,1 @@
+"""Prompts, put before what clients send."""
