@@ -369,7 +369,7 @@ async def test_copies_go_to_a_candidate_before_any_traffic(cluster: Cluster) -> 
 async def test_all_at_once_bakes_beside_the_old_one_and_then_lets_it_go(cluster: Cluster) -> None:
     old, new = await begun(cluster, GREEN)
     assert await lasting(cluster, 60) == ["Capacity 0: 0", "Canary 0: 0"]
-    seen = await lasting(cluster, 130)
+    seen = await lasting(cluster, 60)
     assert seen[-1] == "Baking 0: 100"
     assert (replicas(cluster, old), replicas(cluster, new)) == (4, 4)
     assert (await lasting(cluster, 120))[-1] == "Steady -: -"
