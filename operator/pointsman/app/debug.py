@@ -22,7 +22,8 @@ from pointsman.app import settings as settings_module
 from pointsman.app.settings import AppSettings, SettingsError
 from pointsman.engine import looking
 from pointsman.engine.clock import utc_now
-from pointsman.engine.gather import Gatherer, Unreadable
+from pointsman.engine.gather import Gatherer
+from pointsman.engine.parsing import Unreadable
 from pointsman.kube import config
 from pointsman.kube.client import AioKube
 from pointsman.kube.protocol import Kube, KubeError

@@ -24,7 +24,7 @@ from pointsman.app.plan_view import view, wanting
 from pointsman.app.screen import Screen, screen
 from pointsman.core.settings import Settings
 from pointsman.engine.clock import utc_now
-from pointsman.engine.gather import Unreadable
+from pointsman.engine.parsing import Unreadable
 from pointsman.kube import config
 from pointsman.kube.client import AioKube
 from pointsman.kube.protocol import Invalid, KubeError, Previewing

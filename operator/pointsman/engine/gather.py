@@ -14,12 +14,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from pointsman.api import names
-from pointsman.api.common import Base, LocalRef, ObjectMeta
+from pointsman.api.common import LocalRef, ObjectMeta
 from pointsman.api.model import LLMModel
 from pointsman.api.prompt import PromptVersion
 from pointsman.api.prompt_suite import PromptSuite
@@ -40,16 +37,11 @@ from pointsman.core.world import (
     ServiceWorld,
     SuiteWorld,
 )
+from pointsman.engine.parsing import Kind, Parser, Unreadable
 from pointsman.engine.ports import NO_PORTS, AdminPorts, admin_ports
 from pointsman.engine.together import Together
 from pointsman.kube.protocol import Forbidden, Kube, NotFound
 from pointsman.signals.protocol import Signals
-
-Kind = TypeVar("Kind", LLMService, LLMModel, LLMRouter, PromptVersion, PromptSuite)
-
-
-CACHED_OBJECTS = 20_000
-"""How many parsed objects are kept before all are dropped."""
 
 SURVEY_AGE = timedelta(seconds=10)
 """How old a look at all nodes and pods may be."""
@@ -62,15 +54,6 @@ Since = Callable[[names.Resource], int | None]
 def consistently(resource: names.Resource) -> int | None:
     """Every LIST shows what is stored when it is asked for."""
     return None
-
-
-class Unreadable(Exception):
-    """A stored object breaks a rule of today's API; only its metadata can be relied on."""
-
-    def __init__(self, raw: Manifest, message: str) -> None:
-        super().__init__(message)
-        self.raw = raw
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +89,7 @@ class Gatherer:
     settings: Settings
     since: Since = consistently
     """What a LIST of a kind mustn't be older than."""
-    _parsed: dict[str, tuple[str, Base]] = field(default_factory=dict)
+    _parser: Parser = field(default_factory=Parser)
     _together: Together = field(default_factory=Together)
     _surveyed: tuple[datetime, Sequence[Room]] | None = None
 
@@ -120,7 +103,7 @@ class Gatherer:
         raw = services.raw.get(key.name)
         if raw is None:
             return None
-        service = self._parse(LLMService, raw)
+        service = self._parser.parse(LLMService, raw)
         router = self._router(service, routers)
         router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
         addresses = ports.get(router_name, NO_PORTS).ready
@@ -162,7 +145,7 @@ class Gatherer:
         raw = routers.get(key.name)
         if raw is None:
             return world, None
-        router, at = self._parse(LLMRouter, raw), ports.get(key.name, NO_PORTS)
+        router, at = self._parser.parse(LLMRouter, raw), ports.get(key.name, NO_PORTS)
         children, signals, unready, prompts = await asyncio.gather(
             self._children(key, inventory.ROUTER_KINDS, names.LABEL_ROUTER),
             self._signals(at.ready),
@@ -178,21 +161,25 @@ class Gatherer:
         raw, services = await asyncio.gather(
             self._get(names.LLMMODEL, key.namespace, key.name), self._services(key.namespace)
         )
-        return (ModelWorld(now, self._parse(LLMModel, raw), services.readable), raw) if raw else None
+        return (ModelWorld(now, self._parser.parse(LLMModel, raw), services.readable), raw) if raw else None
 
     async def prompt(self, key: names.Key, now: datetime) -> tuple[PromptWorld, Manifest] | None:
         """The World of one PromptVersion and the raw object; None where it is gone. Raises Unreadable."""
         raw, services = await asyncio.gather(
             self._get(names.PROMPTVERSION, key.namespace, key.name), self._services(key.namespace)
         )
-        return (PromptWorld(now, self._parse(PromptVersion, raw), services.readable), raw) if raw else None
+        return (
+            (PromptWorld(now, self._parser.parse(PromptVersion, raw), services.readable), raw)
+            if raw
+            else None
+        )
 
     async def suite(self, key: names.Key, now: datetime) -> tuple[SuiteWorld, Manifest] | None:
         """The World of one PromptSuite and the raw object; None where it is gone. Raises Unreadable."""
         raw, prompts = await asyncio.gather(
             self._get(names.PROMPTSUITE, key.namespace, key.name), self._prompts(key.namespace)
         )
-        return (SuiteWorld(now, self._parse(PromptSuite, raw), prompts), raw) if raw else None
+        return (SuiteWorld(now, self._parser.parse(PromptSuite, raw), prompts), raw) if raw else None
 
     async def unlisted(self, desired: Iterable[Manifest], children: Sequence[Manifest]) -> list[Manifest]:
         """Objects that already bear a desired child's name and weren't listed as children: somebody else's,
@@ -293,7 +280,7 @@ class Gatherer:
         if isinstance(known, LLMRouter) and known.metadata.name == router:
             return known.spec
         raw = await self._get(names.LLMROUTER, world.service.metadata.namespace, router)
-        return self._parse(LLMRouter, raw).spec if raw else RouterSpec()
+        return self._parser.parse(LLMRouter, raw).spec if raw else RouterSpec()
 
     async def _named(self, kind: type[Kind], by: LLMService, ref: LocalRef | None) -> Kind | Missing | None:
         """What a service names; None where it names nothing."""
@@ -302,7 +289,7 @@ class Gatherer:
         raw = await self._get(names.RESOURCES[kind.__name__], by.metadata.namespace, ref.name)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
             return Missing(kind.__name__, ref.name)
-        return self._parse(kind, raw)
+        return self._parser.parse(kind, raw)
 
     async def _copies(self, namespace: str, services: Sequence[LLMService]) -> Sequence[Manifest]:
         """The copies of prompts that services answer by."""
@@ -318,7 +305,7 @@ class Gatherer:
     def _router(self, service: LLMService, routers: Mapping[str, Manifest]) -> LLMRouter | Missing | None:
         name = routing.wanted_router(service)
         if name in routers:
-            return self._parse(LLMRouter, routers[name])
+            return self._parser.parse(LLMRouter, routers[name])
         return None if service.spec.router_ref is None else Missing(names.LLMROUTER.kind, name)
 
     async def _of_namespace(
@@ -336,7 +323,7 @@ class Gatherer:
             readable, unreadable = [], []
             for raw in listed:
                 try:
-                    readable.append(self._parse(LLMService, raw))
+                    readable.append(self._parser.parse(LLMService, raw))
                 except Unreadable:
                     unreadable.append(ObjectMeta.model_validate(raw["metadata"]))
             staying = [meta for meta in unreadable if not meta.deletion_timestamp]
@@ -351,7 +338,7 @@ class Gatherer:
             found = []
             for raw in await self._list(names.PROMPTVERSION, namespace):
                 with contextlib.suppress(Unreadable):
-                    found.append(self._parse(PromptVersion, raw))
+                    found.append(self._parser.parse(PromptVersion, raw))
             return found
 
         return await self._together.read((names.PROMPTVERSION, namespace), read)
@@ -403,27 +390,6 @@ class Gatherer:
             return await self.kube.get(resource, namespace, name)
         except NotFound:
             return None
-
-    def _parse(self, kind: type[Kind], raw: Manifest) -> Kind:
-        """The typed object; parsing every peer anew in every pass would cost more than reading them."""
-        uid, version = raw["metadata"]["uid"], raw["metadata"]["resourceVersion"]
-        known = self._parsed.get(uid)
-        if known is not None and known[0] == version:
-            return known[1]  # type: ignore[return-value]
-        parsed = _validated(kind, raw)
-        if len(self._parsed) >= CACHED_OBJECTS:
-            self._parsed.clear()
-        self._parsed[uid] = (version, parsed)
-        return parsed
-
-
-def _validated(kind: type[Kind], raw: Manifest) -> Kind:
-    try:
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Unreadable(raw, f"{where}: {first['msg']}") from None
 
 
 def _owned(children: Iterable[Manifest], meta: ObjectMeta) -> list[Manifest]:

@@ -25,7 +25,8 @@ from pointsman.core.world import Manifest, ModelWorld, PromptWorld, RouterWorld,
 from pointsman.engine import looking
 from pointsman.engine.apply import Applier, Failure
 from pointsman.engine.events import Recorder
-from pointsman.engine.gather import Gatherer, Unreadable
+from pointsman.engine.gather import Gatherer
+from pointsman.engine.parsing import Unreadable
 from pointsman.engine.queue import Outcome
 from pointsman.kube.protocol import Kube, NotFound
 
