@@ -177,7 +177,8 @@ class RolloutStatus(Base):
     candidate: VariantName | None = None
     """Variant that is to take its place."""
     previous: VariantName | None = None
-    """Variant that served before the stable one. Where both have the same engines, the way back takes no steps."""
+    """Variant that served before the stable one. Where both have the same engines, the way back takes no
+    steps."""
     step: Step | None = None
     """Starting: the candidate is being resolved. Capacity: its engines come up. Trial: it is tried before any
     traffic. Canary: it has the weight of a step, and is compared. Traffic: routers take it over. Baking: it
