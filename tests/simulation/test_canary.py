@@ -2,66 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
-
 import pytest
 
-from tests.simulation.cluster import NAMESPACE, Cluster
+from tests.simulation.cluster import Cluster
+from tests.simulation.judged import CANARY, begun, changed, lasting, lose_status, replicas, until
 from tests.simulation.measuring import Manner
-from tests.simulation.stories import CHAT, engines, revision_of, rollout, serving
-
-STEPS = [{"weight": 10}, {"weight": 50}]
-CANARY: dict[str, Any] = {**CHAT, "replicas": 4, "rollout": {"strategy": "Canary", "steps": STEPS}}
-GREEN: dict[str, Any] = {**CHAT, "replicas": 4, "rollout": {"strategy": "BlueGreen", "bakeSeconds": 120}}
-
-
-def changed(spec: dict[str, Any], **given: Any) -> dict[str, Any]:
-    """The spec with another engine, and more said of its rollout."""
-    return {**spec, "drainSeconds": 7, "rollout": {**spec["rollout"], **given}}
-
-
-async def begun(cluster: Cluster, spec: dict[str, Any] = CANARY, **given: Any) -> tuple[str, str]:
-    """A service that serves, and a change of it: the stable revision and the candidate."""
-    old = await serving(cluster, spec)
-    await cluster.apply("LLMService", "chat", changed(spec, **given))
-    return old, revision_of(changed(spec))
-
-
-async def lasting(cluster: Cluster, seconds: int) -> list[str]:
-    """Lets time pass, and tells the steps that were seen, each once in a row."""
-    seen: list[str] = []
-    end = cluster.now + timedelta(seconds=seconds)
-    while cluster.now < end:
-        await idle(cluster, end)
-        at = rollout(cluster)
-        line = f"{at['step']} {at.get('stepIndex', '-')}: {at.get('candidateWeight', '-')}"
-        if seen[-1:] != [line]:
-            seen.append(line)
-    return seen
-
-
-async def idle(cluster: Cluster, end: datetime) -> None:
-    """A round, and the time after it in which nobody has anything to do."""
-    version = cluster.kube.store.version
-    reports = await cluster.round()
-    if cluster.kube.store.version == version:
-        rest = min(report.requeue_after or 60.0 for report in reports) - 1
-        cluster.now = max(min(cluster.now + timedelta(seconds=rest), end), cluster.now)
-
-
-async def until(cluster: Cluster, step: str, index: int = 0, seconds: int = 900) -> None:
-    end = cluster.now + timedelta(seconds=seconds)
-    while cluster.now < end:
-        at = rollout(cluster)
-        if at["step"] == step and at.get("stepIndex", 0) == index:
-            return
-        await idle(cluster, end)
-    raise AssertionError(f"never came to {step} {index}: {rollout(cluster)}")
-
-
-def replicas(cluster: Cluster, revision: str) -> int:
-    return int(cluster.find("Deployment", revision)["spec"]["replicas"])
+from tests.simulation.stories import engines, revision_of, rollout
 
 
 async def test_a_good_candidate_goes_through_all_steps_and_becomes_stable(cluster: Cluster) -> None:
@@ -287,19 +233,6 @@ async def test_a_status_that_is_lost_begins_the_canary_again(cluster: Cluster, s
     assert rollout(cluster)["stable"] == new
 
 
-async def lose_status(cluster: Cluster) -> None:
-    from pointsman.api import names
-
-    found = cluster.find("LLMService", "chat")
-    await cluster.kube.patch_status(
-        names.LLMSERVICE,
-        NAMESPACE,
-        "chat",
-        dict.fromkeys(found["status"]),
-        resource_version=found["metadata"]["resourceVersion"],
-    )
-
-
 async def test_a_rejection_outlives_the_status_it_stood_in(cluster: Cluster) -> None:
     old, new = await begun(cluster)
     cluster.routers.measuring.manners[new] = Manner(failing=0.5)
@@ -364,37 +297,6 @@ async def test_copies_go_to_a_candidate_before_any_traffic(cluster: Cluster) -> 
     running = cluster.routers.running("default").services[0]
     assert [(v.weight, v.shadow) for v in running.variants] == [(50, 0), (50, 0)]
     assert (running.assignment.salt, running.analysis.window) == (new, f"{new}/1")
-
-
-async def test_all_at_once_bakes_beside_the_old_one_and_then_lets_it_go(cluster: Cluster) -> None:
-    old, new = await begun(cluster, GREEN)
-    assert await lasting(cluster, 60) == ["Capacity 0: 0", "Canary 0: 0"]
-    seen = await lasting(cluster, 60)
-    assert seen[-1] == "Baking 0: 100"
-    assert (replicas(cluster, old), replicas(cluster, new)) == (4, 4)
-    assert (await lasting(cluster, 120))[-1] == "Steady -: -"
-    assert engines(cluster) == [new]
-
-
-async def test_a_switch_that_turns_out_bad_goes_back_in_one_pass_to_pods_that_never_left(
-    cluster: Cluster,
-) -> None:
-    old, new = await begun(cluster, GREEN)
-    cluster.routers.measuring.manners[new] = Manner(slower=3.0)
-    await until(cluster, "Baking")
-    assert cluster.ready_pods(old) == 4
-    await lasting(cluster, 130)
-    assert rollout(cluster)["traffic"] == [{"revision": old, "weight": 100}]
-    assert cluster.condition("chat", "Ready")[1] == "CanaryRejected"
-
-
-async def test_a_switch_waits_for_a_word_where_one_is_asked(cluster: Cluster) -> None:
-    _, new = await begun(cluster, GREEN, approval="Manual")
-    await lasting(cluster, 300)
-    assert cluster.condition("chat", "Ready")[1] == "AwaitingApproval"
-    await cluster.apply("LLMService", "chat", changed(GREEN, approval="Manual", approve=new))
-    await lasting(cluster, 30)
-    assert rollout(cluster)["step"] == "Baking"
 
 
 async def test_looks_are_written_when_they_are_due_and_nothing_between(cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ from pointsman.api import names
 from tests.simulation import specs
 from tests.simulation.cluster import Cluster
 from tests.simulation.leaves import BASES, Path, changed, effects, leaves
+from tests.simulation.leaves_judged import JUDGED, story
 from tests.simulation.stories import CHAT
 
 WITHOUT_EFFECT: dict[tuple[str, Path], str] = {
@@ -54,7 +55,7 @@ def differ(kind: str, path: Path) -> bool:
 
 @pytest.mark.parametrize(("kind", "path"), EVERY, ids=lambda it: it if isinstance(it, str) else "/".join(it))
 def test_a_leaf_has_an_effect(kind: str, path: Path) -> None:
-    if (kind, path) in WITHOUT_EFFECT or (kind, path) in IN_A_CHANGE:
+    if (kind, path) in WITHOUT_EFFECT or (kind, path) in IN_A_CHANGE or (kind, path) in JUDGED:
         assert not differ(kind, path), "it has an effect: take it off the list"
         return
     assert list(changed(kind, path, leaves(kind)[path])), (
@@ -66,6 +67,14 @@ def test_a_leaf_has_an_effect(kind: str, path: Path) -> None:
 @pytest.mark.parametrize("given", IN_A_CHANGE.values(), ids=["/".join(path) for _, path in IN_A_CHANGE])
 async def test_a_leaf_matters_while_something_changes(given: list[dict[str, Any]]) -> None:
     before, after = [await timeline({**CHAT, **spec}) for spec in given]
+    assert before != after
+
+
+@pytest.mark.parametrize("pair", JUDGED.values(), ids=["/".join(path) for _, path in JUDGED])
+async def test_a_leaf_matters_while_a_change_is_judged(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    for rollout in pair:
+        assert specs.refusal("LLMService", {**CHAT, "rollout": rollout}) == ""
+    before, after = [await story(rollout) for rollout in pair]
     assert before != after
 
 

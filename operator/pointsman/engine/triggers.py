@@ -39,6 +39,8 @@ _NAMED = {
 ROUTER_PAUSE = 0.2
 """Seconds by which a router's pass waits after what it compiles has changed: the service's own pass, which is
 what writes that, has its effects first, and what changes next to it comes along."""
+UNROUTED = frozenset({"analysis", "candidateWeight", "failed", "rejections"})
+"""What of a rollout's status no router's configuration is made of."""
 ADDED, MODIFIED, DELETED = "ADDED", "MODIFIED", "DELETED"
 
 
@@ -220,14 +222,17 @@ def _face(obj: Mapping[str, Any]) -> _Face:
     if obj["kind"] != LLMSERVICE.kind:
         return _Face(own, held, told)
     rollout, life = status.get("rollout"), [metadata.get("uid"), metadata.get("deletionTimestamp")]
-    routed = [spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused")]
+    # What ticks while a change is judged isn't routed, and neither is why another one was rejected.
+    divided = rollout and {name: value for name, value in rollout.items() if name not in UNROUTED}
+    asked = (spec.get("rollout") or {}).get("analysis")
+    routed = [asked, *(spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused"))]
     wanted = str((spec.get("routerRef") or {}).get("name") or DEFAULT_ROUTER)
     named = [(kind, _name_at(spec, path)) for kind, path in _NAMED.items()]
     return _Face(
         own,
         held,
         told,
-        routed=_digest([*life, *routed, rollout, status.get("startup")]),
+        routed=_digest([*life, *routed, divided, status.get("startup")]),
         routers=frozenset({wanted, str((rollout or {}).get("router") or "")} - {""}),
         counted=_digest([*life, named]),
         named=frozenset(pair for pair in named if pair[1]),

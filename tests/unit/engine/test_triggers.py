@@ -114,6 +114,15 @@ def test_a_changed_rollout_or_a_measured_start_concerns_the_router_alone(status:
     assert desk.taken() == {ROUTER}
 
 
+def test_what_a_comparison_has_found_so_far_concerns_nobody() -> None:
+    desk = Desk()
+    desk.triggers.own_event("ADDED", service(status={"rollout": {"step": "Canary"}}))
+    desk.taken()
+    ticks = {"step": "Canary", "analysis": {"looks": 2}, "failed": ["chat-00000000"]}
+    desk.triggers.own_event("MODIFIED", service(status={"rollout": ticks}))
+    assert desk.taken() == set()
+
+
 @pytest.mark.parametrize(
     "change",
     [
