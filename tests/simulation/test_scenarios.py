@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman.api import names
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import NAMESPACE, Cluster
 from tests.simulation.stories import CHAT, edited, engines, revision_of, rollout, serving
 
 
@@ -277,3 +277,19 @@ async def test_a_service_moves_to_another_router_and_leaves_the_old_one(cluster:
     assert cluster.condition("chat", "Ready")[0] == "True"
     assert rollout(cluster)["router"] == "front"
     assert cluster.find("LLMRouter", "default") is None
+
+
+async def test_a_service_deleted_while_its_new_router_comes_is_forgotten_by_the_one_that_has_it(
+    cluster: Cluster,
+) -> None:
+    await serving(cluster)
+    await cluster.apply("LLMService", "chat", edited(routerRef={"name": "front"}))
+    await cluster.settle()
+    await cluster.apply("LLMRouter", "front", {})
+    await cluster.delete("LLMService", "chat")
+    await cluster.reconciler.reconcile(names.Key("LLMService", NAMESPACE, "chat"))
+    assert [s.name for s in cluster.routers.running("default").services] == ["chat"]
+    assert cluster.find("LLMService", "chat") is not None, "requests still come its way"
+    for _ in range(10):
+        await cluster.round()
+    assert cluster.find("LLMService", "chat") is None

@@ -105,7 +105,7 @@ class Gatherer:
             return None
         service = self._parse(LLMService, raw)
         router = self._router(service, routers)
-        router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
+        router_name = routing.destined_router(service, exists=not isinstance(router, Missing))
         addresses = ports.get(router_name, NO_PORTS).ready
         model, signals = await asyncio.gather(self._model(service), self._signals(addresses))
         world = ServiceWorld(
