@@ -253,6 +253,21 @@ async def test_a_declared_router_outlives_its_services(cluster: Cluster) -> None
     assert cluster.condition("front", "Ready", "LLMRouter")[:2] == ("True", "RouterReady")
 
 
+async def test_a_router_on_demand_that_a_user_declares_is_theirs_though_the_operator_restarts(
+    cluster: Cluster,
+) -> None:
+    await serving(cluster)
+    await cluster.apply("LLMRouter", "default", {"replicas": 3})
+    cluster.restart()
+    await cluster.settle()
+    metadata = cluster.find("LLMRouter", "default")["metadata"]
+    assert (metadata.get("labels"), metadata.get("ownerReferences")) == (None, None)
+    await cluster.delete("LLMService", "chat")
+    for _ in range(10):
+        await cluster.round()
+    assert cluster.find("LLMRouter", "default") is not None
+
+
 async def test_two_services_share_a_router_and_one_does_not_disturb_the_other(cluster: Cluster) -> None:
     await serving(cluster)
     before = cluster.find("LLMService", "chat")["status"]
