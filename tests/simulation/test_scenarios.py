@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman.api import names
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import NAMESPACE, Cluster
 from tests.simulation.stories import CHAT, edited, engines, revision_of, rollout, serving
 
 
@@ -253,6 +253,21 @@ async def test_a_declared_router_outlives_its_services(cluster: Cluster) -> None
     assert cluster.condition("front", "Ready", "LLMRouter")[:2] == ("True", "RouterReady")
 
 
+async def test_a_router_on_demand_that_a_user_declares_is_theirs_though_the_operator_restarts(
+    cluster: Cluster,
+) -> None:
+    await serving(cluster)
+    await cluster.apply("LLMRouter", "default", {"replicas": 3})
+    cluster.restart()
+    await cluster.settle()
+    metadata = cluster.find("LLMRouter", "default")["metadata"]
+    assert (metadata.get("labels"), metadata.get("ownerReferences")) == (None, None)
+    await cluster.delete("LLMService", "chat")
+    for _ in range(10):
+        await cluster.round()
+    assert cluster.find("LLMRouter", "default") is not None
+
+
 async def test_two_services_share_a_router_and_one_does_not_disturb_the_other(cluster: Cluster) -> None:
     await serving(cluster)
     before = cluster.find("LLMService", "chat")["status"]
@@ -277,3 +292,19 @@ async def test_a_service_moves_to_another_router_and_leaves_the_old_one(cluster:
     assert cluster.condition("chat", "Ready")[0] == "True"
     assert rollout(cluster)["router"] == "front"
     assert cluster.find("LLMRouter", "default") is None
+
+
+async def test_a_service_deleted_while_its_new_router_comes_is_forgotten_by_the_one_that_has_it(
+    cluster: Cluster,
+) -> None:
+    await serving(cluster)
+    await cluster.apply("LLMService", "chat", edited(routerRef={"name": "front"}))
+    await cluster.settle()
+    await cluster.apply("LLMRouter", "front", {})
+    await cluster.delete("LLMService", "chat")
+    await cluster.reconciler.reconcile(names.Key("LLMService", NAMESPACE, "chat"))
+    assert [s.name for s in cluster.routers.running("default").services] == ["chat"]
+    assert cluster.find("LLMService", "chat") is not None, "requests still come its way"
+    for _ in range(10):
+        await cluster.round()
+    assert cluster.find("LLMService", "chat") is None

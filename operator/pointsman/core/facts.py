@@ -66,10 +66,9 @@ class Facts:
 
     @property
     def router(self) -> str:
-        """The router that is to have the service: the wanted one, unless that doesn't exist."""
-        service = self.world.service
-        missing = isinstance(self.world.router, Missing)
-        return routing.router_of(service) if missing else routing.wanted_router(service)
+        """The router that is to have the service."""
+        exists = not isinstance(self.world.router, Missing)
+        return routing.destined_router(self.world.service, exists=exists)
 
     @property
     def born(self) -> bool:

@@ -48,6 +48,13 @@ def router_of(service: LLMService) -> str:
     return (rollout and rollout.router) or wanted_router(service)
 
 
+def destined_router(service: LLMService, *, exists: bool) -> str:
+    """Name of the router that is to have the service: the wanted one, once it exists. A service that is being
+    deleted moves no more: it's the router that has it which is to forget it."""
+    moves = exists and not service.metadata.deletion_timestamp
+    return wanted_router(service) if moves else router_of(service)
+
+
 def model_names(service: LLMService) -> tuple[str, ...]:
     """What clients may send as `model` for this service, as it wishes it."""
     return tuple(service.spec.model_names or (service.metadata.name,))

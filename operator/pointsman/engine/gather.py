@@ -105,7 +105,7 @@ class Gatherer:
             return None
         service = self._parser.parse(LLMService, raw)
         router = self._router(service, routers)
-        router_name = (routing.router_of if isinstance(router, Missing) else routing.wanted_router)(service)
+        router_name = routing.destined_router(service, exists=not isinstance(router, Missing))
         addresses = ports.get(router_name, NO_PORTS).ready
         kinds = () if service_core.is_new(service) else inventory.SERVICE_KINDS
         children, model, prompt, suite = await asyncio.gather(

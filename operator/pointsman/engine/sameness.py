@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from pointsman.api.names import ANNOTATION_APPLIED, LLMROUTER
+from pointsman.api.names import ANNOTATION_APPLIED, LABEL_MANAGED_BY, LABEL_ON_DEMAND, LLMROUTER
 from pointsman.api.quantity import amount
 from pointsman.core.world import Manifest
 
@@ -53,7 +53,14 @@ def marked(intent: Manifest) -> Mapping[str, Any]:
 
 def holds(there: Manifest, intent: Manifest) -> bool:
     """Whether applying `intent` to the object as it is now would change nothing."""
+    if intent["kind"] in UNMARKED and _our_labels(there) != _our_labels(intent):
+        # No digest tells that the last apply was another one, whose labels and owners this one takes back.
+        return False
     return _holds(there, marked(intent), "")
+
+
+def _our_labels(obj: Manifest) -> set[str]:
+    return {*(obj["metadata"].get("labels") or {})} & {LABEL_MANAGED_BY, LABEL_ON_DEMAND}
 
 
 def content(obj: Mapping[str, Any]) -> bytes:

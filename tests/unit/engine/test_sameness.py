@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pointsman.api import names
 from pointsman.api.names import ANNOTATION_APPLIED
 from pointsman.engine import sameness
 
@@ -86,3 +87,13 @@ def test_a_router_that_people_may_take_over_bears_nothing_of_ours() -> None:
     router = {"kind": "LLMRouter", "metadata": {"name": "default"}}
     assert sameness.marked(router) == router
     assert sameness.holds({**router, "spec": {"replicas": 3}}, router)
+
+
+def test_a_router_that_still_bears_our_labels_has_yet_to_be_released() -> None:
+    router = {"kind": "LLMRouter", "metadata": {"name": "default"}}
+    ours = {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_ON_DEMAND: "true"}
+    on_demand = {**router, "metadata": {"name": "default", "labels": ours}}
+    assert sameness.holds({**on_demand, "spec": {}}, on_demand)
+    assert not sameness.holds({**on_demand, "spec": {"replicas": 3}}, router)
+    theirs = {**router, "metadata": {"name": "default", "labels": {"team": "a"}}}
+    assert sameness.holds(theirs, router)
