@@ -9,7 +9,10 @@ from pointsman.kube.protocol import Forbidden, Retryable
 from pointsman.kube.twin import Call
 from tests.readings.meaning import Meaning
 from tests.readings.stage import Situation, Stage, Story
+from tests.simulation import causes_rollout
+from tests.simulation.causes_rollout import MANUAL, OFTEN
 from tests.simulation.cluster import NAMESPACE
+from tests.simulation.measuring import Manner
 from tests.simulation.stories import CHAT, edited, rollout, serving
 from tests.simulation.trouble import Trouble
 
@@ -233,6 +236,19 @@ BIG: Final = edited(
 )
 
 
+SLOWLY: Final = [{"weight": 10, "minSeconds": 600}]
+
+
+def judged(seconds: int = 20, **given: Any) -> Story:
+    """A canary, and what is found of it within some seconds."""
+    return causes_rollout.judged(seconds=seconds, **given)
+
+
+async def aborted_candidate(stage: Stage) -> None:
+    await causes_rollout.aborted(stage)
+    await stage.rounds(10)
+
+
 WAIT, READY, FAILED, LEAVING = Meaning.WAIT, Meaning.READY, Meaning.FAILED, Meaning.LEAVING
 
 SERVICE_SITUATIONS: Final = (
@@ -244,6 +260,16 @@ SERVICE_SITUATIONS: Final = (
     Situation("ready, one of two engines restarts", heals_itself, READY, "Answering"),
     Situation("ready, then edited, the edit not seen yet", unseen_edit, WAIT, "Answering"),
     Situation("a surge is in progress", candidate(CHANGED, LOADING), WAIT, "EngineStarting"),
+    Situation("a canary is being compared", judged(rate=0.0, steps=SLOWLY), WAIT, "Analysing"),
+    Situation("a canary finds nothing out", judged(rate=0.0), WAIT, "AwaitingSamples"),
+    Situation("a canary waits for a person's word", judged(gates=[], steps=MANUAL), WAIT, "AwaitingApproval"),
+    Situation(
+        "a canary was rejected, the old serves",
+        judged(manner=Manner(failing=0.5), seconds=30, analysis=OFTEN),
+        FAILED,
+        "CanaryRejected",
+    ),
+    Situation("a candidate was aborted, the old serves", aborted_candidate, FAILED, "RolloutAborted"),
     Situation("no accelerator is free, the old serves", short_of_accelerators, WAIT, "InsufficientGPU"),
     Situation("between old and new with Recreate", recreate_gap, WAIT, "RecreateGap"),
     Situation(

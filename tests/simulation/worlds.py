@@ -11,6 +11,7 @@ from typing import Any
 
 from pointsman.engine import looking
 from tests.simulation.cluster import NAMESPACE, SETTINGS, Cluster
+from tests.simulation.measuring import Manner
 from tests.simulation.stories import rollout, serving
 
 SECRET = "s3cret-0f-the-team"
@@ -143,6 +144,16 @@ async def prompts(cluster: Cluster) -> None:
     await cluster.settle()
 
 
+async def a_rejected_canary(cluster: Cluster) -> None:
+    spec = {**CHAT, "rollout": {"strategy": "Canary", "analysis": {"intervalSeconds": 10}}}
+    await serving(cluster, spec)
+    await cluster.apply("LLMService", "chat", {**spec, "drainSeconds": 7})
+    await cluster.round()
+    cluster.routers.measuring.manners[rollout(cluster)["candidate"]] = Manner(failing=0.3)
+    for _ in range(40):
+        await cluster.round()
+
+
 STORIES: tuple[Story, ...] = (
     births,
     a_wrong_proof,
@@ -151,6 +162,7 @@ STORIES: tuple[Story, ...] = (
     a_name_that_is_taken,
     recreated_and_deleted,
     without_capacity,
+    a_rejected_canary,
     prompts,
 )
 

@@ -141,8 +141,8 @@ class Gate(Base):
     when it is shown to be larger, and passes when it is shown to be smaller. Unset: rejected above 110,
     passes below 130; for lengths 120 and 150."""
     max_difference_permille: Annotated[Int, Field(ge=1, le=1000)] | None = None
-    """Of rates: how many more of a thousand requests there may be. Unset: errors are rejected above 1 and
-    pass below 10; blocked and flagged ones above 5 and below 20."""
+    """Of rates: how many more of a thousand requests there may be. Unset: errors are rejected above 0, once
+    that is certain, and pass below 10; blocked and flagged ones above 5 and below 20."""
     max_drop_percent: Annotated[Int, Field(ge=1, le=99)] | None = None
     """Of scores: how much lower the candidate's may be. Unset: rejected above 5, passes below 15."""
     min_samples: Annotated[Int, Field(ge=10, le=10_000_000)] | None = None

@@ -5,8 +5,9 @@ candidate that was good for ten minutes and fails from then on would look like v
 it is the longer it would last. The second looks at the newest interval by itself, against the noise that was
 seen before it.
 
-Each has half of what may be rejected falsely; the second spends its half over looks without end, 1/(n(n+1))
-of it at the n-th, which sums to one. Of 600 of bench-canary's rollouts with nothing wrong it rejected none.
+What may be rejected falsely is divided between the two; the second spends its fifth over looks without end,
+1/(n(n+1)) of it at the n-th, which sums to one. Of 600 of bench-canary's rollouts with nothing wrong it
+rejected none, given half.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pointsman.core import judging
 from pointsman.core.analysis.record import Memory
 from pointsman.core.judging import Evidence, Gate, Judgement, Look, Verdict
 
+TURNS = 0.2
+"""The part of what may be rejected falsely that the newest intervals may."""
 LEAST_REQUESTS = 100
 """Of the candidate, before a turn is looked for: fewer are joined to those of the next look."""
 
@@ -26,11 +29,11 @@ def judge(
     asked: Sequence[Gate], memory: Memory, seen: Look, looks: int, error: float
 ) -> tuple[Judgement, ...]:
     """What each gate says: that something has turned, where it has, else what all of it says."""
-    whole = judging.judge(asked, [seen], error / 2, evidence=memory.evidence)
+    whole = judging.judge(asked, [seen], error * (1 - TURNS), evidence=memory.evidence)
     newest = seen.since(memory.base)
     if not _enough(newest):
         return whole
-    part = error / 2 / (looks * (looks + 1))
+    part = error * TURNS / (looks * (looks + 1))
     turned = judging.judge(asked, [newest], part, evidence=memory.calm)
     return tuple(
         now if now.verdict is Verdict.FAIL else ever for now, ever in zip(turned, whole, strict=True)
