@@ -216,8 +216,8 @@ CASES: dict[str, Case] = {
     "a token in the environment": Case("engine", {"env": {"HF_TOKEN": "x"}}, "engine.env must not set"),
     "a strategy nobody knows": Case(
         "rollout",
-        {"strategy": "Canary"},
-        'spec.rollout.strategy: Unsupported value: "Canary": supported values: "Surge"',
+        {"strategy": "Rolling"},
+        'spec.rollout.strategy: Unsupported value: "Rolling": supported values: "Surge"',
     ),
     "a restart at no time": Case(
         "restartedAt",

@@ -74,7 +74,7 @@ class Rejection(Base):
     message: Text = ""
     """Why: the gate, what it found, what's allowed, and of how many samples."""
     at: Timestamp
-    """When."""
+    """When it was rejected."""
 
 
 class Found(StrEnum):
@@ -107,7 +107,7 @@ class GateStatus(Base):
     low: Decimal | None = None
     """Lower bound of the estimate, valid at every look at once."""
     high: Decimal | None = None
-    """Upper bound."""
+    """Upper bound of the estimate."""
     allowed: Decimal | None = None
     """Beyond this it's rejected, once that is certain."""
     limit: Decimal | None = None
@@ -155,7 +155,7 @@ class TrialStatus(Base):
     verdict: Found
     """Pass: it may have traffic. Fail: it was rejected."""
     message: Text = ""
-    """Why it failed."""
+    """Why the trial failed."""
     cases: Count | None = None
     """How many cases it was asked."""
     failed: Count | None = None
