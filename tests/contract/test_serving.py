@@ -61,7 +61,7 @@ STATUS: dict[Resource, Json] = {
             "stable": "chat-0a1b2c3d",
             "candidate": "chat-4e5f6a7b",
             "stepIndex": 1,
-            "candidateWeight": 90,
+            "candidateWeight": 10,
             "step": "Traffic",
             "stepStartedAt": NOW,
             "generation": 1,
@@ -266,7 +266,7 @@ def test_kubectl_shows_useful_columns(server: Server, stored: Any, apiserver: Co
     server.merge(LLMSERVICE, "chat", {"status": STATUS[LLMSERVICE]}, "status")
     head, row = apiserver.kubectl.run("get", "llmsvc", "chat", "--namespace=contract").splitlines()
     assert head.split() == ["NAME", "STABLE", "CANDIDATE", "STEP", "WEIGHT", "READY", "REASON", "AGE"]
-    assert row.split()[:7] == ["chat", "chat-0a1b2c3d", "chat-4e5f6a7b", "Traffic", "90", "True", "Answering"]
+    assert row.split()[:7] == ["chat", "chat-0a1b2c3d", "chat-4e5f6a7b", "Traffic", "10", "True", "Answering"]
 
 
 def test_one_category_lists_all_kinds(server: Server, stored: Any, apiserver: ControlPlane) -> None:

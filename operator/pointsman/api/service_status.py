@@ -177,7 +177,7 @@ class RolloutStatus(Base):
     candidate: VariantName | None = None
     """Variant that is to take its place."""
     previous: VariantName | None = None
-    """Variant that served before the stable one. With the same engines, the way back to it has no steps."""
+    """Variant of the same engines that served before the stable one: the way back to it has no steps."""
     step: Step | None = None
     """Starting: the candidate is being resolved. Capacity: its engines come up. Trial: it is tried before any
     traffic. Canary: it has the weight of a step, and is compared. Traffic: routers take it over. Baking: it
