@@ -15,6 +15,7 @@ INTERVAL_S = 20
 """Shorter than people would have it: what is shown here is the end, not how soon it comes."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.name in ("slow", "good")], ids=lambda case: case.name
 )
