@@ -117,27 +117,30 @@ class Load:
             self._began = began = time.monotonic()
             async with asyncio.TaskGroup() as group:
                 for number, kind in enumerate(itertools.cycle(self.mix), start=1):
-                    group.create_task(self._one(session, kind))
+                    group.create_task(self._one(session, kind, number))
                     # By the clock, so that a late moment is made up for and the rate is what was promised.
                     await asyncio.sleep(max(0.0, began + number / self.rate - time.monotonic()))
                     if self._ended.is_set():
                         break
                 self._seconds = time.monotonic() - began
 
-    async def _one(self, session: aiohttp.ClientSession, kind: Kind) -> None:
+    async def _one(self, session: aiohttp.ClientSession, kind: Kind, number: int) -> None:
         began = time.monotonic()
         engine, error, revision = "", "", ""
         try:
-            revision, (engine, error) = await self._ask(session, kind)
+            revision, (engine, error) = await self._ask(session, kind, number)
         except Exception as failure:
             error = f"{type(failure).__name__}: {failure}"
         self.outcomes.append(Outcome(kind.name, began, time.monotonic() - began, engine, error, revision))
 
-    async def _ask(self, session: aiohttp.ClientSession, kind: Kind) -> tuple[str, tuple[str, str]]:
+    async def _ask(
+        self, session: aiohttp.ClientSession, kind: Kind, number: int
+    ) -> tuple[str, tuple[str, str]]:
         """The revision that answered; the engine, and what was wrong with the answer, or nothing."""
         document = {
             "model": self.model,
-            "messages": [{"role": "user", "content": "Sing."}],
+            # Each begins a conversation of its own: those that begin alike stay with one variant.
+            "messages": [{"role": "user", "content": f"Sing song {number}."}],
             "max_tokens": kind.tokens,
             "token_seconds": kind.token_seconds,
             "stream": kind.streamed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -112,8 +113,10 @@ def _answers(api: openai.OpenAI, count: int) -> Counter[str]:
 
 def _answering(api: openai.OpenAI, count: int) -> Iterator[str]:
     for _ in range(count):
+        # A conversation that begins like another one goes where that went.
+        question = f"{QUESTION} {os.urandom(4).hex()}"
         answer = api.chat.completions.with_raw_response.create(
-            model="chat", messages=[{"role": "user", "content": QUESTION}], max_tokens=1
+            model="chat", messages=[{"role": "user", "content": question}], max_tokens=1
         )
         yield answer.headers.get("x-pointsman-prompt", "")
 
