@@ -176,7 +176,7 @@ def test_the_columns_fit_a_terminal(row: KindRow) -> None:
 def test_the_columns_of_a_service() -> None:
     service = next(row for row in KINDS if row.resource.kind == "LLMService")
     shown = [column.name for column in service.columns if column.priority == 0]
-    assert shown == ["Model", "Revision", "Ready", "Reason", "Available", "Step", "Age"]
+    assert shown == ["Stable", "Candidate", "Step", "Weight", "Ready", "Reason", "Age"]
 
 
 @pytest.mark.parametrize("row", KINDS, ids=IDS)

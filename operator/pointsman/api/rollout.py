@@ -130,9 +130,10 @@ class Gate(Base):
     )
 
     metric: Metric
-    """errorRate: answers that failed by the engine's fault. timeToFirstToken, timePerOutputToken: as clients
-    see them. outputLength: tokens of an answer; one that's shorter is as suspect as one that's longer.
-    blockedRate, flaggedRate: what a safety policy did. feedbackScore: what POST /v1/feedback reported."""
+    """What is compared. errorRate: answers that failed by the engine's fault. timeToFirstToken,
+    timePerOutputToken: as clients see them. outputLength: tokens of an answer; one that's shorter is as
+    suspect as one that's longer. blockedRate, flaggedRate: what a safety policy did. feedbackScore: what
+    POST /v1/feedback reported."""
     statistic: Statistic | None = None
     """Which number stands for many values. Mean is the geometric one, but for scores. Unset: P50 of times,
     Mean of lengths and scores."""

@@ -74,7 +74,7 @@ class Rejection(Base):
     message: Text = ""
     """Why: the gate, what it found, what's allowed, and of how many samples."""
     at: Timestamp
-    """When."""
+    """When it was rejected."""
 
 
 class Found(StrEnum):
@@ -101,13 +101,13 @@ class GateStatus(Base):
     stable: Decimal | None = None
     """The stable variant's own value: of rates a part, of times seconds, of lengths tokens."""
     candidate: Decimal | None = None
-    """The candidate's."""
+    """The candidate's own value."""
     estimate: Decimal | None = None
     """Of rates the candidate's less the stable one's, of anything else their ratio; over all steps so far."""
     low: Decimal | None = None
     """Lower bound of the estimate, valid at every look at once."""
     high: Decimal | None = None
-    """Upper bound."""
+    """Upper bound of it, valid likewise."""
     allowed: Decimal | None = None
     """Beyond this it's rejected, once that is certain."""
     limit: Decimal | None = None
@@ -155,7 +155,7 @@ class TrialStatus(Base):
     verdict: Found
     """Pass: it may have traffic. Fail: it was rejected."""
     message: Text = ""
-    """Why it failed."""
+    """Why it failed, where it did."""
     cases: Count | None = None
     """How many cases it was asked."""
     failed: Count | None = None
