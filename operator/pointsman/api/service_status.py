@@ -107,7 +107,7 @@ class GateStatus(Base):
     low: Decimal | None = None
     """Lower bound of the estimate, valid at every look at once."""
     high: Decimal | None = None
-    """Upper bound of it, valid likewise."""
+    """Upper bound of the estimate."""
     allowed: Decimal | None = None
     """Beyond this it's rejected, once that is certain."""
     limit: Decimal | None = None
@@ -155,7 +155,7 @@ class TrialStatus(Base):
     verdict: Found
     """Pass: it may have traffic. Fail: it was rejected."""
     message: Text = ""
-    """Why it failed, where it did."""
+    """Why the trial failed."""
     cases: Count | None = None
     """How many cases it was asked."""
     failed: Count | None = None
@@ -177,7 +177,7 @@ class RolloutStatus(Base):
     candidate: VariantName | None = None
     """Variant that is to take its place."""
     previous: VariantName | None = None
-    """Variant that served before the stable one. With the same engines, the way back to it has no steps."""
+    """Variant of the same engines that served before the stable one: the way back to it has no steps."""
     step: Step | None = None
     """Starting: the candidate is being resolved. Capacity: its engines come up. Trial: it is tried before any
     traffic. Canary: it has the weight of a step, and is compared. Traffic: routers take it over. Baking: it

@@ -15,8 +15,8 @@ from pointsman.core import routing
 from pointsman_router import config
 from tests.simulation.cluster import Cluster
 
-DROPPED = frozenset({"failed", "rejections", "trial"})
-"""Fields of status.rollout about candidates that are gone."""
+DROPPED = frozenset({"failed", "rejections", "trial", "previous"})
+"""Fields of status.rollout about candidates that are gone, and about what served before."""
 MEASURED = frozenset({"startup", "loading", "renderedBy"})
 """What tells of the way: seconds as they were, and which release a revision was born under."""
 IGNORED = frozenset({"Event", "Pod", "EndpointSlice"})

@@ -63,8 +63,8 @@ MUTATIONS = (
     ),
     Mutation(
         "traffic comes before capacity",
-        "pointsman.core.rollout.machine:_has_capacity",
-        (("and state.candidate.revision in seen.ready", ""),),
+        "pointsman.core.rollout.machine:_traffic",
+        (("weight = _weight(state, seen)", "weight = 100"),),
         "O15 readiness",
         SURGE,
     ),

@@ -180,7 +180,8 @@ def _baking(state: State, seen: Observation, now: datetime) -> State:
 
 
 def _promoted(state: State) -> State:
-    return State(stable=state.candidate, previous=state.stable, rejections=state.rejections)
+    before = state.stable if state.shares_engines else None
+    return State(stable=state.candidate, previous=before, rejections=state.rejections)
 
 
 def _draining(state: State, seen: Observation, now: datetime) -> State:

@@ -37,7 +37,7 @@ class State:
     rejections: tuple[Rejection, ...] = ()
     """The newest first."""
     previous: Variant | None = None
-    """What had all requests before the stable one: the way back to it is known to be good."""
+    """What had all requests before the stable one, on the same engines: the way back is known to be good."""
 
     @property
     def revisions(self) -> tuple[str, ...]:
