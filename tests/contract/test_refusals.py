@@ -14,6 +14,7 @@ from tests.contract.cases import Case
 from tests.contract.fit_cases import FIT
 from tests.contract.prompt_cases import PROMPTS, SUITES
 from tests.contract.proof_cases import PROOFS
+from tests.contract.rollout_cases import ROLLOUTS
 from tests.contract.server import Server
 from tests.contract.setting_cases import SETTINGS
 
@@ -214,11 +215,6 @@ CASES: dict[str, Case] = {
         "spec.engine.env: Invalid value: engine.env must not set what Pointsman sets itself",
     ),
     "a token in the environment": Case("engine", {"env": {"HF_TOKEN": "x"}}, "engine.env must not set"),
-    "a strategy nobody knows": Case(
-        "rollout",
-        {"strategy": "Rolling"},
-        'spec.rollout.strategy: Unsupported value: "Rolling": supported values: "Surge"',
-    ),
     "a restart at no time": Case(
         "restartedAt",
         "yesterday",
@@ -290,6 +286,7 @@ CASES: dict[str, Case] = {
         LLMROUTER,
     ),
     **PROOFS,
+    **ROLLOUTS,
     **SETTINGS,
     **FIT,
     **PROMPTS,

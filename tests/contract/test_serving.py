@@ -60,15 +60,47 @@ STATUS: dict[Resource, Json] = {
         "rollout": {
             "stable": "chat-0a1b2c3d",
             "candidate": "chat-4e5f6a7b",
+            "step": "Canary",
             "stepIndex": 1,
-            "candidateWeight": 10,
-            "step": "Traffic",
             "stepStartedAt": NOW,
             "generation": 1,
             "traffic": [
                 {"revision": "chat-0a1b2c3d", "weight": 90},
                 {"revision": "chat-4e5f6a7b", "weight": 10},
             ],
+            "candidateWeight": 10,
+            "failed": ["chat-8c9d0e1f"],
+            "rejections": [
+                {"variant": "chat-8c9d0e1f", "reason": "CanaryRejected", "message": "Slow.", "at": NOW}
+            ],
+            "analysis": {
+                "window": "chat-4e5f6a7b/1",
+                "step": "Canary",
+                "startedAt": NOW,
+                "observedAt": NOW,
+                "looks": 2,
+                "stableSamples": 5400,
+                "candidateSamples": 600,
+                "setAside": 50,
+                "gates": [
+                    {
+                        "metric": "timeToFirstToken",
+                        "statistic": "P50",
+                        "verdict": "Inconclusive",
+                        "stable": "0.41",
+                        "candidate": "0.43",
+                        "estimate": "1.05",
+                        "low": "0.93",
+                        "high": "1.18",
+                        "allowed": "1.1",
+                        "limit": "1.3",
+                        "stableSamples": 5400,
+                        "candidateSamples": 550,
+                        "message": "Not certain yet.",
+                    }
+                ],
+                "memory": "eJyrBQAAeQB6",
+            },
         },
         "proof": {"generation": 1, "hash": "0123456789ab", "variant": "chat-0a1b2c3d", "kind": "chat"},
         "startup": [
@@ -266,7 +298,15 @@ def test_kubectl_shows_useful_columns(server: Server, stored: Any, apiserver: Co
     server.merge(LLMSERVICE, "chat", {"status": STATUS[LLMSERVICE]}, "status")
     head, row = apiserver.kubectl.run("get", "llmsvc", "chat", "--namespace=contract").splitlines()
     assert head.split() == ["NAME", "STABLE", "CANDIDATE", "STEP", "WEIGHT", "READY", "REASON", "AGE"]
-    assert row.split()[:7] == ["chat", "chat-0a1b2c3d", "chat-4e5f6a7b", "Traffic", "10", "True", "Answering"]
+    assert row.split()[:7] == [
+        "chat",
+        "chat-0a1b2c3d",
+        "chat-4e5f6a7b",
+        "Canary",
+        "10",
+        "True",
+        "Answering",
+    ]
 
 
 def test_one_category_lists_all_kinds(server: Server, stored: Any, apiserver: ControlPlane) -> None:

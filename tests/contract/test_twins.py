@@ -25,6 +25,7 @@ from pointsman.api import (
     prompt,
     prompt_suite,
     proof,
+    rollout,
     router,
     routing,
     service,
@@ -39,6 +40,7 @@ from tests.contract.server import Server
 from tests.contract.test_refusals import CASES
 
 MODULES = (
+    rollout,
     prompt,
     prompt_suite,
     proof,

@@ -101,7 +101,7 @@ class GateStatus(Base):
     stable: Decimal | None = None
     """The stable variant's own value: of rates a part, of times seconds, of lengths tokens."""
     candidate: Decimal | None = None
-    """The candidate's."""
+    """The candidate's own value."""
     estimate: Decimal | None = None
     """Of rates the candidate's less the stable one's, of anything else their ratio; over all steps so far."""
     low: Decimal | None = None
