@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import re
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import IO
 
 import uvloop
 
@@ -47,25 +49,27 @@ async def router(engines: list[str]) -> AsyncIterator[tuple[int, int, int]]:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(json.dumps(document | listening))
         file.flush()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pointsman_router", f"--config={file.name}"),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        try:
-            port, admin = await _ports(process.stderr)
-            # A router whose log nobody reads stops at the line for which the pipe has no room.
-            rest = asyncio.create_task(process.stderr.read())
-            yield process.pid, port, admin
-        finally:
-            process.terminate()
-            await process.wait()
-        print(f"{len(await rest):>8} bytes of log", flush=True)
+        with _started(file.name) as process:
+            assert process.stderr is not None
+            try:
+                port, admin = await asyncio.wait_for(asyncio.to_thread(_ports, process.stderr), 20)
+                # A router whose log nobody reads stops at the line for which the pipe has no room.
+                rest = asyncio.create_task(asyncio.to_thread(process.stderr.read))
+                yield process.pid, port, admin
+            finally:
+                process.terminate()
+                await asyncio.to_thread(process.wait)
+            print(f"{len(await rest):>8} bytes of log", flush=True)
 
 
-async def _ports(log: asyncio.StreamReader) -> tuple[int, int]:
-    while line := await asyncio.wait_for(log.readline(), 20):
+def _started(file: str) -> subprocess.Popen[bytes]:
+    """A plain child, waited for in a thread: what becomes of it mustn't hang on the loop that asks it."""
+    command = (sys.executable, "-m", "pointsman_router", f"--config={file}")
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _ports(log: IO[bytes]) -> tuple[int, int]:
+    for line in log:
         if found := re.search(rb"port (\d+), admin port (\d+)", line):
             return int(found[1]), int(found[2])
     raise AssertionError("the router did not start")
