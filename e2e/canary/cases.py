@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from e2e.cluster import Cluster
 from e2e.conditions import condition, is_ready, told
-from e2e.load import SHORT, Load
+from e2e.load import STREAMED, Load
 from e2e.manifests import scripted
 from e2e.namespace import Manifest, Namespace
 from e2e.waiting import wait_for
@@ -83,7 +83,7 @@ def run(case: Case, cluster: Cluster, namespace: Namespace, image: str) -> Seen:
     stable = namespace.wait_until_ready(SERVICE, READY_WITHIN_S)["status"]["rollout"]["stable"]
     with (
         cluster.forward("service/default-router", "http", namespace.name) as address,
-        Load(address, "chat", case.rate, SHORT) as load,
+        Load(address, "chat", case.rate, (STREAMED,)) as load,
     ):
         wait_for("the first answers", lambda: load.outcomes, 60.0, seen=lambda: str(load))
         declared = _service(case, image, case.candidate)
