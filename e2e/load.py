@@ -34,6 +34,8 @@ class Kind:
     tokens: int
     token_seconds: float
     """What the scripted engine is told to take for each."""
+    asks: str = "Sing song {number}."
+    """The question. Each begins a conversation of its own: those that begin alike stay with one variant."""
 
 
 WHOLE = Kind("whole", False, 4, 0.01)
@@ -139,9 +141,9 @@ class Load:
         """The revision that answered; the engine, and what was wrong with the answer, or nothing."""
         document = {
             "model": self.model,
-            # Each begins a conversation of its own: those that begin alike stay with one variant.
-            "messages": [{"role": "user", "content": f"Sing song {number}."}],
+            "messages": [{"role": "user", "content": kind.asks.format(number=number)}],
             "max_tokens": kind.tokens,
+            "ignore_eos": True,
             "token_seconds": kind.token_seconds,
             "stream": kind.streamed,
         }

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from e2e.cluster import Cluster, ClusterError
+from e2e import processes
+from e2e.cluster import Cluster
 from e2e.conditions import condition
 from e2e.crowd import Crowd
 from e2e.manifests import scripted
@@ -36,7 +37,7 @@ def test_router_killed(release: Release, cluster: Cluster, namespace: Namespace)
             router = _routers(namespace)[turn % 2]  # the other one: that's where connections are now
             before = time.monotonic()
             if way == "killed":
-                kill_process(cluster, router)
+                processes.kill(cluster, router)
             else:
                 _delete(namespace, router, by_force=way == "deleted by force")
             _wait_for_routers(namespace, other_than="" if way == "killed" else router)
@@ -49,18 +50,6 @@ def test_router_killed(release: Release, cluster: Cluster, namespace: Namespace)
 
     assert crowd.failures == []
     assert crowd.retries > 0, "there was something to hide"
-
-
-def kill_process(cluster: Cluster, pod: str) -> None:
-    """SIGKILL to what runs in a router's pod, from outside, without a word to anybody."""
-    script = (
-        "for p in /proc/[0-9]*; do "
-        'if tr "\\0" "\\n" <$p/environ | grep -qx "HOSTNAME=$0" && tr "\\0" " " <$p/cmdline | '
-        "grep -q pointsman-router; then kill -9 ${p#/proc/} && echo killed; fi; done 2>/dev/null"
-    )
-    done = cluster.run_inside(["/bin/sh", "-c", script, pod], timeout_s=30)
-    if "killed" not in done.stdout:
-        raise ClusterError(f"nothing was killed in {pod}: {done.stderr or done.stdout}")
 
 
 def _delete(namespace: Namespace, pod: str, *, by_force: bool) -> None:

@@ -1,0 +1,76 @@
+"""An engine's argument that makes real vLLM much slower: the canary takes itself back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from e2e.cluster import Cluster
+from e2e.load import Kind, Load
+from e2e.manifests import SMOLLM2, service
+from e2e.namespace import Manifest, Namespace
+from e2e.waiting import wait_for
+
+SERVICE = "llmservice/chat"
+READY_WITHIN_S = 600.0
+REJECTED_WITHIN_S = 420.0
+RATE = 1.0
+ASKED = Kind(
+    "asked",
+    streamed=True,
+    tokens=2,
+    token_seconds=0.0,
+    # Long enough that it matters how many of its tokens the engine takes at a time.
+    asks="{number}. "
+    + "Tell me more about the rivers, the roads, the towns and the people of this country. " * 4,
+)
+ROLLOUT: Mapping[str, Any] = {
+    "strategy": "Canary",
+    "steps": [{"weight": 50, "minSeconds": 60}],
+    "gates": [{"metric": "timeToFirstToken", "maxRatioPercent": 150, "minSamples": 20}],
+    "analysis": {"intervalSeconds": 30, "warmUp": {"requests": 5}},
+}
+FAST: Mapping[str, str] = {"max-num-seqs": "4"}
+SLOW: Mapping[str, str] = {**FAST, "max-num-batched-tokens": "4"}
+"""A prompt's tokens by fours, where the other takes them all at once."""
+
+
+@pytest.mark.extended
+def test_slower_engine(cluster: Cluster, namespace: Namespace) -> None:
+    """Rejected by what clients wait for a first token, with every request answered and the spec untouched."""
+    namespace.apply(_service(FAST))
+    stable = namespace.wait_until_ready(SERVICE, READY_WITHIN_S)["status"]["rollout"]["stable"]
+    with (
+        cluster.forward("service/default-router", "http", namespace.name) as address,
+        Load(address, "chat", RATE, (ASKED,)) as load,
+    ):
+        wait_for("the first answers", lambda: load.outcomes, 60.0, seen=lambda: str(load))
+        namespace.apply(_service(SLOW))
+        generation = namespace.the(SERVICE)["metadata"]["generation"]
+        within_s = READY_WITHIN_S + REJECTED_WITHIN_S
+        ready = namespace.wait_for_reason(SERVICE, "Ready", "CanaryRejected", within_s)
+        print(ready)
+        last = namespace.the(SERVICE)
+        enough = len(load.outcomes) + 10
+        wait_for("some answers more", lambda: len(load.outcomes) > enough, 60.0)
+        load.stop()
+    print(load)
+    rollout = last["status"]["rollout"]
+    assert "timeToFirstToken" in ready.message
+    assert rollout["stable"] == stable
+    assert {one["revision"]: one["weight"] for one in rollout["traffic"]} == {stable: 100}
+    assert last["metadata"]["generation"] == generation
+    assert namespace.condition(SERVICE, "Available").status == "True"
+    assert load.failures == []
+    assert {outcome.revision for outcome in load.outcomes[-5:]} == {stable}
+
+
+def _service(arguments: Mapping[str, str]) -> Manifest:
+    return service(
+        "chat",
+        model={"source": {"uri": SMOLLM2}},
+        engine={"args": dict(arguments)},
+        rollout=dict(ROLLOUT),
+    )
