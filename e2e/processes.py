@@ -30,14 +30,21 @@ def kill(cluster: Cluster, pod: str) -> None:
 def cut_off(cluster: Cluster, namespace: Namespace, pod: str) -> Iterator[None]:
     """The pod can't reach the API server while the block runs, and whoever asks it still can reach it."""
     address = namespace.the(f"pod/{pod}")["status"]["podIP"]
-    server = cluster.kubectl.json("get", "service", "kubernetes", "--namespace=default")["spec"]["clusterIP"]
-    # Before addresses are translated, and before a connection that is there already is let through.
-    rule = ["PREROUTING", "-s", address, "-d", server, "-j", "DROP"]
-    _iptables(cluster, "-I", rule)
+    server = cluster.kubectl.json("get", "service", "kubernetes", "--namespace=default")["spec"]
+    port = str(server["ports"][0]["targetPort"])
+    # Before addresses are translated, and before a connection that is there already is let through; and both
+    # ways, since what isn't acknowledged comes all the same for a while.
+    rules = (
+        f"PREROUTING -s {address} -d {server['clusterIP']} -j DROP".split(),
+        f"OUTPUT -d {address} -p tcp --sport {port} -j DROP".split(),
+    )
+    for rule in rules:
+        _iptables(cluster, "-I", rule)
     try:
         yield
     finally:
-        _iptables(cluster, "-D", rule)
+        for rule in rules:
+            _iptables(cluster, "-D", rule)
 
 
 def _iptables(cluster: Cluster, act: str, rule: list[str]) -> None:

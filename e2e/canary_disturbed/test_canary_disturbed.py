@@ -82,13 +82,19 @@ def test_a_router_that_never_acknowledges(release: Release, cluster: Cluster, na
     with _serving(release, cluster, namespace) as (stable, load):
         router = _routers(namespace)[0]
         with processes.cut_off(cluster, namespace, router):
+            address = namespace.the(f"pod/{router}")["status"]["podIP"]
             _declare(namespace, release, SAYS[1])
-            _wait_for_rollout(namespace, "Canary", lambda at: at["step"] == "Canary")
-            held = namespace.wait_for_reason(SERVICE, "RouterProgrammed", "AwaitingRouter", READY_WITHIN_S)
-            print(held)
+
+            def blames() -> bool:
+                ready = namespace.condition(SERVICE, "Ready")
+                return ready.reason == "AwaitingRouter" and address in ready.message
+
+            wait_for(f"Ready to name {address}", blames, READY_WITHIN_S, seen=lambda: _told(namespace))
+            print(namespace.condition(SERVICE, "Ready"))
             with pytest.raises(AssertionError):
                 _wait_for_rollout(namespace, "a look", lambda at: bool(at.get("analysis")), HELD_S)
             last = namespace.the(SERVICE)
+            assert {one["weight"] for one in last["status"]["rollout"]["traffic"]} == {100, 0}
             assert last["status"]["rollout"]["stable"] == stable
             assert condition(last, "Ready").reason == "AwaitingRouter"
             assert condition(last, "Available").status == "True"

@@ -124,7 +124,12 @@ async def test_signals_tell_what_runs_and_what_happened(stack: Stack) -> None:
     document = (await stack.admin("GET", "/signals")).document
     table = stack.router.state.table
     assert (document["config"], document["configError"]) == (table.hash, "")
-    assert document["services"]["other"] == {"hash": table.services["other"].hash, "variants": {}}
+    assert document["services"]["other"] == {
+        "hash": table.services["other"].hash,
+        "cut": 0,
+        "leaving": 0,
+        "variants": {},
+    }
     chat = document["services"]["chat"]
     assert chat["hash"] == table.services["chat"].hash
     r1, r2 = chat["variants"]["r1"], chat["variants"]["r2"]

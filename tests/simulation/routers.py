@@ -23,6 +23,8 @@ class StandInRouters:
         self._cluster = cluster
         self.deaf = False
         """While set, routers keep the configuration they have."""
+        self.cut_off: dict[str, Mapping[str, Any]] = {}
+        """Further routers that hear nothing any more, by their addresses, and what they tell."""
         self.broken: set[str] = set()
         """Services whose probe fails."""
         self.told: dict[str, list[Mapping[str, Any]]] = {}
@@ -36,7 +38,10 @@ class StandInRouters:
         self._running: dict[str, config.RouterConfig] = {}
 
     async def read(self, addresses: Sequence[str]) -> list[Any]:
-        return [{"address": a, "reachable": True, "body": self._signals(a)} for a in addresses]
+        told = {address: self._signals(address) for address in addresses} | (
+            self.cut_off if addresses else {}
+        )
+        return [{"address": address, "reachable": True, "body": body} for address, body in told.items()]
 
     async def probe(self, address: str, service: str, variant: str | None = None) -> Any:
         compiled = self._service(address, service)

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.cluster import Cluster
 from tests.simulation.judged import CANARY, begun, changed, lasting, lose_status, replicas, until
 from tests.simulation.measuring import Manner
-from tests.simulation.stories import engines, revision_of, rollout
+from tests.simulation.stories import engines, revision_of, rollout, serving
 
 
 async def test_a_good_candidate_goes_through_all_steps_and_becomes_stable(cluster: Cluster) -> None:
@@ -255,6 +255,36 @@ async def test_a_router_that_never_acknowledges_holds_the_step_and_status_says_s
     cluster.routers.deaf = False
     await lasting(cluster, 400)
     assert cluster.condition("chat", "Ready")[0] == "True"
+
+
+async def test_a_router_that_hears_nothing_any_more_is_named(cluster: Cluster) -> None:
+    await serving(cluster, CANARY)
+    (told,) = await cluster.routers.read(["default"])
+    cluster.routers.cut_off["10.0.0.7:8081"] = told["body"]
+    await cluster.apply("LLMService", "chat", changed(CANARY))
+    await lasting(cluster, 300)
+    awaited = ("False", "AwaitingRouter", "routers have yet to acknowledge the configuration: 10.0.0.7:8081")
+    assert cluster.condition("chat", "RouterProgrammed") == awaited
+    assert cluster.condition("chat", "Ready") == awaited
+    assert cluster.condition("chat", "Available")[0] == "True"
+
+
+async def test_a_router_that_knows_the_candidate_and_not_its_engines_is_named(cluster: Cluster) -> None:
+    _, new = await begun(cluster)
+    await until(cluster, "Capacity")
+    for _ in range(2):
+        # At first it knows nothing of the candidate; then all but its engines.
+        told = (await cluster.routers.read(["default"]))[0]["body"]
+        if new in told["services"]["chat"]["variants"]:
+            told["services"]["chat"]["variants"][new]["ready"] = 0
+        cluster.routers.cut_off["10.0.0.7:8081"] = told
+        await lasting(cluster, 100)
+        assert rollout(cluster)["step"] == "Capacity"
+    status, reason, message = cluster.condition("chat", "Ready")
+    assert (status, reason) == ("False", "AwaitingRouter")
+    assert message.endswith("routers have yet to see it: 10.0.0.7:8081")
+    cluster.routers.cut_off.clear()
+    assert (await lasting(cluster, 900))[-1] == "Steady -: -"
 
 
 async def test_a_stable_deployment_that_is_deleted_in_the_middle_comes_back(cluster: Cluster) -> None:

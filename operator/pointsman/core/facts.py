@@ -148,12 +148,25 @@ class Facts:
 
     def acknowledged(self) -> bool:
         """Whether every live router runs exactly what follows from the current state."""
+        return bool(self.world.signals) and not self.behind()
+
+    def behind(self) -> Sequence[str]:
+        """Addresses of the routers that run something else, or can't be asked."""
         expected = config.service_hash(self.route(self.state, self.routed_generation))
         name = self.world.service.metadata.name
-        signals = self.world.signals
-        return bool(signals) and all(
-            s.reachable and name in s.services and s.services[name].hash == expected for s in signals
-        )
+        return [
+            s.address
+            for s in self.world.signals
+            if not (s.reachable and name in s.services and s.services[name].hash == expected)
+        ]
+
+    def blind(self) -> Sequence[str]:
+        """Addresses of the routers that don't see the candidate's engines, which Kubernetes calls ready."""
+        candidate = self.state.candidate
+        if candidate is None or not self.deployed(candidate.revision):
+            return ()
+        needed, counts = self.needed(candidate.revision), self._seen_ready(candidate.revision)
+        return [s.address for s, seen in zip(self.world.signals, counts, strict=True) if seen < needed]
 
     def heard(self) -> Sequence[ServiceSignals]:
         """What every router tells of the service; nothing where one of them doesn't answer or know it."""

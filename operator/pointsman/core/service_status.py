@@ -189,6 +189,9 @@ def _unproven(facts: Facts, said: tuple[Verdict, ...]) -> Verdict:
         return Verdict(
             kind, False, Reason.PROBE_FAILED, f"a request through the router was not answered: {words}"
         )
+    unseen = verdicts.unseen(facts)
+    if unseen:
+        return Verdict(kind, False, Reason.AWAITING_ROUTER, unseen)
     return Verdict(kind, False, Reason.PROGRESSING, "the new generation is on its way")
 
 

@@ -6,6 +6,8 @@ names, so an unchanged world gives unchanged words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pointsman.api import names
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.prompt import PromptVersion
@@ -19,6 +21,8 @@ from pointsman.core.rollout import Judged, Rejection
 from pointsman.core.trying import Tried
 from pointsman.core.variant import MEASURED
 from pointsman.core.world import Manifest, Missing
+
+AWAITED = "routers have yet to acknowledge the configuration"
 
 
 def unmet(facts: Facts) -> Verdict | None:
@@ -196,7 +200,27 @@ def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
     current = facts.routed_generation == service.metadata.generation and after == facts.state
     if current and facts.acknowledged():
         return Verdict(kind, True, Reason.PROGRAMMED)
-    return Verdict(kind, False, Reason.AWAITING_ROUTER, "routers have yet to acknowledge the configuration")
+    return Verdict(kind, False, Reason.AWAITING_ROUTER, _awaited(facts) if current else AWAITED)
+
+
+def _awaited(facts: Facts) -> str:
+    """Which routers it is that others don't wait for; while all of them are awaited, just that."""
+    behind = facts.behind()
+    return f"{AWAITED}: {_listed(behind)}" if len(behind) < len(facts.world.signals) else AWAITED
+
+
+def unseen(facts: Facts) -> str:
+    """That routers don't see the candidate's engines, and which; empty where they do, or there are none."""
+    blind = facts.blind()
+    if not blind or facts.state.candidate is None:
+        return ""
+    revision = facts.state.candidate.revision
+    return f"the engines of {revision} are ready, and routers have yet to see it: {_listed(blind)}"
+
+
+def _listed(routers: Sequence[str]) -> str:
+    """Routers by their admin ports' addresses, as `kubectl get pods -o wide` has them."""
+    return ", ".join(sorted(routers))
 
 
 def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Verdict:
