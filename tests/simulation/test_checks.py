@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from pointsman.api import names
+from pointsman.app import debug_record
+from pointsman.engine import looking
 from tests.pss import violations
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import NAMESPACE, Cluster
 from tests.simulation.judged import CANARY, begun, changed, idle, lasting, lose_status, until
 from tests.simulation.stories import CHAT, engines, revision_of, rollout
 
@@ -360,3 +362,20 @@ async def test_why_its_pod_does_not_start_is_said(cluster: Cluster) -> None:
     assert message.endswith(
         "check 'evaluation' comes to no verdict: ImagePullFailed: image 'registry.test/eval:1': not found"
     )
+
+
+async def test_a_recorded_world_holds_no_address_and_asks_the_same_check(cluster: Cluster) -> None:
+    cluster.check = None
+    secret = {"name": "budget", "webhook": {"url": "https://hooks.test/T0/s3cret"}}
+    await begun(cluster, QUICK, checks=[secret, {**JOB, "job": {**JOB["job"], "env": {"KEY": "s3cret"}}}])
+    await asking(cluster)
+    key = names.Key("LLMService", NAMESPACE, "chat")
+    seen = await looking.service(cluster.reconciler.gatherer, key, cluster.now)
+    assert seen is not None
+    file = debug_record.recorded(seen.world, seen.decision)
+    assert file["notes"] == []
+    assert "s3cret" not in json.dumps(file)
+    assert "hooks.test" not in json.dumps(file)
+    made = {("Job", one["metadata"]["name"]) for one in asked(cluster)}
+    assert len(made) == 2
+    assert made <= {tuple(one) for one in file["decision"]["retained"]}

@@ -46,12 +46,11 @@ def look(facts: Facts) -> Checked:
     check speaks again, and counts for nothing."""
     known = {one.name: one for one in kept(facts).records}
     asked = _asked(facts)
-    found = {one: _found(facts, one, known.get(one.check)) for one in asked}
-    fresh = {one.check: record for one, record in found.items() if record is not None}
+    found = {one.check: _found(facts, one, known.get(one.check)) for one in asked}
     declared = (facts.world.service.spec.rollout and facts.world.service.spec.rollout.checks) or ()
-    records = (fresh.get(one.name, known.get(one.name)) for one in declared)
+    records = (found.get(one.name) or known.get(one.name) for one in declared)
     return Checked(
-        open=tuple(one for one, record in found.items() if not _is_over(record)),
+        open=tuple(one for one in asked if not _is_over(found[one.check])),
         standing=_standing(found),
         records=tuple(record for record in records if record is not None),
     )
@@ -141,14 +140,18 @@ def _by_exit(pods: Sequence[Manifest], job: Manifest | None) -> Answer | None:
     return passed or (found[-1] if found and over else None)
 
 
-def _standing(found: Mapping[Asking, CheckStatus | None]) -> Checks:
+def _standing(found: Mapping[str, CheckStatus | None]) -> Checks:
     said = [record for record in found.values() if record is not None]
     failed = [record for record in said if record.verdict is Found.FAIL]
     stuck = [record for record in said if record.verdict is Found.INCONCLUSIVE]
-    silent = [repr(asking.check) for asking, record in found.items() if record is None]
+    silent = [repr(name) for name, record in found.items() if record is None]
     return Checks(
-        failed="; ".join(f"check {one.name!r} says no: {one.message}" for one in failed),
-        stuck="; ".join(f"check {one.name!r} comes to no verdict: {one.message}" for one in stuck),
+        failed="; ".join(f"check {one.name!r} says no" + _why(one) for one in failed),
+        stuck="; ".join(f"check {one.name!r} comes to no verdict" + _why(one) for one in stuck),
         since=min((datetime.fromisoformat(one.at) for one in stuck), default=None),
         running=", ".join(silent),
     )
+
+
+def _why(record: CheckStatus) -> str:
+    return f": {record.message}" if record.message else ""
