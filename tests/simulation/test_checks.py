@@ -344,6 +344,25 @@ async def test_what_runs_is_restricted_and_knows_where_it_is(cluster: Cluster) -
     assert (variables["POINTSMAN_CANDIDATE"], variables["POINTSMAN_STABLE"]) == (new, old)
 
 
+async def test_an_exit_counts_once_its_job_is_over(cluster: Cluster) -> None:
+    cluster.check = None
+    old, _ = await begun(cluster, QUICK, checks=[JOB])
+    await asking(cluster)
+    (job,) = asked(cluster)
+    ended = {"exitCode": 143, "reason": "Error", "message": "told to go"}
+    status = {"phase": "Failed", "containerStatuses": [{"name": "check", "state": {"terminated": ended}}]}
+    cluster._put_pod(f"{job['metadata']['name']}-pod", job, job["spec"]["template"]["metadata"], status)
+    await lasting(cluster, 20)
+    assert cluster.condition("chat", "Ready")[1] == "ChecksRunning"
+    moment = cluster.now.isoformat().replace("+00:00", "Z")
+    late = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "it was too slow"}
+    cluster._status(asked(cluster)[0], {"conditions": [{**late, "lastTransitionTime": moment}]})
+    await lasting(cluster, 20)
+    assert cluster.condition("chat", "Ready")[1] == "CheckUnanswered"
+    assert cluster.condition("chat", "Ready")[2].endswith("NoVerdict: it was too slow")
+    assert old in engines(cluster)
+
+
 async def test_why_its_pod_does_not_start_is_said(cluster: Cluster) -> None:
     cluster.check = None
     await begun(cluster, QUICK, checks=[JOB])

@@ -123,7 +123,9 @@ def _told(facts: Facts, asking: Asking) -> Answer | Unjudged | None:
     if jobs.ended(job) is not None:
         words = diagnosis.job_failure(job)
         return answer or Unjudged("NoVerdict", words or "its Job is over, and no pod of it has told anything")
-    hindrance = diagnosis.keeping(pods, [job], facts.world.pod_events, facts.world.now)
+    # Of one that has ended its Job is about to tell.
+    coming = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+    hindrance = diagnosis.keeping(coming, [job], facts.world.pod_events, facts.world.now)
     return Unjudged(hindrance.reason.value, hindrance.message) if hindrance else None
 
 
