@@ -47,7 +47,7 @@ async def tried(cluster: TroubledCluster) -> None:
 
 def checked(says: dict[str, Any] | None) -> Act:
     """A canary of which a check says this; None: it thinks on."""
-    given = {"steps": [{"weight": 50, "minSeconds": 0}], "gates": []}
+    given: dict[str, Any] = {"steps": [{"weight": 50, "minSeconds": 0}], "gates": []}
     asks = {"name": "budget", "webhook": {"url": "https://ci.test/gate"}}
 
     async def act(cluster: TroubledCluster) -> None:
