@@ -17,6 +17,19 @@ def _gate(**given: Any) -> Json:
     return _canary(gates=[given])
 
 
+def _check(**given: Any) -> Json:
+    return _canary(checks=[{"name": "a", **given}])
+
+
+def _webhook(**given: Any) -> Json:
+    return _check(webhook={"url": "https://ci.example.com", **given})
+
+
+def _job(**given: Any) -> Json:
+    return _check(job={"image": "eval:1", **given})
+
+
+_URL = "must be an http or https address without user and password"
 _KINDS = "gates[].maxDifferencePermille is for errorRate, blockedRate and flaggedRate"
 
 ROLLOUTS: dict[str, Case] = {
@@ -98,6 +111,47 @@ ROLLOUTS: dict[str, Case] = {
     ),
     "looks every second": Case(
         "rollout", _canary(analysis={"intervalSeconds": 1}), "should be greater than or equal to 10"
+    ),
+    "checks of a surge": Case(
+        "rollout",
+        {"checks": [{"name": "a", "job": {"image": "eval:1"}}]},
+        "rollout.checks is for strategy Canary or BlueGreen alone",
+    ),
+    "no check": Case("rollout", _canary(checks=[]), "should have at least 1 items"),
+    "nine checks": Case(
+        "rollout",
+        _canary(checks=[{"name": f"a{n}", "job": {"image": "eval:1"}} for n in range(9)]),
+        "must have at most 8 items",
+    ),
+    "a check twice": Case(
+        "rollout", _canary(checks=[{"name": "a", "job": {"image": "eval:1"}}] * 2), "Duplicate value"
+    ),
+    "a check of nothing": Case("rollout", _check(), "give exactly one of webhook and job"),
+    "a check of both": Case(
+        "rollout",
+        _check(webhook={"url": "https://ci.example.com"}, job={"image": "eval:1"}),
+        "give exactly one of webhook and job",
+    ),
+    "a check with a name in capitals": Case(
+        "rollout", _canary(checks=[{"name": "A", "job": {"image": "eval:1"}}]), "must be lower-case letters"
+    ),
+    "a webhook with a password": Case("rollout", _webhook(url="https://me:pw@ci.example.com"), _URL),
+    "a webhook of another kind": Case("rollout", _webhook(url="file:///etc/passwd"), _URL),
+    "a yes nobody knows": Case("rollout", _webhook(accept="Maybe"), "Unsupported value"),
+    "a webhook that may take a day": Case(
+        "rollout", _webhook(timeoutSeconds=86400), "should be less than or equal to 600"
+    ),
+    "a token of no key": Case(
+        "rollout", _webhook(tokenSecretRef={"name": "ci", "key": "a/b"}), "must be a key of a Secret"
+    ),
+    "a Job of no image": Case("rollout", _job(image="--help"), "must be an image reference"),
+    "a Job that names what it's told": Case(
+        "rollout",
+        _job(env={"POINTSMAN_URL": "http://other"}),
+        "job.env must not set what begins with POINTSMAN_",
+    ),
+    "a Job with a variable of no name": Case(
+        "rollout", _job(env={"1": "a"}), "each name in job.env must be letters, digits and '_'"
     ),
     "an approval of nobody": Case("rollout", _canary(approve=""), "should be at least 1 chars long"),
 }

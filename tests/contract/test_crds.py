@@ -20,7 +20,7 @@ from pointsman.crdgen.files import generated
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 256 * 1024
 IDS = [row.resource.kind for row in KINDS]
-FREE_FORM = {"spec.engine.args", "spec.engine.env"}
+FREE_FORM = {"spec.engine.args", "spec.engine.env", "spec.rollout.checks[].job.env"}
 INT_OR_STRING = "x-kubernetes-int-or-string"
 
 Node = Mapping[str, Any]

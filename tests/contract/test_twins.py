@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from pointsman.api import (
+    checks,
     clients,
     common,
     engine,
@@ -40,6 +41,7 @@ from tests.contract.server import Server
 from tests.contract.test_refusals import CASES
 
 MODULES = (
+    checks,
     rollout,
     prompt,
     prompt_suite,

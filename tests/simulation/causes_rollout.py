@@ -45,6 +45,18 @@ async def tried(cluster: TroubledCluster) -> None:
     await cluster.apply("LLMService", "chat", {**declared, "drainSeconds": 7})
 
 
+def checked(says: dict[str, Any] | None) -> Act:
+    """A canary of which a check says this; None: it thinks on."""
+    given: dict[str, Any] = {"steps": [{"weight": 50, "minSeconds": 0}], "gates": []}
+    asks = {"name": "budget", "webhook": {"url": "https://ci.test/gate"}}
+
+    async def act(cluster: TroubledCluster) -> None:
+        cluster.check = says
+        await judged(rate=0.0, seconds=15, analysis=SELDOM, checks=[asks], **given)(cluster)
+
+    return act
+
+
 BACK = applying(CHAT)
 SELDOM: Final = {"intervalSeconds": 3600}
 OFTEN: Final = {"intervalSeconds": 10}
@@ -67,6 +79,22 @@ JUDGED: Final = (
         judged(rate=0.0, analysis=SELDOM),
         BACK,
         says="nothing is certain yet about errorRate",
+    ),
+    Cause(
+        R.CHECKS_RUNNING,
+        C.READY,
+        "False",
+        checked(None),
+        BACK,
+        says="checks are asked: 'budget'",
+    ),
+    Cause(
+        R.CHECK_UNANSWERED,
+        C.READY,
+        "False",
+        checked({"reason": "Unanswered", "message": "gate 'budget' got no answer in 3 tries"}),
+        BACK,
+        says="check 'budget' comes to no verdict: Unanswered: gate 'budget' got no answer in 3 tries",
     ),
     Cause(
         R.AWAITING_APPROVAL,

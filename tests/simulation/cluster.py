@@ -57,6 +57,8 @@ class Cluster:
         """What resolve Jobs find out; None: they never end."""
         self.trial: Mapping[str, Any] | None = {"passed": True}
         """What trials find; None: they never end. With a `reason` they come to no verdict."""
+        self.check: Mapping[str, Any] | None = {"pass": True}
+        """What checks say, with a `message`; None: they never end. With a `reason`: no verdict."""
         self.unmounted = ""
         """What the kubelet says of a volume that pods of resolve Jobs wait for; empty: none is awaited."""
         self.restart(settings)
@@ -209,6 +211,9 @@ class Cluster:
 
     def _run_job(self, job: Any) -> None:
         meta = job["metadata"]
+        if "-check-" in meta["name"]:
+            self._end_check(job)
+            return
         if meta["labels"].get(names.LABEL_ROLE) == names.ROLE_TRIAL:
             self._end_job(job, names.TRIAL_CONTAINER, self.trial)
             return
@@ -220,13 +225,28 @@ class Cluster:
             return
         self._end_job(job, names.RESOLVE_CONTAINER, self.hub)
 
+    def _end_check(self, job: Any) -> None:
+        """What a webhook is said to have said, or what the user's own container does."""
+        if self.check is None:
+            return
+        container = job["spec"]["template"]["spec"]["containers"][0]["name"]
+        passed, message = bool(self.check.get("pass")), str(self.check.get("message", ""))
+        if container == names.TRIAL_CONTAINER:
+            gate = {"name": "check", "passed": passed, "message": message}
+            told = self.check if "reason" in self.check else {"passed": passed, "gate": gate}
+            self._end_job(job, container, told)
+        elif "reason" in self.check:
+            self._end(job, container, {"exitCode": 137, "reason": "OOMKilled"})
+        else:
+            self._end(job, container, {"exitCode": int(not passed), "message": message, "reason": "Error"})
+
     def _end_job(self, job: Any, container: str, told: Mapping[str, Any] | None) -> None:
         """What its pod leaves as its termination message; None: it runs on."""
-        meta = job["metadata"]
-        if told is None:
-            return
-        failed = "reason" in told
-        ended = {"exitCode": int(failed), "message": json.dumps(told)}
+        if told is not None:
+            self._end(job, container, {"exitCode": int("reason" in told), "message": json.dumps(told)})
+
+    def _end(self, job: Any, container: str, ended: Mapping[str, Any]) -> None:
+        meta, failed = job["metadata"], bool(ended["exitCode"])
         status = {"containerStatuses": [{"name": container, "state": {"terminated": ended}}]}
         self._put_pod(f"{meta['name']}-pod", job, job["spec"]["template"]["metadata"], status)
         kind = "Failed" if failed else "Complete"

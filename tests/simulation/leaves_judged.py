@@ -4,6 +4,7 @@ story."""
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 from tests.simulation.cluster import Cluster
@@ -32,6 +33,22 @@ def _analysis(**given: Any) -> Json:
 
 def _patience(**given: Any) -> Json:
     return _gate(metric="errorRate", minSamples=10_000_000) | _analysis(inconclusive=given)
+
+
+def _checks(**given: Any) -> Json:
+    return _steps(minSeconds=0) | {"checks": [{"name": "a", **given}]}
+
+
+def _webhook(**given: Any) -> Json:
+    return _checks(webhook={"url": "https://ci.test/gate", **given})
+
+
+def _job(**given: Any) -> Json:
+    return _checks(job={"image": "eval:1", **given})
+
+
+def _token(key: str | None = None, name: str = "ci") -> Json:
+    return {"tokenSecretRef": {"name": name} | ({"key": key} if key else {})}
 
 
 _SLOW: Final = "timeToFirstToken"
@@ -81,6 +98,37 @@ PAIRS: Final[dict[Path, tuple[Json, Json]]] = {
         _patience(action="Reject", afterSeconds=70),
         _patience(action="Hold", afterSeconds=70),
     ),
+    ("checks", "[]", "name"): (
+        _webhook(),
+        _webhook() | {"checks": [{**_webhook()["checks"][0], "name": "b"}]},
+    ),
+    ("checks", "[]", "webhook", "url"): (_webhook(), _webhook(url="https://ci.test/other")),
+    ("checks", "[]", "webhook", "accept"): (_webhook(), _webhook(accept="Status")),
+    ("checks", "[]", "webhook", "tokenSecretRef", "name"): (
+        _webhook(**_token()),
+        _webhook(**_token(name="other")),
+    ),
+    ("checks", "[]", "webhook", "tokenSecretRef", "key"): (
+        _webhook(**_token()),
+        _webhook(**_token("bearer")),
+    ),
+    ("checks", "[]", "webhook", "timeoutSeconds"): (_webhook(), _webhook(timeoutSeconds=5)),
+    ("checks", "[]", "job", "image"): (_job(), _job(image="eval:2")),
+    ("checks", "[]", "job", "command", "[]"): (_job(command=["a"]), _job(command=["b"])),
+    ("checks", "[]", "job", "args", "[]"): (_job(args=["a"]), _job(args=["b"])),
+    ("checks", "[]", "job", "env"): (_job(env={"A": "1"}), _job(env={"A": "2"})),
+    ("checks", "[]", "job", "tokenSecretRef", "name"): (_job(**_token()), _job(**_token(name="other"))),
+    ("checks", "[]", "job", "tokenSecretRef", "key"): (_job(**_token()), _job(**_token("bearer"))),
+    ("checks", "[]", "job", "serviceAccountName"): (_job(), _job(serviceAccountName="evaluator")),
+    ("checks", "[]", "job", "resources", "requests"): (
+        _job(resources={"requests": {"cpu": "1"}}),
+        _job(resources={"requests": {"cpu": "2"}}),
+    ),
+    ("checks", "[]", "job", "resources", "limits"): (
+        _job(resources={"limits": {"memory": "1Gi"}}),
+        _job(resources={"limits": {"memory": "2Gi"}}),
+    ),
+    ("checks", "[]", "job", "timeoutSeconds"): (_job(), _job(timeoutSeconds=60)),
     ("approve",): (
         _steps(approval="Manual") | {"approve": NEW},
         _steps(approval="Manual") | {"approve": "chat-00000000"},
@@ -103,6 +151,7 @@ JUDGED: Final = {("LLMService", ("rollout", *path)): pair for path, pair in PAIR
 async def story(declared: Json) -> str:
     """What users and routers see of a change whose candidate is somewhat worse."""
     cluster = Cluster()
+    cluster.check = None
     spec = {**CHAT, "rollout": declared}
     await serving(cluster, spec)
     cluster.routers.measuring.manners[NEW] = Manner(slower=1.5, failing=0.02)
@@ -113,4 +162,11 @@ async def story(declared: Json) -> str:
     seen += await lasting(cluster, 120)
     found = rollout(cluster).get("analysis") or {}
     shown = {name: found.get(name) for name in ("looks", "gates")}
-    return json.dumps([seen, told, shown, cluster.condition("chat", "Ready")])
+    text = json.dumps([seen, told, shown, _asked(cluster), cluster.condition("chat", "Ready")])
+    return re.sub(r"-check-[0-9a-f]{7}", "-check-NAME", text)
+
+
+def _asked(cluster: Cluster) -> list[Any]:
+    """What checks are, and what they're told."""
+    made = [one for kind in ("Job", "ConfigMap") for one in cluster.all(kind)]
+    return [[one.get("spec"), one.get("data")] for one in made if "-check-" in one["metadata"]["name"]]

@@ -45,7 +45,7 @@ SAYS: dict[str, tuple[str, Reply, bool, str]] = {
         'answered without {"pass": true} or {"pass": false}, which is no yes: {"pass": "true"}',
     ),
     "yes by a status, as webhooks of Flagger": ("Status", (202, b""), True, ""),
-    "no by a status, as webhooks of Flagger": ("Status", (500, b"halted"), False, "answered by 500: halted"),
+    "no by a status, as webhooks of Flagger": ("Status", (403, b"halted"), False, "answered by 403: halted"),
     "somewhere else": ("Status", (302, b""), False, "answered by 302: "),
 }
 
@@ -69,10 +69,15 @@ def test_it_is_told_the_step_and_given_its_token(trial: Run, script: Script, tmp
     assert [(one.body, one.token) for one in script.asked] == [(STEP, "Bearer hush")]
 
 
-def test_no_judgement_by_a_gate_that_is_down(trial: Run, script: Script) -> None:
-    script.by_path["/gate"] = lambda _: (503, b"")
-    code, found = trial(gate(script) | {"patience": {"tries": 2}})
+@pytest.mark.parametrize("accept", ["Verdict", "Status"])
+@pytest.mark.parametrize("status", [429, 500, 503, 599])
+def test_no_judgement_by_a_gate_that_is_in_trouble(
+    trial: Run, script: Script, status: int, accept: str
+) -> None:
+    script.by_path["/gate"] = lambda _: (status, b'{"pass": false}')
+    code, found = trial(gate(script, accept=accept) | {"patience": {"tries": 2}})
     assert (code, found["reason"], len(script.asked)) == (1, "Unanswered", 2)
+    assert f"the last: {status}" in found["message"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"two\nlines", b"\xff"])

@@ -116,6 +116,14 @@ LabelValue = Annotated[
     ),
 ]
 Text = Annotated[str, Field(max_length=1024)]
+ImageName = Annotated[
+    str,
+    Field(min_length=1, max_length=512),
+    Matches(
+        r"[a-zA-Z0-9][-a-zA-Z0-9._/:]*(@sha256:[0-9a-f]{64})?",
+        "must be an image reference such as registry.example.com/engine:0.32.0 or name@sha256:digest",
+    ),
+]
 Quantity = Annotated[
     str,
     BeforeValidator(_quantity_text),

@@ -105,6 +105,8 @@ class Reason(StrEnum):
     TRIAL_RUNNING = "TrialRunning"
     ANALYSING = "Analysing"
     AWAITING_SAMPLES = "AwaitingSamples"
+    CHECKS_RUNNING = "ChecksRunning"
+    CHECK_UNANSWERED = "CheckUnanswered"
     AWAITING_APPROVAL = "AwaitingApproval"
     CANARY_REJECTED = "CanaryRejected"
     ROLLOUT_ABORTED = "RolloutAborted"

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from pointsman.api.common import Base, Int
+from pointsman.api.common import Base, ImageName, Int
 from pointsman.api.reserved import ARGS_RULES, ENV_PATTERN
 from pointsman.api.schema import API_DEFAULT, Matches, Rule, keys_avoid, keys_match
 
@@ -81,17 +81,7 @@ class Engine(Base):
     ) = None
     """Version of the engine, among those the operator has images for. Unset: its newest when a revision is
     born."""
-    image: (
-        Annotated[
-            str,
-            Field(min_length=1, max_length=512),
-            Matches(
-                r"[a-zA-Z0-9][-a-zA-Z0-9._/:]*(@sha256:[0-9a-f]{64})?",
-                "must be an image reference such as registry.example.com/engine:0.32.0 or name@sha256:digest",
-            ),
-        ]
-        | None
-    ) = None
+    image: ImageName | None = None
     """Image to run instead of the operator's own for this engine and accelerator. Its entrypoint must be
     Pointsman's."""
     max_model_len: Annotated[Int, Field(ge=1, le=16_777_216)] | None = None

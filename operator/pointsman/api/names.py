@@ -46,6 +46,7 @@ ROLE_ENGINE: Final = "engine"
 ROLE_ROUTER: Final = "router"
 ROLE_RESOLVE: Final = "resolve"
 ROLE_TRIAL: Final = "trial"
+"""Of what asks about a candidate: its trial, and the checks of its steps."""
 ROLE_PROMPT: Final = "prompt"
 """Of a ControllerRevision that holds a prompt instead of an engine."""
 TRACK_STABLE: Final = "stable"
@@ -63,6 +64,7 @@ ENGINE_CONTAINER: Final = "engine"
 ROUTER_CONTAINER: Final = "router"
 RESOLVE_CONTAINER: Final = "resolve"
 TRIAL_CONTAINER: Final = "trial"
+CHECK_CONTAINER: Final = "check"
 
 PORT_ENGINE: Final = 8000
 PORT_ENGINE_STATUS: Final = 8001
@@ -168,8 +170,13 @@ def trial_name(revision: str, digest: str) -> str:
     return f"{revision}-trial-{digest[:7]}"
 
 
+def check_name(revision: str, digest: str) -> str:
+    """Name of the Job that a check of a rollout is, and of the ConfigMap with what it's told."""
+    return f"{revision}-check-{digest[:7]}"
+
+
 def trial_policy_name(service: str) -> str:
-    """Name of the NetworkPolicy of a service's trials."""
+    """Name of the NetworkPolicy of a service's trials and checks."""
     return f"{service}-trial"
 
 

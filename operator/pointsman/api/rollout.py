@@ -11,8 +11,9 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
+from pointsman.api.checks import MOST_CHECKS, Check
 from pointsman.api.common import Base, Int, LocalRef
-from pointsman.api.schema import API_DEFAULT, ListAtomic, Rule
+from pointsman.api.schema import API_DEFAULT, ListAtomic, ListMap, Rule
 
 WEEK: Final = 604_800
 MOST_STEPS: Final = 16
@@ -178,10 +179,10 @@ class Inconclusive(Base):
     """What follows when nothing could be found out for a long time."""
 
     after_seconds: Annotated[Int, Field(ge=10, le=WEEK)] | None = None
-    """How many seconds of a step are long. Unset: 3600."""
+    """How many seconds of a step are long; of a check, from its first try without a verdict. Unset: 3600."""
     action: Action | None = None
     """Wait: goes on waiting. Hold: waits for rollout.approve, which then lets the step pass. Reject: goes
-    back to the stable variant. Unset: Wait."""
+    back to the stable variant. The same of a check that comes to no verdict. Unset: Wait."""
 
 
 class Analysis(Base):
@@ -226,6 +227,7 @@ class Rollout(Base):
         _only("steps", "steps", frozenset({Strategy.CANARY}), "Canary"),
         _only("gates", "gates", JUDGED, "Canary or BlueGreen"),
         _only("analysis", "analysis", JUDGED, "Canary or BlueGreen"),
+        _only("checks", "checks", JUDGED, "Canary or BlueGreen"),
         _only("suiteRef", "suite_ref", BESIDE, "Surge, Canary or BlueGreen"),
         _only("equivalence", "equivalence", BESIDE, "Surge, Canary or BlueGreen"),
         _only("approval", "approval", frozenset({Strategy.BLUE_GREEN}), "BlueGreen"),
@@ -266,6 +268,12 @@ class Rollout(Base):
     list: nothing."""
     analysis: Analysis | None = None
     """How it is compared."""
+    checks: (
+        Annotated[tuple[Check, ...], Field(min_length=1, max_length=MOST_CHECKS), ListMap("name")] | None
+    ) = None
+    """Webhooks and Jobs of one's own that have to say yes: in each step of a canary, and with BlueGreen
+    before the switch and at the end of the bake. They are asked once the step's time, samples and gates have
+    passed, before a person is."""
     suite_ref: LocalRef | None = None
     """PromptSuite whose cases the candidate must pass before it gets any traffic."""
     equivalence: Equivalence | None = None

@@ -44,6 +44,20 @@ ROLLOUT: Final[dict[Reason, Entry]] = {
         "weight, ask less of the gates, or decide yourself: inconclusive.action Hold and rollout.approve, or "
         "rollout.abort.",
     ),
+    Reason.CHECKS_RUNNING: Entry(
+        "The step's time, samples and gates have passed, and the checks of rollout.checks are asked.",
+        "Keeps the step's weights and goes on comparing until each has said yes; a no rejects the candidate.",
+        f"{NOTHING} If it stays, look at the Jobs whose names have -check- in them.",
+    ),
+    Reason.CHECK_UNANSWERED: Entry(
+        "A check of rollout.checks comes to no verdict: its webhook doesn't answer or answers by a 5xx, or "
+        "its Job couldn't run to its end. The message has which, and why.",
+        "Keeps the step's weights and asks again a minute after each try; after "
+        "rollout.analysis.inconclusive.afterSeconds it waits for rollout.approve (Hold) or goes back "
+        "(Reject), where inconclusive.action says so.",
+        "Mend what is asked. Or take the check out of rollout.checks, or decide yourself: "
+        "inconclusive.action Hold and rollout.approve, or rollout.abort.",
+    ),
     Reason.AWAITING_APPROVAL: Entry(
         "The candidate has passed what was asked of it, or nothing can be found out, and the step waits for "
         "a person's word.",
@@ -51,8 +65,9 @@ ROLLOUT: Final[dict[Reason, Entry]] = {
         "Set rollout.approve to the candidate's name (status.rollout.candidate), or rollout.abort to it.",
     ),
     Reason.CANARY_REJECTED: Entry(
-        "The candidate was worse than the stable variant, or failed its trial. The message has the gate, "
-        "what it found, what's allowed and of how many samples; status.rollout.rejections keeps it.",
+        "The candidate was worse than the stable variant, failed its trial, or a check said no. The message "
+        "has the gate, what it found, what's allowed and of how many samples, or the check and what it said; "
+        "status.rollout.rejections keeps it.",
         "Has given all traffic back to the stable variant, and doesn't try this candidate again. The spec "
         "stays as it is.",
         "Correct the spec, or revert it: with the stable variant declared again the service is Ready. If the "

@@ -99,6 +99,9 @@ def _sealed_quote(quoted: re.Match[str]) -> str:
 def _field(key: str, value: Any) -> Any:
     if key in ("env", "environment"):
         return _variables(value)
+    if key in ("webhook", "service") and isinstance(value, Mapping) and isinstance(value.get("url"), str):
+        # Webhooks often bear what admits to them in their path.
+        return {**seal(value), "url": sealed_address(value["url"])}
     if key == TRIAL_DOCUMENT and isinstance(value, str):
         return _sealed_trial(value)
     if key == PROMPT_VARIABLES and isinstance(value, Mapping):

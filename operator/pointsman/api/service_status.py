@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pointsman.api.checks import MOST_CHECKS, CheckName
 from pointsman.api.common import Addresses, Base, Conditions, Count, Generation, Int, Text, Timestamp
 from pointsman.api.rollout import MOST_GATES, MOST_STEPS, Metric, Statistic, VariantName
 from pointsman.api.schema import ListAtomic, ListMap
@@ -168,6 +169,27 @@ class TrialStatus(Base):
     """Where their answers first part."""
 
 
+class CheckStatus(Base):
+    """What a check said last of a candidate."""
+
+    name: CheckName
+    """Which of rollout.checks."""
+    variant: VariantName
+    """The candidate that it was asked about."""
+    step: Step
+    """The step that it was asked in."""
+    step_index: Annotated[Int, Field(ge=0, le=MOST_STEPS)] = 0
+    """Which of rollout.steps that was, counted from 0."""
+    verdict: Found
+    """Pass: the step may go on. Fail: the candidate was rejected. Inconclusive: it comes to no verdict."""
+    message: Text = ""
+    """What it said, or what keeps it from a verdict."""
+    at: Timestamp
+    """When it said so; of no verdict, since when."""
+    job: Annotated[str, Field(max_length=63)]
+    """Name of the Job, by which a verdict about another step or candidate is told from this one."""
+
+
 class RolloutStatus(Base):
     """How far the change from one variant to the next is. A variant is an engine revision and the prompt that
     it answers by."""
@@ -201,6 +223,8 @@ class RolloutStatus(Base):
     """Why, the newest first."""
     trial: TrialStatus | None = None
     """What the last trial of a candidate found, before any traffic."""
+    checks: Annotated[tuple[CheckStatus, ...], Field(max_length=MOST_CHECKS), ListMap("name")] = ()
+    """What each of rollout.checks said last."""
     analysis: AnalysisStatus | None = None
     """What the comparison of candidate and stable has found so far."""
 

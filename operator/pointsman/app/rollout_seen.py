@@ -110,6 +110,11 @@ class Seen:
         return bool(self.declared.get("suiteRef") or self.declared.get("equivalence"))
 
     @property
+    def checked(self) -> bool:
+        """Whether webhooks or Jobs have a word in each step."""
+        return bool(self.declared.get("checks"))
+
+    @property
     def approved(self) -> bool:
         return bool(self.candidate) and self.declared.get("approve") == self.candidate
 

@@ -51,11 +51,12 @@ def rungs(seen: Seen) -> list[Rung]:
     match seen.strategy:
         case "Canary":
             first = [Rung(TRIAL.name, (*_FIRST, *TRIAL.at), TRIAL.asks)] if seen.tried else []
-            return [*first, *_canary(seen.steps)]
+            return [*first, *_canary(seen.steps, seen.checked)]
         case "BlueGreen":
             by_hand = ", and a person approves" if seen.declared.get("approval") == "Manual" else ""
-            measuring = Rung("measuring", (("Canary", None),), f"the stable one is measured{by_hand}")
-            asks = f"it has all traffic; the old one stays ready for at least {lasting(seen.bake)}"
+            agreed = ", checks say yes" if seen.checked else ""
+            measuring = Rung("measuring", (("Canary", None),), f"the stable one is measured{agreed}{by_hand}")
+            asks = f"it has all traffic; the old one stays ready for at least {lasting(seen.bake)}{agreed}"
             baking = Rung("baking", (("Traffic", None), ("Baking", None)), asks, seen.bake)
             return [ENGINES, *trial, measuring, baking]
         case "Recreate":
@@ -65,20 +66,21 @@ def rungs(seen: Seen) -> list[Rung]:
             return [ENGINES, *trial, SWITCH]
 
 
-def _canary(steps: Sequence[CanaryStep]) -> list[Rung]:
+def _canary(steps: Sequence[CanaryStep], checked: bool) -> list[Rung]:
     made = []
     for index, step in enumerate(steps):
         name = f"{step.weight} %" if not step.shadow else f"shadow {step.shadow} %"
         before = (("Capacity", index),) if index else _FIRST
-        made.append(Rung(name, (*before, ("Canary", index)), _asks(step), step.least))
+        made.append(Rung(name, (*before, ("Canary", index)), _asks(step, checked), step.least))
     last: tuple[tuple[str, int | None], ...] = (("Capacity", len(steps)), ("Traffic", None))
     return [*made, Rung("100 %", last, "all engines are ready, and every router has taken it")]
 
 
-def _asks(step: CanaryStep) -> str:
+def _asks(step: CanaryStep, checked: bool) -> str:
     asks = [f"at least {lasting(step.least)}"] if step.least else []
     asks += [f"{step.samples:,} samples"] if step.samples else []
-    return ", ".join([*asks, "all gates pass", *(["approval by hand"] if step.by_hand else [])])
+    asks += ["all gates pass", *(["checks say yes"] if checked else [])]
+    return ", ".join([*asks, *(["approval by hand"] if step.by_hand else [])])
 
 
 def present(seen: Seen, ladder: Sequence[Rung]) -> int | None:

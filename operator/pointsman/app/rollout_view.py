@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from pointsman.app.drawing import Line, Piece, Tone, clean, line, table
+from pointsman.app.rollout_checks import checks
 from pointsman.app.rollout_gates import gates
 from pointsman.app.rollout_seen import Seen, lasting, moment
 from pointsman.app.rollout_steps import ladder, least_left
@@ -25,6 +26,7 @@ def view(seen: Seen) -> list[Line]:
         _variants(seen),
         [line(Piece("steps", Tone.BOLD)), *ladder(seen)] if seen.candidate else [],
         _compared(seen),
+        checks(seen),
         list(_awaited(seen)),
     ]
     shown: list[Line] = []

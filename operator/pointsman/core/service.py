@@ -7,7 +7,7 @@ condition. Read it top to bottom: facts, next state, what should exist, what sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pointsman.api import names
@@ -17,8 +17,11 @@ from pointsman.api.service import LLMService
 from pointsman.api.service_status import Step
 from pointsman.core import (
     analysis,
+    check_children,
+    checking,
     diagnosis,
     fitting,
+    jobs,
     pacing,
     pod_template,
     remembered,
@@ -45,9 +48,6 @@ CLEANUP_DEADLINE = timedelta(seconds=60)
 FROZEN_FACTS = ("weights", "weightBytes", "config")
 """What a revision keeps of what its source told: by it the fit can be calculated at any time."""
 
-RESOLVE_RETRY = timedelta(seconds=60)
-"""How long a resolve Job that gave up stands, with its reason, before another try."""
-
 
 def decide(world: ServiceWorld) -> Decision:
     """What should be done for this service now, and what its status should say."""
@@ -55,15 +55,20 @@ def decide(world: ServiceWorld) -> Decision:
         return _dismantle(world)
     facts = examine(world)
     paused = bool(world.service.spec.paused)
-    found = analysis.kept(facts) if paused else analysis.look(facts)
+    checked = checking.kept(facts) if paused else checking.look(facts)
+    found = analysis.kept(facts) if paused else analysis.look(facts, checked.standing)
     tried = trying.kept(facts) if paused else trying.look(facts)
     after = facts.state if paused else _step(facts, found, tried)
     status = service_status.compose(facts, after, found.judged, tried)
     return Decision(
-        desired=(*_desired(facts, after), *trial_children.wanted(facts, after, tried)),
-        retained=_retained(facts, after),
+        desired=(
+            *_desired(facts, after),
+            *trial_children.wanted(facts, after, tried),
+            *check_children.wanted(facts, after, found, checked),
+        ),
+        retained=_retained(facts, after) | check_children.retained(facts, after, found, checked),
         paused=paused,
-        state=_state_document(facts, after, found, tried),
+        state=_state_document(facts, after, found, tried) | checked.document,
         status=status,
         finalize=True,
         notes=_notes(facts, after),
@@ -285,19 +290,13 @@ def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:
     if facts.resolution is not None and facts.image:
         # It has answered, and what it said is frozen in this pass.
         return None
-    if any(
-        diagnosis.job_failed(job) and _is_stale(job, facts.world.now) for job in facts.world.owned_of("Job")
-    ):
+    now = facts.world.now
+    if any(diagnosis.job_failed(job) and not jobs.stands(job, now) for job in facts.world.owned_of("Job")):
         return None
     service = facts.world.service
     return service_children.resolve_job(
         service.metadata, facts.target, facts.model.source, facts.world.settings, service.spec.hardware
     )
-
-
-def _is_stale(job: Manifest, now: datetime) -> bool:
-    failed = [c for c in job["status"]["conditions"] if c["type"] == "Failed"]
-    return all(now - datetime.fromisoformat(c["lastTransitionTime"]) > RESOLVE_RETRY for c in failed)
 
 
 def _deployable(facts: Facts, after: rollout.State, known: Mapping[str, Revision]) -> list[str]:
@@ -338,7 +337,7 @@ def _retained(facts: Facts, after: rollout.State) -> frozenset[ObjectKey]:
     return frozenset(kept)
 
 
-def _state_document(facts: Facts, after: rollout.State, found: Found, tried: Tried) -> Mapping[str, Any]:
+def _state_document(facts: Facts, after: rollout.State, found: Found, tried: Tried) -> dict[str, Any]:
     service = facts.world.service
     undecided = facts.model is None or service.spec.paused
     document: dict[str, Any] = {

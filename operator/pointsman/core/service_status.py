@@ -36,7 +36,7 @@ STALLING = frozenset(
 """Reasons that nothing but a person's edit mends: tools that wait may give up."""
 
 
-UNDER_WAY = frozenset({Reason.ANALYSING, Reason.TRIAL_RUNNING})
+UNDER_WAY = frozenset({Reason.ANALYSING, Reason.CHECKS_RUNNING, Reason.TRIAL_RUNNING})
 """Reasons of a change that goes well, which Ready says too: it takes its time."""
 
 

@@ -70,18 +70,6 @@ class Equivalence:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Somebody's own service that decides."""
-
-    name: str
-    url: str
-    step: Mapping[str, Any]
-    """What it's told."""
-    by_status: bool = False
-    """Whether any 2xx is a yes."""
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
     """One trial of one candidate."""
 
@@ -94,7 +82,6 @@ class Trial:
     stable: str = ""
     suite: Suite | None = None
     equivalence: Equivalence | None = None
-    gate: Gate | None = None
 
     @property
     def revision(self) -> str:
@@ -110,10 +97,9 @@ class Trial:
         World, which holds no texts, are the same."""
         found = {
             "format": FORMAT,
-            "target": self._target() if self.suite or self.equivalence else None,
+            "target": self._target(),
             "suite": self.suite and (self.suite.digest or _suite(self.suite)),
             "equivalence": self.equivalence and (self.equivalence.digest or _equivalence(self.equivalence)),
-            "gate": self.gate and _gate(self.gate),
         }
         return json.dumps(found, sort_keys=True, separators=(",", ":"))
 
@@ -124,22 +110,27 @@ class Trial:
 
     def document(self) -> str:
         """What its Job reads. The same trial gives the same text."""
-        found: dict[str, Any] = {"format": FORMAT, "patience": {"deadlineSeconds": DEADLINE_SECONDS}}
-        if self.suite or self.equivalence:
-            found["target"] = self._target()
+        found: dict[str, Any] = {
+            "format": FORMAT,
+            "patience": {"deadlineSeconds": DEADLINE_SECONDS},
+            "target": self._target(),
+        }
         if self.suite:
             found["suite"] = _suite(self.suite)
         if self.equivalence:
             found["equivalence"] = _equivalence(self.equivalence)
-        if self.gate:
-            found["gate"] = _gate(self.gate)
         return json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     def _target(self) -> dict[str, Any]:
-        host = f"{names.router_admin_name(self.router)}:{names.PORT_ROUTER_ADMIN}"
-        found = {"url": f"http://{host}/ask/{self.service}", "candidate": self.candidate, "model": self.model}
+        url = ask_url(self.router, self.service)
+        found = {"url": url, "candidate": self.candidate, "model": self.model}
         # Only an equivalence asks it; a suite passes by the same document whoever is stable.
         return found | ({"stable": self.stable} if self.equivalence else {})
+
+
+def ask_url(router: str, service: str) -> str:
+    """Where a router asks one variant alone, by `?variant=`: nobody's traffic."""
+    return f"http://{names.router_admin_name(router)}:{names.PORT_ROUTER_ADMIN}/ask/{service}"
 
 
 def _suite(suite: Suite) -> dict[str, Any]:
@@ -172,21 +163,15 @@ def _limit(case: Case) -> int:
     return min(max([case.max_tokens, *(limit + 1 for limit in allowed)]), 32768)
 
 
-def _gate(gate: Gate) -> dict[str, Any]:
-    return {
-        "name": gate.name,
-        "service": {"url": gate.url},
-        "step": dict(gate.step),
-        "accept": "Status" if gate.by_status else "Verdict",
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Unjudged:
     """A trial that came to no verdict."""
 
     reason: str
     message: str
+
+
+UNREADABLE = Unjudged("ResultUnreadable", "the trial left no result that can be read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +205,6 @@ class Verdict:
     needed_percent: int = 0
     divergence: str = ""
     """Where their answers first part, in words."""
-    gate: str = ""
-    """What the gate said, where it said no."""
 
     @property
     def agreement_percent(self) -> int:
@@ -240,7 +223,6 @@ class Verdict:
         if not self.alike:
             agreed = f"{self.agreed} of {self.prompts} answers agree with the stable one's"
             parts.append(f"{agreed}, {self.needed_percent} % must; {self.divergence}")
-        parts += [self.gate] if self.gate else []
         return _shorten("; ".join(parts), MESSAGE_CHARS)
 
     def _suite_message(self) -> str:
@@ -266,13 +248,11 @@ def read(document: Mapping[str, Any] | None) -> Verdict | Unjudged:
             )
     except (KeyError, TypeError, ValueError, AttributeError):
         pass
-    return Unjudged("ResultUnreadable", "the trial left no result that can be read")
+    return UNREADABLE
 
 
 def _verdict(document: Mapping[str, Any]) -> Verdict:
     suite, alike = document.get("suite") or {}, document.get("equivalence") or {}
-    gate = document.get("gate") or {}
-    refused = gate and not gate["passed"]
     return Verdict(
         passed=document["passed"] is True,
         cases=int(suite.get("cases", 0)),
@@ -287,7 +267,6 @@ def _verdict(document: Mapping[str, Any]) -> Verdict:
         agreed=int(alike.get("agreed", 0)),
         needed_percent=int(alike.get("neededPercent", 0)),
         divergence=_divergence(alike["first"]) if alike.get("first") else "",
-        gate=f"gate {gate['name']!r} says no: {gate['message']}" if refused else "",
     )
 
 

@@ -34,36 +34,43 @@ def wanted(facts: Facts, after: State, tried: Tried) -> list[dict[str, Any]]:
 
 def build(meta: ObjectMeta, trial: Trial, settings: Settings) -> list[dict[str, Any]]:
     """What has to exist for a trial to take place."""
-    return [_config_map(meta, trial), _network_policy(meta, trial), _job(meta, trial, settings)]
+    outside = bool(trial.suite and trial.suite.embeddings)
+    return [
+        _config_map(meta, trial),
+        network_policy(meta, trial.revision, trial.router, anywhere=outside),
+        _job(meta, trial, settings),
+    ]
 
 
-def _child(resource: names.Resource, name: str, meta: ObjectMeta, revision: str, body: Any) -> dict[str, Any]:
-    labels = {
+def child(resource: names.Resource, name: str, meta: ObjectMeta, revision: str, body: Any) -> dict[str, Any]:
+    """A part of what asks about a candidate."""
+    return owned.child(resource, name, names.LLMSERVICE, meta, _labels(meta, revision), body)
+
+
+def _labels(meta: ObjectMeta, revision: str) -> dict[str, str]:
+    return {
         names.LABEL_SERVICE: meta.name,
         names.LABEL_REVISION: revision,
         names.LABEL_ROLE: names.ROLE_TRIAL,
     }
-    return owned.child(resource, name, names.LLMSERVICE, meta, labels, body)
 
 
 def _config_map(meta: ObjectMeta, trial: Trial) -> dict[str, Any]:
     body = {"immutable": True, "data": {DOCUMENT_KEY: trial.document()}}
-    return _child(names.CONFIGMAP, trial.name, meta, trial.revision, body)
+    return child(names.CONFIGMAP, trial.name, meta, trial.revision, body)
 
 
-def _network_policy(meta: ObjectMeta, trial: Trial) -> dict[str, Any]:
-    """Out: its router's ports, and wherever embedding services and gates are. In: nobody.
+def network_policy(meta: ObjectMeta, revision: str, router_name: str, *, anywhere: bool) -> dict[str, Any]:
+    """Out: its router's ports, and anywhere where a user gave the address of whom it asks. In: nobody.
 
     It adds to the service's own policy, which lets none of its pods reach a router.
     """
     router = {
-        "podSelector": {
-            "matchLabels": {names.LABEL_ROUTER: trial.router, names.LABEL_ROLE: names.ROLE_ROUTER}
-        }
+        "podSelector": {"matchLabels": {names.LABEL_ROUTER: router_name, names.LABEL_ROLE: names.ROLE_ROUTER}}
     }
     ports = [owned.port(names.PORT_ROUTER_ADMIN), owned.port(names.PORT_ROUTER)]
     egress: list[dict[str, Any]] = [{"to": [router], "ports": ports}]
-    egress += [{}] if _calls_others(trial) else []
+    egress += [{}] if anywhere else []
     body = {
         "spec": {
             "podSelector": {
@@ -73,37 +80,11 @@ def _network_policy(meta: ObjectMeta, trial: Trial) -> dict[str, Any]:
             "egress": egress,
         }
     }
-    return _child(names.NETWORKPOLICY, names.trial_policy_name(meta.name), meta, trial.revision, body)
-
-
-def _calls_others(trial: Trial) -> bool:
-    """Whether it reaches out to services whose addresses a user gave: they may be anywhere."""
-    return trial.gate is not None or bool(trial.suite and trial.suite.embeddings)
+    return child(names.NETWORKPOLICY, names.trial_policy_name(meta.name), meta, revision, body)
 
 
 def _job(meta: ObjectMeta, trial: Trial, settings: Settings) -> dict[str, Any]:
-    labels = {
-        names.LABEL_SERVICE: meta.name,
-        names.LABEL_REVISION: trial.revision,
-        names.LABEL_ROLE: names.ROLE_TRIAL,
-    }
-    pod = {
-        "metadata": {"labels": labels},
-        "spec": {
-            **pod_template.pull_secrets(settings.image_pull_secrets),
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "restartPolicy": "Never",
-            # It has nothing to finish: its verdict is written, or isn't.
-            "terminationGracePeriodSeconds": 5,
-            "securityContext": pod_template.pod_security(),
-            "containers": [_container(settings)],
-            "volumes": [
-                {"name": "document", "configMap": {"name": trial.name}},
-                *sources.trust_volumes(settings),
-            ],
-        },
-    }
+    volumes = [{"name": "document", "configMap": {"name": trial.name}}, *sources.trust_volumes(settings)]
     give_up = {
         "action": "FailJob",
         "onExitCodes": {
@@ -116,12 +97,37 @@ def _job(meta: ObjectMeta, trial: Trial, settings: Settings) -> dict[str, Any]:
         "backoffLimit": TRIES - 1,
         "activeDeadlineSeconds": TRIES * (DEADLINE_SECONDS + 60),
         "podFailurePolicy": {"rules": [give_up]},
-        "template": pod,
+        "template": pod(meta, trial.revision, settings, container(settings), volumes),
     }
-    return _child(names.JOB, trial.name, meta, trial.revision, {"spec": spec})
+    return child(names.JOB, trial.name, meta, trial.revision, {"spec": spec})
 
 
-def _container(settings: Settings) -> dict[str, Any]:
+def pod(
+    meta: ObjectMeta,
+    revision: str,
+    settings: Settings,
+    runs: dict[str, Any],
+    volumes: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The template of a pod that asks about a candidate: a restricted one, without a token."""
+    return {
+        "metadata": {"labels": _labels(meta, revision)},
+        "spec": {
+            **pod_template.pull_secrets(settings.image_pull_secrets),
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "restartPolicy": "Never",
+            # It has nothing to finish: its verdict is written, or isn't.
+            "terminationGracePeriodSeconds": 5,
+            "securityContext": pod_template.pod_security(),
+            "containers": [runs],
+            "volumes": volumes,
+        },
+    }
+
+
+def container(settings: Settings) -> dict[str, Any]:
+    """What runs `pointsman-trial` by the document that is mounted."""
     environment = {"HOME": "/tmp"} | sources.trust_environment(settings)
     return {
         "name": names.TRIAL_CONTAINER,

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from pointsman.api import names
 from pointsman.api.prompt import PromptSpec
 from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.service_status import Found, Step, TrialStatus
-from pointsman.core import diagnosis, questions, rollout
+from pointsman.core import diagnosis, jobs, questions, rollout
 from pointsman.core.facts import Facts
 from pointsman.core.trial import Trial, Unjudged, Verdict, read
 from pointsman.core.world import Manifest, Missing
 
-RETRY = timedelta(seconds=60)
-"""How long a Job without a verdict stands, with its reason, before another try."""
 UNDER_WAY = "the candidate is tried before it gets any traffic"
 
 
@@ -81,19 +78,7 @@ def job_wanted(facts: Facts, after: rollout.State, tried: Tried) -> bool:
     job = _job(facts, tried.trial)
     if job is None:
         return facts.acknowledged()
-    ended = _ended(job)
-    return ended is None or facts.world.now - ended <= RETRY
-
-
-def _ended(job: Manifest) -> datetime | None:
-    """When a Job was over, one way or the other; None while it goes on."""
-    listed = (job.get("status") or {}).get("conditions") or ()
-    moments = [
-        datetime.fromisoformat(one["lastTransitionTime"])
-        for one in listed
-        if one.get("type") in ("Complete", "Failed") and one.get("status") == "True"
-    ]
-    return max(moments, default=None)
+    return jobs.stands(job, facts.world.now)
 
 
 def _asked(facts: Facts) -> Trial | None:
@@ -142,25 +127,20 @@ def _known(facts: Facts) -> TrialStatus | None:
 
 
 def _job(facts: Facts, trial: Trial) -> Manifest | None:
-    return next((j for j in facts.world.owned_of("Job") if j["metadata"]["name"] == trial.name), None)
+    return jobs.named(facts.world.owned_of("Job"), trial.name)
 
 
 def _told(facts: Facts, trial: Trial) -> Verdict | Unjudged | None:
     """What its pods say: a verdict, or why there is none once the Job is over; None while it goes on."""
-    pods = [pod for pod in facts.pods_of(names.ROLE_TRIAL, trial.revision) if _is_of(pod, trial)]
+    pods = jobs.pods_of(facts.pods_of(names.ROLE_TRIAL, trial.revision), trial.name)
     told = diagnosis.tried(pods)
     found = read(told) if told is not None else None
     if isinstance(found, Verdict):
         return found
     job = _job(facts, trial)
-    if job is None or _ended(job) is None:
+    if job is None or jobs.ended(job) is None:
         return None
     return found or Unjudged("NoPod", "its Job is over, and no pod of it has told anything")
-
-
-def _is_of(pod: Manifest, trial: Trial) -> bool:
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return any(owner.get("name") == trial.name for owner in owners)
 
 
 def _judged(trial: Trial, found: Verdict) -> dict[str, Any]:

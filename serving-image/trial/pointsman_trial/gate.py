@@ -2,17 +2,20 @@
 
 Near to the webhooks of Flagger, so that one service can answer both: a POST of JSON with name, namespace,
 phase and metadata at its top, whatever else the step has beside them. Unlike there, a 2xx alone is no yes
-unless the gate is declared so: a page of some proxy says 200, too.
+unless the gate is declared so: a page of some proxy says 200, too. And a 5xx is neither yes nor no: a gate
+in trouble has no opinion.
 """
 
 from __future__ import annotations
 
-from pointsman_trial.asking import Asker, Reply
+from pointsman_trial.asking import LATER, Asker, Reply
 from pointsman_trial.bounded import shorten
 from pointsman_trial.document import Accept, Gate
 from pointsman_trial.result import GateResult
 
 MESSAGE_CHARS = 300
+TROUBLED = LATER | frozenset(range(500, 600))
+"""Statuses by which a gate says neither yes nor no."""
 
 
 def run(gate: Gate, asker: Asker) -> GateResult:
@@ -21,6 +24,7 @@ def run(gate: Gate, asker: Asker) -> GateResult:
         gate.service.url,
         gate.step,
         what=f"gate {gate.name!r}",
+        later=TROUBLED,
         token_file=gate.service.token_file,
         outside=True,
     )

@@ -115,6 +115,30 @@ TRIAL = {
     "prompts": 20,
     "agreed": 20,
 }
+CHECKS = [
+    {"name": "budget", "webhook": {"url": "https://ci.test"}},
+    {"name": "evaluation", "job": {"image": "eval:1"}},
+]
+NOBODY = "Unanswered: gate 'budget' got no answer in 3 tries; the last: 503: "
+SPENT: Json = {
+    "name": "budget",
+    "variant": CANDIDATE,
+    "step": "Canary",
+    "stepIndex": 1,
+    "verdict": "Inconclusive",
+    "message": NOBODY,
+    "at": "2026-01-01T12:03:20Z",
+    "job": "chat-1a2b3c4d-check-0123456",
+}
+FINE: Json = {
+    **SPENT,
+    "name": "evaluation",
+    "stepIndex": 0,
+    "verdict": "Pass",
+    "message": "0.97 of 0.95",
+    "at": "2026-01-01T12:00:20Z",
+}
+OF_ANOTHER: Json = {**FINE, "name": "other", "variant": "chat-00000000"}
 CANARY = {"strategy": "Canary", "steps": STEPS}
 TRIED = {**CANARY, "suiteRef": {"name": "support"}}
 ANALYSING = condition(
@@ -134,6 +158,16 @@ SHOWN: dict[str, Json] = {
         TRIED,
         moving("Canary", 1, 10, analysis=analysed(1, ERRORS, SLOW, FEW), trial=TRIAL),
         ANALYSING,
+    ),
+    "canary-checks": service(
+        {**CANARY, "checks": CHECKS},
+        moving("Canary", 1, 10, analysis=analysed(1, ERRORS), checks=[SPENT, FINE, OF_ANOTHER]),
+        condition("Ready", False, "CheckUnanswered", f"check 'budget' comes to no verdict: {NOBODY}"),
+    ),
+    "blue-green-checks": service(
+        {"strategy": "BlueGreen", "approval": "Manual", "checks": CHECKS},
+        moving("Baking", 0, 100, checks=[{**FINE, "step": "Baking"}, {**SPENT, "verdict": "Fail"}]),
+        condition("Ready", False, "ChecksRunning", "checks are asked: 'budget'"),
     ),
     "blue-green-measuring": service(
         {"strategy": "BlueGreen", "approval": "Manual"},

@@ -14,7 +14,7 @@ import pytest
 
 from pointsman.api import names
 from pointsman.core import router_children, routing, service_children, trial_children
-from pointsman.core.trial import Gate, Trial
+from pointsman.core.trial import Trial
 from pointsman_router.config import RouterConfig
 from tests.unit.core.build import SETTINGS, router, service
 
@@ -53,10 +53,15 @@ def policies(front: Any = None, hub: bool = False) -> list[Mapping[str, Any]]:
     ]
 
 
-def with_trial(gate: Gate | None = None) -> list[Mapping[str, Any]]:
-    trial = Trial(service="chat", router="default", candidate="chat-1", model="chat", gate=gate)
+def with_trial() -> list[Mapping[str, Any]]:
+    trial = Trial(service="chat", router="default", candidate="chat-1", model="chat")
     made = trial_children.build(service().metadata, trial, SETTINGS)
     return [*policies(), *(m for m in made if m["kind"] == "NetworkPolicy")]
+
+
+def with_checks() -> list[Mapping[str, Any]]:
+    made = trial_children.network_policy(service().metadata, "chat-1", "default", anywhere=True)
+    return [*policies(), made]
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -128,14 +133,9 @@ TABLE = [
     ("but no other router", with_trial(), TRIAL, OTHER_ROUTER, 8081, False),
     ("nor an engine", with_trial(), TRIAL, ENGINE, 8000, False),
     ("nor the world", with_trial(), TRIAL, WORLD, 443, False),
-    (
-        "unless it asks a gate, which may be anywhere",
-        with_trial(Gate("g", "https://g", {})),
-        TRIAL,
-        WORLD,
-        443,
-        True,
-    ),
+    ("unless it's a check, whose webhook may be anywhere", with_checks(), TRIAL, WORLD, 443, True),
+    ("a check asks its router, too", with_checks(), TRIAL, ROUTER, 8081, True),
+    ("but no engine by itself", with_checks(), TRIAL, ENGINE, 8000, False),
     ("an engine reaches no router by a trial's leave", with_trial(), ENGINE, ROUTER, 8081, False),
     ("over TLS a client reaches the same port", policies(router(tls={})), CLIENT, ROUTER, 8080, True),
     ("and so does the operator, to prove the way in", policies(router(tls={})), OPERATOR, ROUTER, 8080, True),

@@ -14,7 +14,6 @@ from pointsman.core.trial import (
     Case,
     Embedding,
     Equivalence,
-    Gate,
     Suite,
     Trial,
     Unjudged,
@@ -22,7 +21,7 @@ from pointsman.core.trial import (
     read,
 )
 from pointsman_trial import document as theirs
-from pointsman_trial.result import Divergence, EquivalenceResult, FailedCase, GateResult, Result, SuiteResult
+from pointsman_trial.result import Divergence, EquivalenceResult, FailedCase, Result, SuiteResult
 from tests.pss import violations
 from tests.unit.core.build import SETTINGS, service
 from tests.unit.core.pods import container, pod
@@ -49,7 +48,6 @@ WHOLE = Trial(
     stable="chat-9f9f9f9f",
     suite=SUITE,
     equivalence=Equivalence((HELLO,), 95),
-    gate=Gate("judge", "https://judge.example.com/gate", {"name": "chat"}, by_status=True),
 )
 
 
@@ -66,15 +64,12 @@ def test_the_trial_reads_what_the_operator_writes() -> None:
     assert found.suite.embedding("e1").model == "bge"
     assert found.equivalence is not None
     assert found.equivalence.min_agreement_percent == 95
-    assert found.gate is not None
-    assert found.gate.accept is theirs.Accept.STATUS
     assert (greets.max_tokens, plain.max_tokens) == (901, 256), "a too long answer must be able to be one"
 
 
 PARTS = {
-    "a suite": replace(WHOLE, equivalence=None, gate=None),
-    "an equivalence": replace(WHOLE, suite=None, gate=None),
-    "a gate": replace(WHOLE, suite=None, equivalence=None),
+    "a suite": replace(WHOLE, equivalence=None),
+    "an equivalence": replace(WHOLE, suite=None),
 }
 
 
@@ -181,16 +176,15 @@ SAYS: dict[str, tuple[Result, bool, str]] = {
         True,
         "",
     ),
-    "a gate": (
-        Result(gate=GateResult("judge", False, "too slow")),
-        False,
-        "gate 'judge' says no: too slow",
-    ),
     "several things": (
-        Result(SuiteResult(1, 0, (FAILED,)), gate=GateResult("judge", False, "no")),
+        Result(
+            SuiteResult(1, 0, (FAILED,)),
+            EquivalenceResult(20, 18, 95, Divergence(3, 17, 4, "“Paris”", "“Pau”")),
+        ),
         False,
         "1 of 1 cases fail: case 'refund' (2 of 3 times): expected something that contains “30 days”, "
-        "got “You can't.”; gate 'judge' says no: no",
+        "got “You can't.”; 18 of 20 answers agree with the stable one's, 95 % must; prompt 3 parts after 17 "
+        "characters (4 tokens): stable “Paris”, candidate “Pau”",
     ),
 }
 
@@ -225,7 +219,6 @@ UNREADABLE: dict[str, Any] = {
     "another object": {"x": 1},
     "a suite that is none": {"passed": False, "suite": 3},
     "cases without names": {"passed": False, "suite": {"failing": [{}]}},
-    "a gate without a word": {"passed": False, "gate": {"name": "g"}},
 }
 
 

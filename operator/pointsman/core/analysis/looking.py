@@ -1,7 +1,8 @@
 """One look, and what it comes to: on, back, or wait, and for what.
 
 A gate that fails rejects at once, whatever else is missing. To go on takes all of it: the step's time, its
-samples, every gate, and a person's word where one is asked. Too few samples are never a pass.
+samples, every gate, then the word of each check, and at last a person's where one is asked. Too few samples
+are never a pass, and neither is a check that doesn't answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pointsman.core.analysis.counts import Total
 from pointsman.core.analysis.record import Memory, Record
 from pointsman.core.facts import Facts
 from pointsman.core.judging import Gate
-from pointsman.core.rollout import UNJUDGED, Judged, Phase, Word
+from pointsman.core.rollout import UNJUDGED, Checks, Judged, Phase, Word
 
 AFTER_SECONDS = 3600
 SAMPLE_SECONDS = 10.0
@@ -39,9 +40,11 @@ class Found:
     record: Record | None = None
     """What status keeps; None where nothing was measured of this candidate."""
     judged: Judged = UNJUDGED
+    settled: bool = False
+    """Nothing more is to be found out by comparing: it's for checks and people to say."""
 
 
-def look(facts: Facts) -> Found:
+def look(facts: Facts, checks: Checks) -> Found:
     """What is known of the candidate now: after a look, where one is due, else as the last one left it."""
     state, phase = facts.state, facts.plan.measured(facts.state)
     before = kept(facts).record
@@ -52,7 +55,8 @@ def look(facts: Facts) -> Found:
             return Found(before, WAITING)
         return Found(_begun(facts, before), Judged(message=_words(facts)))
     after = _looked(facts, before)
-    return Found(after, _judged(facts, phase, after))
+    compared = _compared(facts, phase, after)
+    return Found(after, _judged(facts, phase, compared, checks), compared.word is Word.PASS)
 
 
 def kept(facts: Facts) -> Found:
@@ -153,7 +157,34 @@ def _judging(known: Record, asked: Sequence[Gate], error: float, found: Total, n
 # What it comes to.
 
 
-def _judged(facts: Facts, phase: Phase, known: Record) -> Judged:
+def _judged(facts: Facts, phase: Phase, compared: Judged, checks: Checks) -> Judged:
+    """What was compared, then what checks say, then a person. A no is one whatever else is missing."""
+    if compared.word is Word.REJECT:
+        return compared
+    if checks.failed:
+        return Judged(Word.REJECT, Reason.CANARY_REJECTED, checks.failed)
+    if compared.word is Word.WAIT:
+        return compared
+    stuck = _unanswered(facts, checks) if checks.stuck else compared
+    if stuck.word is not Word.PASS:
+        return stuck
+    if checks.running:
+        return Judged(
+            Word.WAIT, Reason.CHECKS_RUNNING, f"{_words(facts)}; checks are asked: {checks.running}"
+        )
+    if phase.manual and not _approved(facts):
+        return Judged(Word.WAIT, Reason.AWAITING_APPROVAL, _asking(facts))
+    return Judged(Word.PASS)
+
+
+def _unanswered(facts: Facts, checks: Checks) -> Judged:
+    passed = (facts.world.now - checks.since).total_seconds() if checks.since else 0.0
+    about = f"{_words(facts)}; {checks.stuck}"
+    return _out_of_patience(facts, passed, Judged(Word.WAIT, Reason.CHECK_UNANSWERED, about), checks.stuck)
+
+
+def _compared(facts: Facts, phase: Phase, known: Record) -> Judged:
+    """What time, samples and gates come to."""
     failing = known.having(Says.FAIL)
     if failing and phase.gated:
         return Judged(Word.REJECT, Reason.CANARY_REJECTED, "; ".join(gate.message for gate in failing))
@@ -163,8 +194,6 @@ def _judged(facts: Facts, phase: Phase, known: Record) -> Judged:
         return Judged(message=_words(facts))
     if lacking:
         return _undecided(facts, lacking, known, elapsed)
-    if phase.manual and not _approved(facts):
-        return Judged(Word.WAIT, Reason.AWAITING_APPROVAL, _asking(facts))
     return Judged(Word.PASS)
 
 
@@ -181,18 +210,23 @@ def _lacking(facts: Facts, phase: Phase, known: Record) -> list[str]:
 
 
 def _undecided(facts: Facts, lacking: Sequence[str], known: Record, elapsed: float) -> Judged:
+    about = f"{_words(facts)}; nothing is certain yet about {', '.join(lacking)}"
+    found = "; ".join(gate.message for gate in known.having(Says.INCONCLUSIVE)) or ", ".join(lacking)
+    return _out_of_patience(facts, elapsed, Judged(Word.WAIT, Reason.AWAITING_SAMPLES, about), found)
+
+
+def _out_of_patience(facts: Facts, passed: float, waiting: Judged, found: str) -> Judged:
+    """What follows when nothing was found out for so many seconds: at first it waits."""
     patience = _patience(facts)
     after = patience.after_seconds or AFTER_SECONDS
-    about = f"{_words(facts)}; nothing is certain yet about {', '.join(lacking)}"
-    if elapsed < after or patience.action in (None, api.Action.WAIT):
-        return Judged(Word.WAIT, Reason.AWAITING_SAMPLES, about)
+    if passed < after or patience.action in (None, api.Action.WAIT):
+        return waiting
     if patience.action is api.Action.REJECT:
-        found = "; ".join(gate.message for gate in known.having(Says.INCONCLUSIVE))
         why = f"inconclusive after {after:,} seconds, and analysis.inconclusive says Reject"
-        return Judged(Word.REJECT, Reason.CANARY_REJECTED, f"{why}: {found or ', '.join(lacking)}")
+        return Judged(Word.REJECT, Reason.CANARY_REJECTED, f"{why}: {found}")
     if _approved(facts):
         return Judged(Word.PASS)
-    return Judged(Word.WAIT, Reason.AWAITING_APPROVAL, f"{about}; {_asking(facts)}")
+    return Judged(Word.WAIT, Reason.AWAITING_APPROVAL, f"{waiting.message}; {_asking(facts)}")
 
 
 def _words(facts: Facts) -> str:

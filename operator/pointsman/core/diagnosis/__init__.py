@@ -22,7 +22,10 @@ from pointsman.core.world import Manifest
 __all__ = [
     "capacity",
     "engine",
+    "exit_of",
     "job_failed",
+    "job_failure",
+    "job_late",
     "keeping",
     "node_lost",
     "references",
@@ -90,6 +93,29 @@ def tried(pods: Sequence[Manifest]) -> Mapping[str, Any] | None:
     return told
 
 
+def exit_of(pod: Manifest) -> tuple[int, str] | None:
+    """The exit status of a check's own container, and what it left; None where it hasn't ended, or not by
+    itself: evicted, out of memory, never begun."""
+    if (pod.get("status") or {}).get("reason") or reports.words(pod, "DisruptionTarget", "True"):
+        return None
+    for status in reports.containers(pod):
+        ended = (status.get("state") or {}).get("terminated") or {}
+        by_itself = ended.get("reason") not in containers.NO_WORD
+        if status.get("name") == names.CHECK_CONTAINER and "exitCode" in ended and by_itself:
+            return int(ended["exitCode"]), str(ended.get("message") or "")
+    return None
+
+
 def job_failed(job: Manifest) -> bool:
     """Whether a Job has given up."""
-    return bool(reports.words(job, "Failed", "True"))
+    return bool(job_failure(job))
+
+
+def job_failure(job: Manifest) -> str:
+    """Why a Job has given up, in Kubernetes' words; empty where it hasn't."""
+    return reports.words(job, "Failed", "True")
+
+
+def job_late(job: Manifest) -> bool:
+    """Whether a Job was ended since its time was over."""
+    return reports.condition(job, "Failed").get("reason") == "DeadlineExceeded"

@@ -46,6 +46,8 @@ VANISHED = frozenset({"ContainerStatusUnknown"})
 """Reasons of an end that nobody saw, as after a node's reboot; the exit code with it is made up."""
 NEVER_RAN = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of an end, from the runtime, for what never began."""
+NO_WORD = VANISHED | NEVER_RAN | {"OOMKilled"}
+"""Reasons of an end whose exit code says nothing of what ran."""
 
 ENGINE_REASONS: Mapping[str, Reason] = {
     reason.value: reason

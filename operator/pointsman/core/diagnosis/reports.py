@@ -20,6 +20,7 @@ OURS: Mapping[str, str] = {
     names.RESOLVE_CONTAINER: "the look-up of the model",
     names.ROUTER_CONTAINER: "the router",
     names.TRIAL_CONTAINER: "the trial",
+    names.CHECK_CONTAINER: "the check",
 }
 """Our containers, and what people call what runs in them."""
 TERMINAL = frozenset({"Failed", "Succeeded"})

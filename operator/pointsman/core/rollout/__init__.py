@@ -14,12 +14,13 @@ what follows. None of them knows Kubernetes objects or routers; they are told na
 from __future__ import annotations
 
 from pointsman.core.rollout.machine import recover, step
-from pointsman.core.rollout.observation import UNJUDGED, Judged, Observation, Trial, Word
+from pointsman.core.rollout.observation import UNJUDGED, Checks, Judged, Observation, Trial, Word
 from pointsman.core.rollout.plan import Phase, Plan, interval, plan
 from pointsman.core.rollout.state import Rejection, State
 
 __all__ = [
     "UNJUDGED",
+    "Checks",
     "Judged",
     "Observation",
     "Phase",

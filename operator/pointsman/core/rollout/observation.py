@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 
 from pointsman.api.conditions import Reason
@@ -35,6 +36,20 @@ class Judged:
     word: Word = Word.WAIT
     reason: Reason = Reason.ANALYSING
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """How the checks of a phase stand: the words of others about the candidate. All empty: each said yes."""
+
+    failed: str = ""
+    """Which said no, and what."""
+    stuck: str = ""
+    """Which come to no verdict, and why."""
+    since: datetime | None = None
+    """Since when the first of those has come to none."""
+    running: str = ""
+    """Names of those that have said nothing yet."""
 
 
 UNJUDGED = Judged()
