@@ -6,6 +6,9 @@ neighbouring requests resemble each other. Each request then has its own noise: 
 rollout, in the others with a Pareto tail whose variance is infinite. Rollouts differ in their base: a fixed
 threshold is set once, while prompts and load change from day to day.
 
+All answers are streams, or a part of them comes as a whole: then its time to first token is the time it
+takes, a hundred times as long. A candidate is bad from the beginning, or only after some minutes.
+
 What comes out is what routers would report: counts on the product's own scale.
 """
 
@@ -13,13 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.core.judging import Look, Metric, Summary
+from pointsman.core.judging import Kind, Look, Metric, Summary
 from pointsman_router.scale import BUCKETS, LOWEST, PER_DOUBLING
 
 TICK_SECONDS: Final = 10
@@ -38,6 +40,7 @@ BURST: Final = 3.0
 BURST_SECONDS: Final = 8.0
 CALM_SECONDS: Final = 40.0
 MOOD_SECONDS: Final = 10.0
+MINUTE: Final = TICKS * TICK_SECONDS
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -55,12 +58,21 @@ class Effect:
     """How many more of its requests fail."""
     base: float = 0.005
     """How many fail anyway, on average over rollouts; from half to one and a half times as many in each."""
+    after: int = 0
+    """For how many minutes nothing is wrong."""
+    whole: float = 0.0
+    """The part of all answers that aren't streams."""
+    slower_whole: float = 1.0
+    """By how much these are later."""
+    told: bool = True
+    """Whether routers count the two kinds apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Timing:
     """How long something takes."""
 
+    kind: Kind
     metric: Metric
     median: float
     noise: float
@@ -69,10 +81,16 @@ class Kind:
     """How much slower bursts are."""
 
 
-KINDS: Final = (
-    Kind(Metric.TIME_TO_FIRST_TOKEN, median=0.06, noise=0.6, burst=1.4),
-    Kind(Metric.TIME_PER_OUTPUT_TOKEN, median=0.03, noise=0.4, burst=1.2),
+FIRST, EACH = Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN
+STREAMS: Final = (
+    Timing(Kind.STREAMED, FIRST, median=0.06, noise=0.6, burst=1.4),
+    Timing(Kind.STREAMED, EACH, median=0.03, noise=0.4, burst=1.2),
 )
+WHOLE: Final = (
+    Timing(Kind.WHOLE, FIRST, median=6.0, noise=0.9, burst=1.2),
+    Timing(Kind.WHOLE, EACH, median=0.033, noise=0.4, burst=1.2),
+)
+"""Two hundred tokens in the median; that lengths differ is in the noise."""
 DAYS: Final = 0.2
 """How much rollouts' medians differ, as the standard deviation of logarithms."""
 LOAD: Final = 0.15
@@ -92,8 +110,25 @@ class Run:
     """The 99th percentile of its time to first token, minute by minute."""
 
 
+@dataclass(slots=True)
+class Side:
+    """One variant's requests, without what is wrong with it."""
+
+    requests: Counts
+    """Second by second."""
+    draws: Floats
+    """Of each request, by which it's of the one kind or the other."""
+    logs: dict[tuple[Kind, Metric], Floats]
+    """What each would take as either kind."""
+
+    @property
+    def seconds(self) -> Counts:
+        """When each request came."""
+        return np.repeat(np.arange(self.requests.size), self.requests)
+
+
 class Rollout:
-    """One rollout's traffic, the candidate's still without what is wrong with it."""
+    """One rollout's traffic."""
 
     def __init__(self, seed: int, own: float = OWN) -> None:
         self._rng = np.random.default_rng(seed)
@@ -102,88 +137,105 @@ class Rollout:
         self._bursts = self._bursting(seconds)
         calm = RATE / (1 + (BURST - 1) * BURST_SECONDS / (BURST_SECONDS + CALM_SECONDS))
         arrived = self._rng.poisson(calm * np.where(self._bursts, BURST, 1.0))
-        self._candidate = self._rng.binomial(arrived, WEIGHT)
-        self._stable = arrived - self._candidate
+        candidate = self._rng.binomial(arrived, WEIGHT)
         self._errors = self._rng.uniform(0.5, 1.5)
         self._tailed = bool(seed % 2)
-        self._logs: dict[Metric, Floats] = {}
-        self._stable_histograms: dict[Metric, Histograms] = {}
-        for kind in KINDS:
-            self._measure(kind, seconds)
+        # By a generator of its own, so that mixtures change nothing of rollouts that have none.
+        others = np.random.default_rng((seed, 1))
+        self._stable, self._candidate = (
+            Side(requests, others.random(int(requests.sum())), {})
+            for requests in (arrived - candidate, candidate)
+        )
+        self._counted: dict[tuple[object, ...], Counts] = {}
+        for timing in STREAMS:
+            self._measure(self._rng, timing, seconds)
+        for timing in WHOLE:
+            self._measure(others, timing, seconds)
 
     def requests(self) -> Counts:
         """The candidate's, at each look since the beginning."""
-        return np.cumsum(_by_tick(self._candidate))[TICKS - 1 :: TICKS]
+        return np.cumsum(_by_tick(self._candidate.requests))[TICKS - 1 :: TICKS]
 
     def run(self, effect: Effect) -> Run:
         """What routers report of both variants, with this effect on the candidate."""
-        failed = self._failed(self._candidate, effect, effect.errors)
-        counts = self._counts(Metric.TIME_TO_FIRST_TOKEN, effect.slower)
-        histograms = {
-            Metric.TIME_TO_FIRST_TOKEN: self._histograms(Metric.TIME_TO_FIRST_TOKEN, effect.slower),
-            Metric.TIME_PER_OUTPUT_TOKEN: self._histograms(Metric.TIME_PER_OUTPUT_TOKEN, 1.0),
-        }
-        stable = _summaries(self._stable, self._failed(self._stable, effect, 0.0), self._stable_histograms)
-        pairs = zip(stable, _summaries(self._candidate, failed, histograms), strict=True)
+        failed = self._failed(self._candidate.requests, effect, effect.errors)
+        stable = self._summaries(
+            self._stable, self._failed(self._stable.requests, effect, 0.0), effect, slower=False
+        )
+        pairs = zip(stable, self._summaries(self._candidate, failed, effect, slower=True), strict=True)
+        first = self._counts(self._candidate, Kind.STREAMED, FIRST, effect.whole, effect.slower, effect.after)
         return Run(
             [Look(TICK_SECONDS * (at + 1.0), *pair) for at, pair in enumerate(pairs)],
-            _success(_by_minute(self._candidate), _by_minute(failed)),
-            _slowest(counts[TICKS - 1 :: TICKS]),
+            _success(_by_minute(self._candidate.requests), _by_minute(failed)),
+            _slowest(first[TICKS - 1 :: TICKS]),
         )
+
+    def _summaries(self, side: Side, failed: Counts, effect: Effect, *, slower: bool) -> list[Summary]:
+        totals, errors = (np.cumsum(_by_tick(each)).tolist() for each in (side.requests, failed))
+        longer = {Kind.STREAMED: effect.slower, Kind.WHOLE: effect.slower_whole} if slower else {}
+        found: dict[Kind, dict[Metric, Counts]] = {kind: {} for kind in Kind}
+        for timing in (*STREAMS, *WHOLE) if effect.whole else STREAMS:
+            by = longer.get(timing.kind, 1.0) if timing.metric is FIRST else 1.0
+            found[timing.kind][timing.metric] = self._counts(
+                side, timing.kind, timing.metric, effect.whole, by, effect.after
+            )
+        streams, whole = found[Kind.STREAMED], found[Kind.WHOLE]
+        if not effect.told:
+            streams, whole = {metric: streams[metric] + whole[metric] for metric in whole}, {}
+        return [
+            Summary(requests, failed, histograms=first, whole=second)
+            for requests, failed, first, second in zip(
+                totals, errors, _histograms(streams), _histograms(whole), strict=False
+            )
+        ]
 
     def _bursting(self, seconds: int) -> NDArray[np.bool_]:
         lengths = self._rng.exponential([CALM_SECONDS, BURST_SECONDS], (seconds // 4, 2)).ravel() + 0.5
         states = np.arange(lengths.size) % 2 == 1
         return np.repeat(states, lengths.astype(int) + 1)[100 : 100 + seconds]
 
-    def _wander(self, seconds: int, size: float) -> Floats:
+    def _wander(self, rng: np.random.Generator, seconds: int, size: float) -> Floats:
         """A first-order autoregression that starts where it would be anyway."""
         keep = np.exp(-1 / MOOD_SECONDS)
-        steps = self._rng.standard_normal(seconds) * size * np.sqrt(1 - keep**2)
-        steps[0] = self._rng.standard_normal() * size
+        steps = rng.standard_normal(seconds) * size * np.sqrt(1 - keep**2)
+        steps[0] = rng.standard_normal() * size
         # As a sum of what is left of earlier steps; after a hundred seconds nothing is.
         return np.convolve(steps, keep ** np.arange(100))[:seconds]
 
-    def _measure(self, kind: Kind, seconds: int) -> None:
-        median = np.log(kind.median) + self._rng.standard_normal() * DAYS
-        shared = median + self._wander(seconds, LOAD) + np.where(self._bursts, np.log(kind.burst), 0.0)
-        slow = {name: shared + self._wander(seconds, self._own) for name in ("stable", "candidate")}
-        stable = np.repeat(slow["stable"], self._stable) + self._noise(kind, int(self._stable.sum()))
-        self._stable_histograms[kind.metric] = _sparse(_counted(stable, self._stable))
-        self._logs[kind.metric] = np.repeat(slow["candidate"], self._candidate) + self._noise(
-            kind, int(self._candidate.sum())
-        )
+    def _measure(self, rng: np.random.Generator, timing: Timing, seconds: int) -> None:
+        median = np.log(timing.median) + rng.standard_normal() * DAYS
+        shared = median + self._wander(rng, seconds, LOAD) + np.where(self._bursts, np.log(timing.burst), 0.0)
+        moods = [shared + self._wander(rng, seconds, self._own) for _ in range(2)]
+        for side, slow in zip((self._stable, self._candidate), moods, strict=True):
+            noise = self._noise(rng, timing, int(side.requests.sum()))
+            side.logs[timing.kind, timing.metric] = np.repeat(slow, side.requests) + noise
 
-    def _noise(self, kind: Kind, size: int) -> Floats:
-        noise = self._rng.standard_normal(size) * kind.noise
+    def _noise(self, rng: np.random.Generator, timing: Timing, size: int) -> Floats:
+        noise = rng.standard_normal(size) * timing.noise
         if self._tailed:
-            long = self._rng.random(size) < 0.1
-            noise[long] += self._rng.exponential(1 / 1.5, int(long.sum()))
+            long = rng.random(size) < 0.1
+            noise[long] += rng.exponential(1 / 1.5, int(long.sum()))
         return noise
 
     def _failed(self, requests: Counts, effect: Effect, more: float) -> Counts:
         # Twice as many fail in bursts; over all requests it's the effect's rate.
         inside = BURST * BURST_SECONDS / (BURST * BURST_SECONDS + CALM_SECONDS)
         rate = effect.base * self._errors / (1 + inside) * np.where(self._bursts, 2.0, 1.0)
-        return np.asarray(self._rng.binomial(requests, np.minimum(rate + more, 1.0)))
+        rate[effect.after * MINUTE :] += more
+        return np.asarray(self._rng.binomial(requests, np.minimum(rate, 1.0)))
 
-    @lru_cache(maxsize=8)  # noqa: B019
-    def _counts(self, metric: Metric, slower: float) -> Counts:
-        return _counted(self._logs[metric] + np.log(slower), self._candidate)
-
-    @lru_cache(maxsize=8)  # noqa: B019
-    def _histograms(self, metric: Metric, slower: float) -> Histograms:
-        return _sparse(self._counts(metric, slower))
-
-
-def _summaries(requests: Counts, failed: Counts, histograms: Mapping[Metric, Histograms]) -> list[Summary]:
-    totals, errors = np.cumsum(_by_tick(requests)).tolist(), np.cumsum(_by_tick(failed)).tolist()
-    return [
-        Summary(
-            totals[tick], errors[tick], histograms={metric: rows[tick] for metric, rows in histograms.items()}
-        )
-        for tick in range(LOOKS * TICKS)
-    ]
+    def _counts(
+        self, side: Side, kind: Kind, metric: Metric, whole: float, slower: float, after: int
+    ) -> Counts:
+        """How many of each tick and all before fell into which bucket."""
+        name = "stable" if side is self._stable else "candidate"
+        key = (name, kind, metric, whole, slower, after if slower != 1 else 0)
+        if key not in self._counted:
+            seconds = side.seconds
+            chosen = (side.draws < whole) == (kind is Kind.WHOLE)
+            logs = side.logs[kind, metric] + np.where(seconds >= after * MINUTE, np.log(slower), 0.0)
+            self._counted[key] = _counted(logs[chosen], seconds[chosen] // TICK_SECONDS)
+        return self._counted[key]
 
 
 def _success(requests: Counts, failed: Counts) -> Floats:
@@ -198,24 +250,28 @@ def _slowest(so_far: Counts) -> Floats:
 
 
 def _by_minute(seconds: Counts) -> Counts:
-    return np.asarray(seconds.reshape(WATCHED, TICKS * TICK_SECONDS).sum(axis=1))
+    return np.asarray(seconds.reshape(WATCHED, MINUTE).sum(axis=1))
 
 
 def _by_tick(seconds: Counts) -> Counts:
     return np.asarray(seconds.reshape(_ROWS, TICK_SECONDS).sum(axis=1))
 
 
-def _counted(logs: Floats, requests: Counts) -> Counts:
+def _counted(logs: Floats, ticks: Counts) -> Counts:
     """How many of each tick and all before fell into which bucket, as `scale.index` has it."""
     buckets = ((logs / np.log(2) - np.log2(LOWEST)) * PER_DOUBLING).astype(np.int64)
-    ticks = np.repeat(np.arange(_ROWS), _by_tick(requests))
     flat = ticks * BUCKETS + np.clip(buckets, 0, BUCKETS - 1)
     counts = np.bincount(flat, minlength=_ROWS * BUCKETS).reshape(_ROWS, BUCKETS)
     return np.asarray(np.cumsum(counts, axis=0))
 
 
-def _sparse(counts: Counts) -> Histograms:
+def _histograms(found: Mapping[Metric, Counts]) -> list[dict[Metric, dict[int, int]]]:
     """Of the ticks at which is judged, as routers report them."""
+    filled = {metric: _sparse(counts) for metric, counts in found.items()}
+    return [{metric: rows[tick] for metric, rows in filled.items()} for tick in range(LOOKS * TICKS)]
+
+
+def _sparse(counts: Counts) -> Histograms:
     found = []
     for row in counts[: LOOKS * TICKS]:
         filled = np.flatnonzero(row)

@@ -1,8 +1,9 @@
 """One rollout, once for each effect: when the product's own judgement rejects it, and what else could be
 seen.
 
-Looks come one by one, as in the operator: every ten seconds the interval goes into the evidence, every
-minute the gates are judged, and the first rejection ends it. A pass doesn't, since a step that has passed is
+Looks come one by one and through the same functions as in the operator (`core/analysis/looking.py`): every
+ten seconds the interval goes into the memory, every minute the gates are judged, over all of it and over
+what is new, and the first rejection ends it. A pass doesn't, since a step that has passed is
 followed by others.
 """
 
@@ -13,18 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.canary.traffic import OWN, TICKS, Counts, Effect, Floats, Rollout, Run
-from pointsman.core.judging import (
-    DEFAULTS,
-    FALSE_REJECTION,
-    NOTHING,
-    Evidence,
-    Look,
-    Metric,
-    Verdict,
-    interval_over,
-    judge,
-    verdict,
-)
+from pointsman.core.analysis import turning
+from pointsman.core.analysis.record import Memory
+from pointsman.core.judging import DEFAULTS, FALSE_REJECTION, Look, Metric, Verdict, verdict
 
 GATES: Final = tuple(
     DEFAULTS[metric]
@@ -64,15 +56,16 @@ def _seen(run: Run) -> Seen:
 
 def judged(looks: Sequence[Look]) -> tuple[int, int]:
     """The looks at which it's rejected and at which it first passes."""
-    evidence, before, passed = Evidence(), NOTHING, 0
+    memory, passed = Memory(), 0
     for tick, look in enumerate(looks, start=1):
-        if interval_over(before, look):
-            evidence, before = evidence.after(GATES, before, look), look
+        memory = turning.sampled(memory, GATES, look)
         if tick % TICKS:
             continue
-        found = verdict(judge(GATES, [look], FALSE_REJECTION, evidence))
+        minute = tick // TICKS
+        found = verdict(turning.judge(GATES, memory, look, minute, FALSE_REJECTION))
+        memory = turning.remembered(memory, look)
         if found is Verdict.FAIL:
-            return tick // TICKS, passed
+            return minute, passed
         if found is Verdict.PASS and not passed:
-            passed = tick // TICKS
+            passed = minute
     return 0, passed

@@ -96,6 +96,21 @@ async def test_an_answer_that_is_no_stream_is_measured_as_a_whole(stack: Stack) 
     assert pace == pytest.approx(whole / 42, rel=0.06)
 
 
+async def test_streams_and_whole_answers_are_told_together_and_whole_ones_apart_too(stack: Stack) -> None:
+    await one_engine(stack, *([slow(0, 0.01, 3)] * 2), *([reply(WHOLE)] * 3))
+    for _ in range(2):
+        await stack.ask(STREAM)
+    for _ in range(3):
+        await stack.chat()
+    found = await counted(stack)
+    for metric in ("timeToFirstToken", "timePerOutputToken"):
+        everything, whole = found["histograms"][metric], found["whole"][metric]
+        assert (sum(everything.values()), sum(whole.values())) == (5, 3)
+        assert all(everything[bucket] >= count for bucket, count in whole.items())
+    assert set(found["whole"]) == {"timeToFirstToken", "timePerOutputToken"}
+    assert sum(found["histograms"]["outputLength"].values()) == 5, "what isn't a time has no kinds"
+
+
 async def test_an_answer_without_tokens_has_no_pace(stack: Stack) -> None:
     await one_engine(stack, reply({"data": [], "usage": {"prompt_tokens": 3, "total_tokens": 3}}))
     await stack.ask(post("/v1/embeddings", {"model": "chat", "input": "x"}))
@@ -280,6 +295,7 @@ async def test_signals_name_the_window_and_every_variant(stack: Stack) -> None:
         "setAside",
         "shadowed",
         "histograms",
+        "whole",
     }
 
 
@@ -367,4 +383,6 @@ def test_a_window_that_is_about_a_variant_and_a_step_measures_each_apart() -> No
     window.of("stable").refused()
     assert (window.variants["next"].requests, window.variants["next"].errors) == (2, 1)
     assert (window.variants["stable"].requests, window.variants["stable"].errors) == (1, 0)
-    assert middles(window.variants["next"].time_per_output_token.document()) == pytest.approx([0.1], rel=0.03)
+    assert middles(window.variants["next"].streamed.per_output_token.document()) == pytest.approx(
+        [0.1], rel=0.03
+    )

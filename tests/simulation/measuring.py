@@ -18,6 +18,7 @@ from pointsman_router.scale import index
 
 QUANTILES = [NormalDist(0.0, 0.6).inv_cdf((number + 0.5) / 40) for number in range(40)]
 FIRST_TOKEN, PER_TOKEN, THOUSAND_TOKENS = 0.4, 0.03, 0.2
+WHOLE_ANSWER = FIRST_TOKEN + 1000 * THOUSAND_TOKENS * PER_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,19 @@ class Counts:
     def add(self, manner: Manner, requests: float) -> None:
         self.requests[manner] = self.requests.get(manner, 0.0) + requests
 
-    def told(self) -> Mapping[str, Any]:
+    def told(self, whole: float = 0.0) -> Mapping[str, Any]:
+        """As `/signals` has it. `whole`: the part of answers that aren't streams."""
         answered = {manner: int(count * (1 - manner.failing)) for manner, count in self.requests.items()}
+        unstreamed = {manner: int(count * whole) for manner, count in answered.items()}
+        streamed = {manner: count - unstreamed[manner] for manner, count in answered.items()}
+        apart = {
+            "timeToFirstToken": _all((n, WHOLE_ANSWER * m.slower) for m, n in unstreamed.items()),
+            "timePerOutputToken": _all((n, PER_TOKEN * m.slower) for m, n in unstreamed.items()),
+        }
+        streams = {
+            "timeToFirstToken": _all((n, FIRST_TOKEN * m.slower) for m, n in streamed.items()),
+            "timePerOutputToken": _all((n, PER_TOKEN * m.slower) for m, n in streamed.items()),
+        }
         errors = sum(int(count * manner.failing) for manner, count in self.requests.items())
         return {
             "requests": sum(answered.values()) + errors,
@@ -49,10 +61,10 @@ class Counts:
             "setAside": 0,
             "shadowed": 0,
             "histograms": {
-                "timeToFirstToken": _all((n, FIRST_TOKEN * m.slower) for m, n in answered.items()),
-                "timePerOutputToken": _all((n, PER_TOKEN * m.slower) for m, n in answered.items()),
+                **{metric: Counter(streams[metric]) + Counter(apart[metric]) for metric in streams},
                 "outputLength": _all((n, THOUSAND_TOKENS * m.longer) for m, n in answered.items()),
             },
+            "whole": apart,
         }
 
 
@@ -102,6 +114,8 @@ class Measuring:
         """Requests a second to each service."""
         self.manners: dict[str, Manner] = {}
         """How variants answer, or all of a revision; usually in the same way."""
+        self.whole = 0.0
+        """The part of all answers that aren't streams."""
         self._windows: dict[tuple[str, str], Window] = {}
 
     def told(self, router: str, service: config.Service, now: datetime) -> Mapping[str, Any]:
@@ -114,4 +128,7 @@ class Measuring:
         if window is None or window.name != name:
             window = self._windows[at] = Window(name, now)
         window.take(service, self.rate, now, self.manners)
-        return {"window": name, "variants": {v: counts.told() for v, counts in window.counts.items()}}
+        return {
+            "window": name,
+            "variants": {v: counts.told(self.whole) for v, counts in window.counts.items()},
+        }

@@ -78,6 +78,23 @@ async def test_a_bad_candidate_is_rejected_within_two_looks_and_the_spec_stays(
     assert cluster.find("LLMService", "chat")["spec"]["drainSeconds"] == 7
 
 
+@pytest.mark.parametrize("slower", [1.0, 2.0], ids=["as fast", "slow"])
+async def test_streams_and_whole_answers_are_compared_each_with_their_own(
+    cluster: Cluster, slower: float
+) -> None:
+    cluster.routers.measuring.whole = 0.5
+    old, new = await begun(cluster)
+    cluster.routers.measuring.manners[new] = Manner(slower=slower)
+    await lasting(cluster, 400)
+    await cluster.settle()
+    ready, reason, message = cluster.condition("chat", "Ready")
+    if slower == 1:
+        assert (rollout(cluster)["stable"], ready) == (new, "True")
+    else:
+        assert (rollout(cluster)["stable"], reason) == (old, "CanaryRejected")
+        assert "(streams 1.91 x, whole answers 1.91 x)" in message
+
+
 async def test_a_rejected_candidate_is_never_tried_again_and_a_return_of_the_spec_is_ready(
     cluster: Cluster,
 ) -> None:

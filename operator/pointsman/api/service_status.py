@@ -100,11 +100,13 @@ class GateStatus(Base):
     verdict: Found
     """What follows from it. All gates have to pass; one that fails rejects."""
     stable: Decimal | None = None
-    """The stable variant's own value: of rates a part, of times seconds, of lengths tokens."""
+    """The stable variant's own value in this step: of rates a part, of times seconds (those of streams, where
+    there are any to compare), of lengths tokens."""
     candidate: Decimal | None = None
     """The candidate's own value."""
     estimate: Decimal | None = None
-    """Of rates the candidate's less the stable one's, of anything else their ratio; over all steps so far."""
+    """Of rates the candidate's less the stable one's, of anything else their ratio; over all steps so far. Of
+    times, that of streams and that of whole answers put together."""
     low: Decimal | None = None
     """Lower bound of the estimate, valid at every look at once."""
     high: Decimal | None = None

@@ -56,6 +56,8 @@ class Counted:
     """Requests of the warm-up, whose times aren't in the histograms."""
     histograms: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By metric: how many values fell into which bucket of the routers' scale."""
+    whole: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of them, those of answers that aren't streams. Routers of before don't tell, and have but one kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,19 +181,22 @@ def _window(body: Mapping[str, object]) -> WindowSignals:
 
 
 def _counted(body: Mapping[str, object]) -> Counted:
-    histograms = _map(body, "histograms")
-    buckets = {metric: _map(histograms, metric) for metric in histograms}
     return Counted(
         requests=_count(body, "requests"),
         errors=_count(body, "errors"),
         blocked=_count(body, "blocked"),
         flagged=_count(body, "flagged"),
         set_aside=_count(body, "setAside"),
-        histograms={
-            metric: {bucket: _count(counts, bucket) for bucket in counts}
-            for metric, counts in buckets.items()
-        },
+        histograms=_histograms(_map(body, "histograms")),
+        whole=_histograms(_map(body, "whole")),
     )
+
+
+def _histograms(body: Mapping[str, object]) -> dict[str, dict[str, int]]:
+    buckets = {metric: _map(body, metric) for metric in body}
+    return {
+        metric: {bucket: _count(counts, bucket) for bucket in counts} for metric, counts in buckets.items()
+    }
 
 
 def _variant(name: str, body: Mapping[str, object]) -> VariantSignals:

@@ -115,9 +115,9 @@ def test_a_candidate_that_was_good_for_long_and_then_fails_is_told_at_the_next_l
         requests += 300
         errors += 150 if number > 10 else 0
         seen = look(60.0 * number, requests, errors)
-        memory = replace(memory, evidence=memory.evidence.after(ERRORS, memory.mark, seen), mark=seen)
+        memory = turning.sampled(memory, ERRORS, seen)
         (found,) = turning.judge(ERRORS, memory, seen, number, 0.01)
-        memory = turning.remembered(replace(memory, last=seen), seen)
+        memory = turning.remembered(memory, seen)
         if number <= 10:
             assert found.verdict is not Verdict.FAIL
         else:

@@ -28,14 +28,8 @@ from pointsman_router.scale import BUCKETS
 VALUED = [metric for metric in Metric if not DEFAULTS[metric].rate]
 COUNTS = st.one_of(st.integers(0, 5), st.integers(0, 5000), st.integers(0, 10**12))
 HISTOGRAMS = st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 10**9), min_size=1, max_size=4)
-SUMMARIES = st.builds(
-    Summary,
-    COUNTS,
-    COUNTS,
-    COUNTS,
-    COUNTS,
-    st.dictionaries(st.sampled_from(VALUED), HISTOGRAMS, max_size=2),
-)
+BY_METRIC = st.dictionaries(st.sampled_from(VALUED), HISTOGRAMS, max_size=2)
+SUMMARIES = st.builds(Summary, COUNTS, COUNTS, COUNTS, COUNTS, BY_METRIC, BY_METRIC)
 LOOKS = st.builds(Look, st.floats(0, 1e6), SUMMARIES, SUMMARIES)
 
 
@@ -106,8 +100,20 @@ def test_bounds_enclose_the_estimate(asked: list[Gate], look: Look) -> None:
 @given(GATES, LOOKS)
 def test_too_few_samples_are_always_inconclusive(asked: list[Gate], look: Look) -> None:
     for gate, found in zip(asked, judge(asked, [look]), strict=True):
-        if min(look.stable.values(gate.metric), look.candidate.values(gate.metric)) < gate.minimum_samples:
+        values = min(look.stable.values(gate.metric), look.candidate.values(gate.metric))
+        assert found.stable_samples <= look.stable.values(gate.metric)
+        if min(values, found.stable_samples, found.candidate_samples) < gate.minimum_samples:
             assert found.verdict is Verdict.INCONCLUSIVE
+
+
+@given(GATES, LOOKS, st.floats(1e-6, 0.5))
+def test_what_is_all_of_one_kind_is_judged_alike_whichever_kind_it_is(
+    asked: list[Gate], look: Look, error: float
+) -> None:
+    both = (look.stable, look.candidate)
+    streams = Look(look.seconds, *(replace(each, whole={}) for each in both))
+    whole = Look(look.seconds, *(replace(each, histograms={}, whole=each.histograms) for each in both))
+    assert judge(asked, [streams], error) == judge(asked, [whole], error)
 
 
 RANK = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
@@ -164,7 +170,8 @@ def test_summaries_add_up_in_any_order(one: Summary, two: Summary, three: Summar
 def test_what_came_since_is_never_negative(one: Summary, two: Summary) -> None:
     left = one.minus(two)
     assert min(left.requests, left.errors, left.blocked, left.flagged) >= 0
-    assert all(count > 0 for counts in left.histograms.values() for count in counts.values())
+    both = (*left.histograms.values(), *left.whole.values())
+    assert all(count > 0 for counts in both for count in counts.values())
     assert Summary.of(json.loads(json.dumps(left.document()))) == left
 
 

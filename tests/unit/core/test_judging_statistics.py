@@ -22,7 +22,7 @@ from pointsman.core.judging import (
     rates,
     values,
 )
-from pointsman.core.judging.boundary import boundary, student, together
+from pointsman.core.judging.boundary import at_once, boundary, student, together
 from pointsman.core.judging.rates import Counts
 from pointsman.core.judging.spread import Belief, Pool, Spread
 from pointsman_router import scale
@@ -56,6 +56,12 @@ def test_a_plain_interval_would_be_crossed_far_too_often() -> None:
         total = 0.0
         crossed += any((total := total + chance.gauss(0, 1)) > 1.645 * math.sqrt(n) for n in range(1, 301))
     assert crossed / 500 > 0.25
+
+
+def test_a_single_look_needs_less_than_every_moment() -> None:
+    for error in (0.05, 1e-3, 1e-9, 1e-30):
+        assert NormalDist().cdf(-at_once(error)) == pytest.approx(error, rel=1e-6)
+        assert at_once(error) < min(boundary(samples, error) for samples in (100, 1000, 10_000))
 
 
 def test_the_boundary_is_narrowest_where_it_is_tuned_for() -> None:

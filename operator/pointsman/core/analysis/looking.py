@@ -16,7 +16,7 @@ from pointsman.api import rollout as api
 from pointsman.api.conditions import Reason
 from pointsman.api.service_status import Found as Says
 from pointsman.api.service_status import GateStatus, Step
-from pointsman.core import judging, rollout
+from pointsman.core import rollout
 from pointsman.core.analysis import counts, gates, record, turning
 from pointsman.core.analysis.counts import Total
 from pointsman.core.analysis.record import Memory, Record
@@ -128,15 +128,8 @@ def _looked(facts: Facts, known: Record) -> Record:
     if found is None:
         return known
     asked = gates.gates(spec)
-    sampled = replace(known, memory=_sampled(known.memory, asked, found))
+    sampled = replace(known, memory=turning.sampled(known.memory, asked, found.look))
     return _judging(sampled, asked, gates.false_rejection(spec), found, now) if due else sampled
-
-
-def _sampled(memory: Memory, asked: Sequence[Gate], found: Total) -> Memory:
-    if not judging.interval_over(memory.mark, found.look):
-        return memory
-    evidence = memory.evidence.after(asked, memory.mark, found.look)
-    return replace(memory, evidence=evidence, mark=found.look)
 
 
 def _judging(known: Record, asked: Sequence[Gate], error: float, found: Total, now: datetime) -> Record:
@@ -150,7 +143,7 @@ def _judging(known: Record, asked: Sequence[Gate], error: float, found: Total, n
         candidate_samples=seen.candidate.requests,
         set_aside=found.set_aside,
         gates=tuple(GateStatus.model_validate(one) for one in gates.statuses(judgements)),
-        memory=turning.remembered(replace(memory, last=seen), seen),
+        memory=turning.remembered(memory, seen),
     )
 
 

@@ -155,7 +155,9 @@ def _look(look: Look, asked: Sequence[Gate]) -> dict[str, Any]:
     metrics = {gate.metric.value for gate in asked}
     sides = {"stable": look.stable.document(), "candidate": look.candidate.document()}
     for side in sides.values():
-        side["histograms"] = {name: kept for name, kept in side["histograms"].items() if name in metrics}
+        for part in ("histograms", "whole"):
+            if part in side:
+                side[part] = {name: kept for name, kept in side[part].items() if name in metrics}
     return {"seconds": look.seconds, **sides}
 
 

@@ -1,8 +1,9 @@
 """Is the candidate worse than the stable variant? What routers counted of both, put to each gate.
 
-`summary` is what routers count, `gates` what is asked of it. `rates` and `values` compare, `boundary` says
-what chance may do when somebody looks again and again, `evidence` is what is kept between looks, and
-`judgement` decides. Pure arithmetic over counts: knows no Kubernetes object, no step and no clock.
+`summary` is what routers count, `gates` what is asked of it. `rates` and `values` compare, `ratios` each kind
+of answer with its own; `boundary` says what chance may do when somebody looks again and again, `evidence` is
+what is kept between looks, and `judgement` decides. Pure arithmetic over counts: knows no Kubernetes object,
+no step and no clock.
 
 How it's used, per step: once its weight is acknowledged and the candidate's `WarmUp` is over, the merged
 totals of all routers are the baseline; every later `Look` is what came `since` then. About
@@ -17,7 +18,7 @@ from pointsman.core.judging.evidence import Evidence, interval_over
 from pointsman.core.judging.gates import DEFAULTS, Gate, Worse
 from pointsman.core.judging.judgement import FALSE_PASS, FALSE_REJECTION, judge, verdict
 from pointsman.core.judging.saying import Judgement, Verdict
-from pointsman.core.judging.summary import NOTHING, Look, Metric, Summary, WarmUp
+from pointsman.core.judging.summary import NOTHING, Kind, Look, Metric, Summary, WarmUp
 from pointsman.core.judging.values import Statistic
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Evidence",
     "Gate",
     "Judgement",
+    "Kind",
     "Look",
     "Metric",
     "Statistic",

@@ -14,6 +14,7 @@ and asymptotic confidence sequences, Annals of Statistics 52(6), 2024).
 from __future__ import annotations
 
 from math import exp, log, sqrt
+from statistics import NormalDist
 from typing import Final
 
 TUNED_FOR: Final = 1000.0
@@ -30,12 +31,19 @@ def boundary(samples: float, error: float) -> float:
     return sqrt(2 * (1 + rho / samples) * log(1 + sqrt((samples + rho) / rho) / (2 * error)))
 
 
+def at_once(error: float) -> float:
+    """The same for an estimate that is looked at a single time."""
+    return -NormalDist().inv_cdf(error)
+
+
 def student(allowed: float, free: float) -> float:
     """The same where the standard error itself was estimated, on so many degrees of freedom.
 
     Student's likelihood ratio at the result is the normal one's at `allowed` (Lai, On confidence sequences,
     Annals of Statistics 4, 1976; Wang and Ramdas, Anytime-valid t-tests and confidence sequences for Gaussian
-    means with unknown variance, Sequential Analysis 44, 2025).
+    means with unknown variance, Sequential Analysis 44, 2025). Of a single look it's Student's quantile, to a
+    few percent on the safe side (Wallace, Bounds on normal approximations to Student's and the chi-square
+    distributions, Annals of Mathematical Statistics 30, 1959).
     """
     return sqrt(free * (exp(min(allowed * allowed / free, 100.0)) - 1))
 

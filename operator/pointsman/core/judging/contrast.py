@@ -7,26 +7,16 @@ the traffic differ and so may their days.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
-from typing import Final, NamedTuple
 
-from pointsman.core.judging import rates, values
+from pointsman.core.judging import rates, ratios
 from pointsman.core.judging.boundary import together
 from pointsman.core.judging.gates import Gate
 from pointsman.core.judging.rates import Counts
-from pointsman.core.judging.summary import Look, Metric, Summary
-from pointsman.core.judging.values import Limited, Reading, Statistic
-
-FEW: Final = 10
-"""Values of each variant below which an interval or a step tells nothing."""
-
-_PLAIN: Final = 1.0
-"""At how many standard errors a variance is read off limits."""
-
-_LEAST: Final = 1e-8
-"""The least variance of a logarithm: values that are all alike are known to a hundredth of a percent."""
+from pointsman.core.judging.ratios import LEAST, PLAIN, Ratio
+from pointsman.core.judging.summary import Kind, Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,38 +60,26 @@ class Contrast:
     candidate: float
     """The candidate's own value in the step under way, as its metric has it; of values the logarithm."""
     stable: float
-
-
-class Parts(NamedTuple):
-    """A ratio's logarithm, and the logarithms of both its parts."""
-
-    ratio: Limited
-    candidate: float
-    stable: float
+    kinds: tuple[tuple[Kind, float], ...] = ()
+    """Where several kinds of answers are compared, the logarithm of each one's ratio in that step."""
 
 
 def interval(gate: Gate, between: Look, so_far: Look) -> tuple[float, float] | None:
     """The estimate of one interval alone, and the variance it would have if requests were independent."""
     if gate.rate:
         return _rate_interval(gate, between, so_far)
-    parts = _ratio(gate, between, _PLAIN, _PLAIN)
-    return (parts.ratio.value, variance) if parts and (variance := _variance(parts.ratio)) else None
+    found = _plain(gate, between, so_far)
+    return (found.estimate, found.variance) if found else None
 
 
 def stage(gate: Gate, look: Look) -> Stage | None:
     """What a step has shown, when it ends."""
-    candidate, stable = look.candidate.values(gate.metric), look.stable.values(gate.metric)
-    if gate.rate:
-        counts = _counts(gate, look)
-        hits = (counts.candidate_hits, counts.stable_hits) if counts else (0, 0)
-        return Stage(candidate, stable, *hits) if counts else None
-    parts = _ratio(gate, look, _PLAIN, _PLAIN)
-    variance = _variance(parts.ratio) if parts else None
-    return (
-        Stage(candidate, stable, estimate=parts.ratio.value, variance=variance)
-        if parts and variance
-        else None
-    )
+    if not gate.rate:
+        return _plain(gate, look, look)
+    counts = _counts(gate, look)
+    if counts is None:
+        return None
+    return Stage(counts.candidate, counts.stable, counts.candidate_hits, counts.stable_hits)
 
 
 def joined(first: Stage, second: Stage) -> Stage:
@@ -120,17 +98,15 @@ def joined(first: Stage, second: Stage) -> Stage:
 
 def worth(gate: Gate, earlier: Sequence[Stage], look: Look) -> float:
     """How many samples the comparison stands on (`boundary.together`), all steps together."""
-    pairs = [(each.candidate, each.stable) for each in earlier]
-    pairs.append((look.candidate.values(gate.metric), look.stable.values(gate.metric)))
-    return sum(together(candidate, stable) for candidate, stable in pairs)
+    return sum(together(each.candidate, each.stable) for each in earlier) + ratios.worth(gate, look)
 
 
 def contrast(gate: Gate, earlier: Sequence[Stage], look: Look, below: float, above: float) -> Contrast | None:
     """The comparison, with bounds so many standard errors below and above. None: nothing to compare yet."""
     if gate.rate:
         return _rates(gate, earlier, look, below, above)
-    parts = _ratio(gate, look, below, above)
-    return _values(earlier, parts, below, above) if parts else None
+    found = ratios.ratio(gate, look, below, above)
+    return _values(earlier, found, below, above) if found else None
 
 
 def _rates(gate: Gate, earlier: Sequence[Stage], look: Look, below: float, above: float) -> Contrast | None:
@@ -148,12 +124,12 @@ def _rates(gate: Gate, earlier: Sequence[Stage], look: Look, below: float, above
     )
 
 
-def _values(earlier: Sequence[Stage], parts: Parts, below: float, above: float) -> Contrast:
-    ratio, *own = parts
+def _values(earlier: Sequence[Stage], found: Ratio, below: float, above: float) -> Contrast:
+    ratio, own = found.limited, (found.candidate, found.stable, found.kinds)
     others = sum(1 / each.variance for each in earlier)
     if not others or ratio.below + ratio.above == inf:
         return Contrast(ratio.value, ratio.value - ratio.below, ratio.value + ratio.above, *own)
-    here = 1 / max(((ratio.below + ratio.above) / (below + above)) ** 2, _LEAST)
+    here = 1 / max(((ratio.below + ratio.above) / (below + above)) ** 2, LEAST)
     estimate = (ratio.value * here + sum(each.estimate / each.variance for each in earlier)) / (here + others)
     return Contrast(
         estimate,
@@ -161,6 +137,17 @@ def _values(earlier: Sequence[Stage], parts: Parts, below: float, above: float) 
         estimate + sqrt((ratio.above * here) ** 2 + above**2 * others) / (here + others),
         *own,
     )
+
+
+def _plain(gate: Gate, look: Look, so_far: Look) -> Stage | None:
+    """A ratio and its variance, if requests were independent; of as many kinds as tell it."""
+    for each in ratios.comparable(gate, look):
+        found = ratios.ratio(gate, each, PLAIN, PLAIN, so_far)
+        variance = ratios.variance(found) if found else None
+        if found and variance:
+            numbers = (each.candidate.values(gate.metric), each.stable.values(gate.metric))
+            return Stage(*numbers, estimate=found.limited.value, variance=variance)
+    return None
 
 
 def _rate_interval(gate: Gate, between: Look, so_far: Look) -> tuple[float, float] | None:
@@ -182,32 +169,3 @@ def _counts(gate: Gate, look: Look) -> Counts | None:
         look.stable.hits(gate.metric),
         look.stable.requests,
     )
-
-
-_READINGS: Final[Mapping[Statistic, Reading]] = {
-    Statistic.P50: values.p50,
-    Statistic.P95: values.p95,
-    Statistic.MEAN: values.geometric,
-}
-
-
-def _ratio(gate: Gate, look: Look, below: float, above: float) -> Parts | None:
-    """The ratio with limits so many standard errors away, and what it's of."""
-    if min(look.candidate.values(gate.metric), look.stable.values(gate.metric)) < FEW:
-        return None
-    # Its lower limit is the candidate's lower one by the stable one's upper one, and the other way round.
-    candidate = _read(gate, look.candidate, (below, above))
-    stable = _read(gate, look.stable, (above, below))
-    return Parts(values.ratio(candidate, stable), candidate.value, stable.value)
-
-
-def _read(gate: Gate, summary: Summary, allowed: tuple[float, float]) -> Limited:
-    counts = summary.histograms.get(gate.metric, {})
-    if gate.metric is Metric.FEEDBACK_SCORE and gate.statistic is Statistic.MEAN:
-        return values.arithmetic(counts, allowed)
-    return _READINGS[gate.statistic](counts, allowed)
-
-
-def _variance(ratio: Limited) -> float | None:
-    wide = ratio.below + ratio.above
-    return max((wide / (2 * _PLAIN)) ** 2, _LEAST) if wide < inf else None

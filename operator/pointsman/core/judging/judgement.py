@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Final
 
-from pointsman.core.judging import contrast
-from pointsman.core.judging.boundary import boundary, student
+from pointsman.core.judging import contrast, ratios
+from pointsman.core.judging.boundary import at_once, boundary, student
 from pointsman.core.judging.contrast import Contrast
 from pointsman.core.judging.evidence import Evidence, interval_over
 from pointsman.core.judging.gates import Gate, Worse
@@ -32,11 +32,14 @@ def judge(
     looks: Sequence[Look],
     false_rejection: float = FALSE_REJECTION,
     evidence: Evidence | None = None,
+    *,
+    once: bool = False,
 ) -> tuple[Judgement, ...]:
     """The verdict over the looks of one step, the last being the present one.
 
     Whoever can't keep all looks keeps `evidence`, with the interval to the present look in it
-    (`Evidence.after`), and passes that look alone.
+    (`Evidence.after`), and passes that look alone. `once`: what it holds is judged now and never again, so
+    that to reject it takes no bound for every moment, where the noise has been seen before.
     """
     known, previous = evidence or Evidence(), NOTHING
     for look in looks if evidence is None else ():
@@ -44,7 +47,7 @@ def judge(
             known, previous = known.after(gates, previous, look), look
     now = looks[-1] if looks else NOTHING
     shares = sum(_share(gate) for gate in gates)
-    return tuple(_one(gate, known, now, false_rejection * _share(gate) / shares) for gate in gates)
+    return tuple(_one(gate, known, now, false_rejection * _share(gate) / shares, once) for gate in gates)
 
 
 def verdict(judgements: Sequence[Judgement]) -> Verdict:
@@ -60,12 +63,21 @@ def _share(gate: Gate) -> int:
     return 2 if gate.rate else 1
 
 
-def _one(gate: Gate, evidence: Evidence, look: Look, error: float) -> Judgement:
+def _one(gate: Gate, evidence: Evidence, look: Look, error: float, once: bool) -> Judgement:
+    first, *fewer = ratios.comparable(gate, look)
+    found = _of(gate, evidence, first, error, once)
+    for each in fewer:
+        if found.estimate is not None and None in (found.lower, found.upper):
+            found = _of(gate, evidence, each, error, once)
+    return found
+
+
+def _of(gate: Gate, evidence: Evidence, look: Look, error: float, once: bool) -> Judgement:
     samples = Samples(look.stable.values(gate.metric), look.candidate.values(gate.metric))
     if min(samples) < gate.minimum_samples:
         return undecided(gate, samples, f"at least {gate.minimum_samples:,} of each are needed")
     earlier = evidence.earlier(gate)
-    rejecting, passing = _allowed(gate, evidence, contrast.worth(gate, earlier, look), error)
+    rejecting, passing = _allowed(gate, evidence, contrast.worth(gate, earlier, look), error, once)
     below, above = (passing, rejecting) if gate.worse is Worse.LOWER else (rejecting, passing)
     found = contrast.contrast(gate, earlier, look, below, above)
     if found is None:
@@ -76,13 +88,15 @@ def _one(gate: Gate, evidence: Evidence, look: Look, error: float) -> Judgement:
     return told(gate, found, samples, _one_way(gate, found))
 
 
-def _allowed(gate: Gate, evidence: Evidence, samples: float, error: float) -> tuple[float, float]:
+def _allowed(gate: Gate, evidence: Evidence, samples: float, error: float, once: bool) -> tuple[float, float]:
     """How many standard errors of independent samples an estimate may be off, before rejecting and
     passing."""
     excess, free = evidence.excess(gate), evidence.free(gate)
-    errors = (error / 2 if gate.worse is Worse.EITHER else error, FALSE_PASS)
-    rejecting, passing = (student(boundary(samples / excess, each), free) * sqrt(excess) for each in errors)
-    return rejecting, passing
+    worse = error / 2 if gate.worse is Worse.EITHER else error
+    plain = once and gate.key in evidence.spreads
+    rejecting = at_once(worse) if plain else boundary(samples / excess, worse)
+    passing = boundary(samples / excess, FALSE_PASS)
+    return student(rejecting, free) * sqrt(excess), student(passing, free) * sqrt(excess)
 
 
 def _one_way(gate: Gate, found: Contrast) -> Verdict:

@@ -36,6 +36,7 @@ class Judgement:
     statistic: Statistic
     verdict: Verdict
     stable: float | None
+    """Its own value in the step under way; of times that of streams, where there are any to compare."""
     candidate: float | None
     estimate: float | None
     """Of a rate the candidate's less the stable one's, of anything else the candidate's by the stable
@@ -109,7 +110,8 @@ def _difference(gate: Gate, found: Contrast) -> str:
     if gate.rate:
         own = f"{_digits(100 * found.candidate)} % against {_digits(100 * found.stable)} %"
         return f"{own}, {estimate} points more [{lower}, {upper}]"
-    return f"{estimate} x the stable one's [{lower}, {upper}]"
+    kinds = ", ".join(f"{kind.value} {_number(gate, ratio)} x" for kind, ratio in found.kinds)
+    return f"{estimate} x the stable one's [{lower}, {upper}]" + (f" ({kinds})" if kinds else "")
 
 
 def _bar(gate: Gate, verdict: Verdict) -> str:

@@ -3,14 +3,14 @@
 Everything is a count, so a summary of two routers is the sum of theirs, and what came after a moment (the
 end of the warm-up, the beginning of a step) is the summary now minus the one then. Values are counted on the
 router's scale (`pointsman_router.scale`): times in seconds, lengths in thousands of tokens, scores as they
-are.
+are. Times are counted apart by the kind of answer, since a stream's and a whole answer's aren't alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
 from typing import Any
 
 from pointsman_router.scale import BUCKETS
@@ -36,6 +36,18 @@ RATES: Mapping[Metric, str] = {
 """Of which metrics a summary has one count, and which."""
 
 
+class Kind(Enum):
+    """How an answer came."""
+
+    STREAMED = "streams"
+    """Or not told: routers of before count both kinds as one, and what isn't a time has no kinds."""
+    WHOLE = "whole answers"
+
+
+Histograms = Mapping[Metric, Mapping[int, int]]
+"""Of each metric that isn't a rate, how many values fell into which bucket of the scale."""
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What became of a variant's requests."""
@@ -46,8 +58,10 @@ class Summary:
     """Those that failed by the engine's fault."""
     blocked: int = 0
     flagged: int = 0
-    histograms: Mapping[Metric, Mapping[int, int]] = field(default_factory=dict)
-    """Of each metric that isn't a rate, how many values fell into which bucket of the scale."""
+    histograms: Histograms = field(default_factory=dict)
+    """Of streams, and of all that isn't told apart."""
+    whole: Histograms = field(default_factory=dict)
+    """Of answers that aren't streams."""
 
     def plus(self, other: Summary) -> Summary:
         """Both together, as of two routers."""
@@ -59,56 +73,60 @@ class Summary:
 
     def values(self, metric: Metric) -> int:
         """How many samples there are of a metric."""
-        return self.requests if metric in RATES else sum(self.histograms.get(metric, {}).values())
+        if metric in RATES:
+            return self.requests
+        return sum(sum(self.counts(metric, kind).values()) for kind in Kind)
+
+    def counts(self, metric: Metric, kind: Kind) -> Mapping[int, int]:
+        """The values of one kind of answer."""
+        return (self.whole if kind is Kind.WHOLE else self.histograms).get(metric, {})
+
+    def only(self, metric: Metric, kinds: Collection[Kind]) -> Summary:
+        """Without a metric's values of other kinds."""
+        left = {kind: {metric: self.counts(metric, kind)} if kind in kinds else {} for kind in Kind}
+        return replace(
+            self,
+            histograms={**_without(self.histograms, metric), **left[Kind.STREAMED]},
+            whole={**_without(self.whole, metric), **left[Kind.WHOLE]},
+        )
 
     def hits(self, metric: Metric) -> int:
         """How many requests a rate counts."""
         return min(int(getattr(self, RATES[metric])), self.requests)
 
     def _with(self, other: Summary, sign: int) -> Summary:
-        metrics = sorted({*self.histograms, *other.histograms})
         return Summary(
             requests=max(self.requests + sign * other.requests, 0),
             errors=max(self.errors + sign * other.errors, 0),
             blocked=max(self.blocked + sign * other.blocked, 0),
             flagged=max(self.flagged + sign * other.flagged, 0),
-            histograms={
-                metric: merged
-                for metric in metrics
-                if (
-                    merged := _merged(self.histograms.get(metric, {}), other.histograms.get(metric, {}), sign)
-                )
-            },
+            histograms=_all_merged(self.histograms, other.histograms, sign),
+            whole=_all_merged(self.whole, other.whole, sign),
         )
 
     def document(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """As JSON has it: whole answers among all, and once more by themselves."""
         return {
             "requests": self.requests,
             "errors": self.errors,
             "blocked": self.blocked,
             "flagged": self.flagged,
-            "histograms": {
-                metric.value: {str(bucket): count for bucket, count in sorted(counts.items())}
-                for metric, counts in sorted(self.histograms.items())
-            },
+            "histograms": _told(_all_merged(self.histograms, self.whole, 1)),
+            **({"whole": _told(self.whole)} if self.whole else {}),
         }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Summary:
         """Of JSON. What a newer router counts beside it is left out, and so is what can't be."""
-        histograms = document.get("histograms")
-        known = histograms if isinstance(histograms, Mapping) else {}
+        everything, whole = _histograms(document.get("histograms")), _histograms(document.get("whole"))
+        streamed = _all_merged(everything, whole, -1)
         return cls(
             requests=_count(document.get("requests")),
             errors=_count(document.get("errors")),
             blocked=_count(document.get("blocked")),
             flagged=_count(document.get("flagged")),
-            histograms={
-                metric: counts
-                for metric in Metric
-                if metric not in RATES and (counts := _histogram(known.get(metric.value)))
-            },
+            histograms=streamed,
+            whole=_all_merged(everything, streamed, -1),
         )
 
 
@@ -134,6 +152,16 @@ class Look:
             self.candidate.minus(earlier.candidate),
         )
 
+    def only(self, metric: Metric, kinds: Collection[Kind]) -> Look:
+        """Without a metric's values of other kinds."""
+        return Look(self.seconds, self.stable.only(metric, kinds), self.candidate.only(metric, kinds))
+
+    def pair(self, metric: Metric, kind: Kind) -> tuple[int, int]:
+        """How many values of a kind there are of the candidate and of the stable variant."""
+        both = (self.candidate, self.stable)
+        candidate, stable = (sum(each.counts(metric, kind).values()) for each in both)
+        return candidate, stable
+
 
 NOTHING = Look(0.0, Summary(), Summary())
 """Before anything was counted."""
@@ -154,6 +182,34 @@ class WarmUp:
     def over(self, look: Look) -> bool:
         """Whether a look, counted since the candidate's first request, has seen the whole warm-up."""
         return look.candidate.requests >= self.requests and look.seconds >= self.seconds
+
+
+def _all_merged(mine: Histograms, others: Histograms, sign: int) -> dict[Metric, dict[int, int]]:
+    found = {
+        metric: _merged(mine.get(metric, {}), others.get(metric, {}), sign)
+        for metric in sorted({*mine, *others})
+    }
+    return {metric: counts for metric, counts in found.items() if counts}
+
+
+def _without(histograms: Histograms, metric: Metric) -> Histograms:
+    return {other: counts for other, counts in histograms.items() if other is not metric}
+
+
+def _told(histograms: Histograms) -> dict[str, dict[str, int]]:
+    return {
+        metric.value: {str(bucket): count for bucket, count in sorted(counts.items())}
+        for metric, counts in sorted(histograms.items())
+    }
+
+
+def _histograms(document: object) -> Histograms:
+    known = document if isinstance(document, Mapping) else {}
+    return {
+        metric: counts
+        for metric in Metric
+        if metric not in RATES and (counts := _histogram(known.get(metric.value)))
+    }
 
 
 def _merged(mine: Mapping[int, int], others: Mapping[int, int], sign: int) -> dict[int, int]:

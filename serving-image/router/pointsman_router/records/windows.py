@@ -3,8 +3,9 @@
 A window counts from zero and is told in /signals; what routers count of the same window adds up. Times that
 say more of a cold cache than of a variant are set aside: those of the first requests to each engine that's
 new to a variant, and of the window's first seconds. Only the times: an answer that fails counts from the
-first one on. Counting is plain arithmetic, once a request; where no window is set there's nothing of it on
-the path.
+first one on. Times of streams and of whole answers are counted apart: mixed, they'd say above all how many
+there were of each. Counting is plain arithmetic, once a request; where no window is set there's nothing of
+it on the path.
 """
 
 from __future__ import annotations
@@ -33,8 +34,29 @@ class Histogram:
         bucket = index(value)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
 
-    def document(self) -> dict[str, int]:
-        return {str(bucket): count for bucket, count in sorted(self.counts.items())}
+    def document(self, other: Histogram | None = None) -> dict[str, int]:
+        """As `/signals` tells it, with another one's added."""
+        counts = self.counts
+        if other is not None:
+            counts = {at: counts.get(at, 0) + other.counts.get(at, 0) for at in {*counts, *other.counts}}
+        return {str(bucket): count for bucket, count in sorted(counts.items())}
+
+
+class Times:
+    """How long answers of one kind took."""
+
+    __slots__ = ("per_output_token", "to_first_token")
+
+    def __init__(self) -> None:
+        self.to_first_token = Histogram()
+        self.per_output_token = Histogram()
+
+    def document(self) -> dict[str, Any]:
+        """As `/signals` tells it."""
+        return {
+            "timeToFirstToken": self.to_first_token.document(),
+            "timePerOutputToken": self.per_output_token.document(),
+        }
 
 
 class Counts:
@@ -49,8 +71,8 @@ class Counts:
         "requests",
         "set_aside",
         "shadowed",
-        "time_per_output_token",
-        "time_to_first_token",
+        "streamed",
+        "whole",
     )
 
     def __init__(self) -> None:
@@ -65,13 +87,15 @@ class Counts:
         """Answers whose times don't count."""
         self.shadowed = 0
         """Of the requests, how many were copies."""
-        self.time_to_first_token = Histogram()
-        self.time_per_output_token = Histogram()
+        self.streamed = Times()
+        self.whole = Times()
+        """Of answers that aren't streams."""
         self.output_length = Histogram()
         self.feedback_score = Histogram()
 
     def document(self) -> dict[str, Any]:
-        """As `/signals` tells it."""
+        """As `/signals` tells it: whole answers among all, for operators of before, and by themselves."""
+        whole = self.whole
         return {
             "requests": self.requests,
             "errors": self.errors,
@@ -80,11 +104,12 @@ class Counts:
             "setAside": self.set_aside,
             "shadowed": self.shadowed,
             "histograms": {
-                "timeToFirstToken": self.time_to_first_token.document(),
-                "timePerOutputToken": self.time_per_output_token.document(),
+                "timeToFirstToken": self.streamed.to_first_token.document(whole.to_first_token),
+                "timePerOutputToken": self.streamed.per_output_token.document(whole.per_output_token),
                 "outputLength": self.output_length.document(),
                 "feedbackScore": self.feedback_score.document(),
             },
+            "whole": whole.document(),
         }
 
 
@@ -170,11 +195,16 @@ class Measure:
         if cold:
             counts.set_aside += 1
             return
-        counts.time_to_first_token.add(first if streamed else whole)
-        if not streamed and tokens:
-            counts.time_per_output_token.add(whole / tokens)
-        elif tokens > 1:
-            counts.time_per_output_token.add((whole - first) / (tokens - 1))
+        if streamed:
+            times = counts.streamed
+            times.to_first_token.add(first)
+            if tokens > 1:
+                times.per_output_token.add((whole - first) / (tokens - 1))
+            return
+        times = counts.whole
+        times.to_first_token.add(whole)
+        if tokens:
+            times.per_output_token.add(whole / tokens)
 
 
 def candidate_of(window: str) -> str:
