@@ -116,6 +116,8 @@ LabelValue = Annotated[
     ),
 ]
 Text = Annotated[str, Field(max_length=1024)]
+Decimal = Annotated[str, Field(max_length=32)]
+"""A number of which status keeps the digits; CRDs have no floats."""
 Quantity = Annotated[
     str,
     BeforeValidator(_quantity_text),

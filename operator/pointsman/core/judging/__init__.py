@@ -2,7 +2,8 @@
 
 `summary` is what routers count, `gates` what is asked of it. `rates` and `values` compare, `boundary` says
 what chance may do when somebody looks again and again, `evidence` is what is kept between looks, and
-`judgement` decides. Pure arithmetic over counts: knows no Kubernetes object, no step and no clock.
+`judgement` decides; `versus` does for an experiment, which asks both ways. Pure arithmetic over counts: knows
+no Kubernetes object, no step and no clock.
 
 How it's used, per step: once its weight is acknowledged and the candidate's `WarmUp` is over, the merged
 totals of all routers are the baseline; every later `Look` is what came `since` then. About
@@ -19,22 +20,26 @@ from pointsman.core.judging.judgement import FALSE_PASS, FALSE_REJECTION, judge,
 from pointsman.core.judging.saying import Judgement, Verdict
 from pointsman.core.judging.summary import NOTHING, Look, Metric, Summary, WarmUp
 from pointsman.core.judging.values import Statistic
+from pointsman.core.judging.versus import Comparison, Standing, compare
 
 __all__ = [
     "DEFAULTS",
     "FALSE_PASS",
     "FALSE_REJECTION",
     "NOTHING",
+    "Comparison",
     "Evidence",
     "Gate",
     "Judgement",
     "Look",
     "Metric",
+    "Standing",
     "Statistic",
     "Summary",
     "Verdict",
     "WarmUp",
     "Worse",
+    "compare",
     "interval_over",
     "judge",
     "verdict",
