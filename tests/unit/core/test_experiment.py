@@ -26,7 +26,8 @@ def standings(given: Experiment, control: Summary, challenger: Summary) -> list[
     return [one.standing.value for one in compare(asking.gates(given), look, Evidence(), asking.error(given))]
 
 
-GOOD = scored(answers(4000, 40), 2000, 2000)
+GOOD = scored(answers(4000, 40), 20_000, 20_000)
+NAMES = ["fails", "fails less", "slow", "quick", "as quick", "as liked", "liked", "disliked", "unheard"]
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,13 @@ GOOD = scored(answers(4000, 40), 2000, 2000)
         ("errorRate", answers(4000, 4), "Better"),
         ("timeToFirstToken", answers(4000, 40, first=0.4), "Worse"),
         ("timeToFirstToken", answers(4000, 40, first=0.1), "Better"),
-        ("timeToFirstToken", answers(4000, 40), "Alike"),
+        ("timeToFirstToken", answers(4000, 40), "Unknown"),
+        ("feedbackScore", scored(GOOD, 20_000, 20_000), "Alike"),
         ("feedbackScore", scored(GOOD, 2800, 1200), "Better"),
         ("feedbackScore", scored(GOOD, 1400, 2600), "Worse"),
         ("feedbackScore", scored(GOOD, 30, 30), "Unknown"),
     ],
-    ids=str,
+    ids=NAMES,
 )
 def test_better_is_what_the_metric_says(metric: str, challenger: Summary, standing: str) -> None:
     assert standings(asked(metric), GOOD, challenger) == [standing]
