@@ -112,6 +112,18 @@ FULL: Final[dict[Resource, Json]] = {
             "stickiness": {"header": "X-Session-Id", "conversation": True},
         },
         "rollout": {"strategy": "Recreate"},
+        "experiment": {
+            "promptRef": {"name": "support-v8"},
+            "weight": 20,
+            "metrics": [
+                {"metric": "feedbackScore", "statistic": "Mean", "relevantPercent": 3},
+                {"metric": "errorRate", "relevantPermille": 10},
+            ],
+            "minSamples": 200,
+            "maxSeconds": 86_400,
+            "falseRecommendationPermille": 20,
+            "restartedAt": "2026-11-22T17:30:00Z",
+        },
         "drainSeconds": 300,
         "restartedAt": "2026-11-22T17:30:00Z",
         "paused": False,

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pointsman.api.kinds import KINDS
 from pointsman.api.names import LLMMODEL, LLMROUTER
 from tests.contract.cases import Case
+from tests.contract.experiment_cases import EXPERIMENTS
 from tests.contract.fit_cases import FIT
 from tests.contract.prompt_cases import PROMPTS, SUITES
 from tests.contract.proof_cases import PROOFS
@@ -287,6 +288,7 @@ CASES: dict[str, Case] = {
     ),
     **PROOFS,
     **ROLLOUTS,
+    **EXPERIMENTS,
     **SETTINGS,
     **FIT,
     **PROMPTS,

@@ -39,7 +39,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EACH: Final = "[]"
 RESOURCES: Final = {row.resource.kind: row.resource for row in KINDS}
 
-_SERVICE = FULL[RESOURCES["LLMService"]]
+_SERVICE = {name: value for name, value in FULL[RESOURCES["LLMService"]].items() if name != "experiment"}
+"""An experiment begins long after the first passes."""
 _MODEL = _SERVICE["model"]
 _FITTING = {**_SERVICE["hardware"], "deviceMemory": "80Gi", "fit": "Required"}
 

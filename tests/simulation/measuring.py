@@ -28,6 +28,8 @@ class Manner:
     slower: float = 1.0
     failing: float = 0.0
     longer: float = 1.0
+    liked: float = 0.0
+    """The part of requests that get a score of 1, while others get 0; unset: nobody tells any."""
 
 
 @dataclass(slots=True)
@@ -63,9 +65,17 @@ class Counts:
             "histograms": {
                 **{metric: Counter(streams[metric]) + Counter(apart[metric]) for metric in streams},
                 "outputLength": _all((n, THOUSAND_TOKENS * m.longer) for m, n in answered.items()),
+                "feedbackScore": _scores(answered),
             },
             "whole": apart,
         }
+
+
+def _scores(answered: Mapping[Manner, int]) -> Mapping[str, int]:
+    good = sum(int(count * manner.liked) for manner, count in answered.items())
+    told = sum(count for manner, count in answered.items() if manner.liked)
+    found = {str(index(0.0)): told - good, str(index(1.0)): good}
+    return {bucket: count for bucket, count in found.items() if count}
 
 
 def _all(parts: Iterable[tuple[int, float]]) -> Mapping[str, int]:

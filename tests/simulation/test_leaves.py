@@ -13,6 +13,8 @@ from pointsman.api import names
 from tests.simulation import specs
 from tests.simulation.cluster import Cluster
 from tests.simulation.leaves import BASES, Path, changed, effects, leaves
+from tests.simulation.leaves_experiment import EXPERIMENTS
+from tests.simulation.leaves_experiment import story as experiment
 from tests.simulation.leaves_judged import JUDGED, story
 from tests.simulation.stories import CHAT
 
@@ -37,6 +39,9 @@ IN_A_CHANGE = {
 }
 """Leaves that matter while something changes."""
 
+LATER = {*IN_A_CHANGE, *JUDGED, *EXPERIMENTS}
+"""Leaves of which the first passes show nothing."""
+
 EVERY = [(kind, path) for kind in specs.MODELS for path in leaves(kind)]
 
 
@@ -55,7 +60,7 @@ def differ(kind: str, path: Path) -> bool:
 
 @pytest.mark.parametrize(("kind", "path"), EVERY, ids=lambda it: it if isinstance(it, str) else "/".join(it))
 def test_a_leaf_has_an_effect(kind: str, path: Path) -> None:
-    if (kind, path) in WITHOUT_EFFECT or (kind, path) in IN_A_CHANGE or (kind, path) in JUDGED:
+    if (kind, path) in WITHOUT_EFFECT or (kind, path) in LATER:
         assert not differ(kind, path), "it has an effect: take it off the list"
         return
     assert list(changed(kind, path, leaves(kind)[path])), (
@@ -75,6 +80,14 @@ async def test_a_leaf_matters_while_a_change_is_judged(pair: tuple[dict[str, Any
     for rollout in pair:
         assert specs.refusal("LLMService", {**CHAT, "rollout": rollout}) == ""
     before, after = [await story(rollout) for rollout in pair]
+    assert before != after
+
+
+@pytest.mark.parametrize("pair", EXPERIMENTS.values(), ids=["/".join(path) for _, path in EXPERIMENTS])
+async def test_a_leaf_matters_to_an_experiment(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    for declared in pair:
+        assert specs.refusal("LLMService", {**CHAT, "experiment": declared}) == ""
+    before, after = [await experiment(declared) for declared in pair]
     assert before != after
 
 

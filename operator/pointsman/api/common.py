@@ -124,6 +124,8 @@ ImageName = Annotated[
         "must be an image reference such as registry.example.com/engine:0.32.0 or name@sha256:digest",
     ),
 ]
+Decimal = Annotated[str, Field(max_length=32)]
+"""A number of which status keeps the digits; CRDs have no floats."""
 Quantity = Annotated[
     str,
     BeforeValidator(_quantity_text),

@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     ENGINE_HEALTHY = "EngineHealthy"
     ROUTER_PROGRAMMED = "RouterProgrammed"
     ROLLOUT_HEALTHY = "RolloutHealthy"
+    EXPERIMENT_CONCLUDED = "ExperimentConcluded"
 
 
 class Reason(StrEnum):
@@ -111,6 +112,14 @@ class Reason(StrEnum):
     CANARY_REJECTED = "CanaryRejected"
     ROLLOUT_ABORTED = "RolloutAborted"
 
+    # An experiment between prompts.
+    EXPERIMENT_WAITING = "ExperimentWaiting"
+    EXPERIMENT_RUNNING = "ExperimentRunning"
+    CHALLENGER_BETTER = "ChallengerBetter"
+    CONTROL_BETTER = "ControlBetter"
+    NO_DIFFERENCE = "NoDifference"
+    UNDECIDED = "Undecided"
+
     # What stands in the way.
     OBJECT_NOT_OWNED = "ObjectNotOwned"
     APPLY_REFUSED = "ApplyRefused"
@@ -136,5 +145,9 @@ CONDITIONS: Final[dict[ConditionType, str]] = {
     ConditionType.ENGINE_HEALTHY: "The engines of the newest revision run and answer.",
     ConditionType.ROUTER_PROGRAMMED: "Every running router has acknowledged this service's configuration.",
     ConditionType.ROLLOUT_HEALTHY: "No change is on its way, or the one that is makes progress.",
+    ConditionType.EXPERIMENT_CONCLUDED: (
+        "Present only while spec.experiment is declared: it has ended with a recommendation. Neither Ready "
+        "nor any other condition depends on it."
+    ),
 }
 """What each type means when it is True."""

@@ -30,6 +30,7 @@ class Part(Enum):
 REVISION_FIELDS: Final[dict[str, Part]] = {
     "drainSeconds": Part.HASHED,
     "engine": Part.HASHED,
+    "experiment": Part.LIVE,
     "hardware": Part.HASHED,
     "hardware.deviceMemory": Part.LIVE,
     "hardware.fit": Part.LIVE,

@@ -10,6 +10,7 @@ from typing import Final
 
 from pointsman.api.conditions import Reason
 from pointsman.api.runbook_entry import NOTHING, Entry
+from pointsman.api.runbook_experiment import EXPERIMENT
 from pointsman.api.runbook_rollout import ROLLOUT
 
 _MESSAGE = "The message has the words of whoever found it."
@@ -327,7 +328,7 @@ OBSTACLES: Final[dict[Reason, Entry]] = {
 }
 
 RUNBOOK: Final[dict[Reason, Entry]] = (
-    SUMMARY | REFERENCES | FITTING | PLACING | ENGINES | ROUTING | ROLLOUT | OBSTACLES
+    SUMMARY | REFERENCES | FITTING | PLACING | ENGINES | ROUTING | ROLLOUT | EXPERIMENT | OBSTACLES
 )
 """Every reason's paragraph."""
 
@@ -339,6 +340,7 @@ CHAPTERS: Final[dict[str, dict[Reason, Entry]]] = {
     "The engine's pods": ENGINES,
     "The way in": ROUTING,
     "A change on its way": ROLLOUT,
+    "An experiment between prompts": EXPERIMENT,
     "What stands in the way": OBSTACLES,
 }
 """The same by what it is about."""

@@ -23,6 +23,7 @@ from pointsman.api.common import (
     ObjectMeta,
 )
 from pointsman.api.engine import Engine
+from pointsman.api.experiment import Experiment
 from pointsman.api.hardware import Hardware, Parallelism
 from pointsman.api.model import ModelSpec
 from pointsman.api.names import API_VERSION
@@ -101,6 +102,16 @@ class ServiceSpec(Base):
             ),
             field="parallelism",
         ),
+        Rule(
+            cel=(
+                "!has(self.experiment) || !has(self.promptRef) || "
+                "self.experiment.promptRef.name != self.promptRef.name"
+            ),
+            holds=lambda spec: spec.experiment is None or spec.prompt_ref != spec.experiment.prompt_ref,
+            message="experiment.promptRef must name another PromptVersion than promptRef; to take it, remove "
+            "spec.experiment with the same change",
+            field="experiment",
+        ),
     )
 
     model_ref: LocalRef | None = None
@@ -128,6 +139,9 @@ class ServiceSpec(Base):
     """How requests reach the engines. Changing it restarts nothing."""
     rollout: Rollout | None = None
     """How a change is rolled out. Unset: Surge."""
+    experiment: Experiment | None = None
+    """Another prompt that answers a part of the conversations and is compared with promptRef's. It ends in a
+    recommendation in status.experiment, and switches nothing. Restarts nothing."""
     drain_seconds: Annotated[Int, Field(ge=0, le=86_400)] | None = None
     """How many seconds a pod that goes away may take to finish its requests; what is left then is cut and
     counted. Unset: 300."""
@@ -150,6 +164,12 @@ class ServiceSpec(Base):
     def strategy(self) -> Strategy:
         """The rollout's strategy, whether or not one was given."""
         return self.rollout.strategy if self.rollout else Strategy.SURGE
+
+    @property
+    def prompt_refs(self) -> tuple[LocalRef, ...]:
+        """The PromptVersions that the spec names."""
+        challenger = self.experiment.prompt_ref if self.experiment else None
+        return tuple(ref for ref in (self.prompt_ref, challenger) if ref is not None)
 
     @property
     def suite_ref(self) -> LocalRef | None:

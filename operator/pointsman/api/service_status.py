@@ -1,7 +1,7 @@
 """What the operator reports about an LLMService.
 
-Everything here can be found out again, so losing it loses no intent; only `rollout` and `proof` hold what
-can't be observed, and they are written before what they lead to.
+Everything here can be found out again, so losing it loses no intent; only `rollout`, `experiment` and
+`proof` hold what can't be observed, and they are written before what they lead to.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Annotated
 from pydantic import Field
 
 from pointsman.api.checks import MOST_CHECKS, CheckName
-from pointsman.api.common import Addresses, Base, Conditions, Count, Generation, Int, Text, Timestamp
+from pointsman.api.common import Addresses, Base, Conditions, Count, Decimal, Generation, Int, Text, Timestamp
+from pointsman.api.experiment_status import ExperimentStatus
 from pointsman.api.rollout import MOST_GATES, MOST_STEPS, Metric, Statistic, VariantName
 from pointsman.api.schema import ListAtomic, ListMap
 
@@ -84,10 +85,6 @@ class Found(StrEnum):
     PASS = "Pass"
     FAIL = "Fail"
     INCONCLUSIVE = "Inconclusive"
-
-
-Decimal = Annotated[str, Field(max_length=32)]
-"""A number of which status keeps the digits; CRDs have no floats."""
 
 
 class GateStatus(Base):
@@ -310,6 +307,8 @@ class ServiceStatus(Base):
     """What was resolved for the newest revision."""
     rollout: RolloutStatus | None = None
     """How far a change is."""
+    experiment: ExperimentStatus | None = None
+    """How far spec.experiment is, and what it recommends."""
     proof: ProofStatus | None = None
     """The last request that proved a generation."""
     startup: Annotated[tuple[StartupRecord, ...], Field(max_length=STARTS_KEPT), ListMap("revision")] = ()

@@ -11,6 +11,7 @@ from pointsman.app.drawing import Line, Piece, Tone, clean, line, table
 from pointsman.app.plan_look import Planned
 from pointsman.app.rollout_seen import Seen, lasting
 from pointsman.app.rollout_steps import rungs
+from pointsman.core.experiment.asking import WEIGHT
 from pointsman.core.plan import Change, Demand, Effect, Plan
 
 SHOWN_CHARS, SHOWN_CHANGES = 40, 50
@@ -107,8 +108,19 @@ def _happens(planned: Planned) -> Iterator[Line]:
         )
     if plan.restarts:
         yield line("  " + _leaving(planned))
+    if any(change.path.split(".")[0] == "experiment" for change in plan.changes):
+        yield line(f"  {_experiment(planned)}")
     if plan.asks_source:
         yield line("  First a Job asks the model's source what it holds; the rest is known after that.")
+
+
+def _experiment(planned: Planned) -> str:
+    declared = planned.service["spec"].get("experiment")
+    if not declared:
+        return "The experiment ends, and its challenger gets no more requests."
+    name, weight = clean(str(declared["promptRef"]["name"])), int(declared.get("weight") or WEIGHT)
+    begins = f"An experiment begins: {name} answers {weight} % of conversations"
+    return f"{begins} while nothing is rolled out. It ends in a recommendation and switches nothing."
 
 
 def _leaving(planned: Planned) -> str:

@@ -33,25 +33,27 @@ def _row(gate: Gate) -> list[Piece]:
     name = f"{metric} {gate['statistic']}" if gate.get("statistic") else metric
     texts = [
         clean(name),
-        _value(metric, gate.get("stable")),
-        _value(metric, gate.get("candidate")),
-        _difference(metric, gate),
-        _change(metric, gate.get("allowed")),
-        _change(metric, gate.get("limit")),
+        value(metric, gate.get("stable")),
+        value(metric, gate.get("candidate")),
+        difference(metric, gate),
+        change(metric, gate.get("allowed")),
+        change(metric, gate.get("limit")),
         samples,
     ]
     return [*(Piece(text) for text in texts), Piece(word, tone)]
 
 
-def _difference(metric: str, gate: Gate) -> str:
+def difference(metric: str, gate: Gate) -> str:
+    """The estimate between its bounds; what it lacks, where there is none."""
     if gate.get("estimate") is None:
         # The last part of its sentence is the reason.
         return clean(str(gate.get("message", ""))).rpartition("; ")[2]
-    low, high = (_change(metric, gate.get(end), bare=True) for end in ("low", "high"))
-    return f"{_change(metric, gate['estimate'])} [{low}, {high}]"
+    low, high = (change(metric, gate.get(end), bare=True) for end in ("low", "high"))
+    return f"{change(metric, gate['estimate'])} [{low}, {high}]"
 
 
-def _value(metric: str, text: Any) -> str:
+def value(metric: str, text: Any) -> str:
+    """A variant's own value in its unit."""
     if metric in RATES:
         return _number(text, lambda rate: f"{_digits(100 * rate)} %")
     if metric in TIMES:
@@ -61,7 +63,7 @@ def _value(metric: str, text: Any) -> str:
     return _number(text, _digits)
 
 
-def _change(metric: str, text: Any, *, bare: bool = False) -> str:
+def change(metric: str, text: Any, *, bare: bool = False) -> str:
     """A difference in points, or a ratio."""
     if metric in RATES:
         return _number(text, lambda d: f"{100 * d:+.3g}" + ("" if bare else " pt"))

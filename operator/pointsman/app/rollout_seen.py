@@ -65,6 +65,18 @@ class Seen:
         return found if str(found.get("window", "")).endswith(f"/{self.index}") else {}
 
     @property
+    def experiment(self) -> Json:
+        """status.experiment, as long as one is declared."""
+        declared = (self.service.get("spec") or {}).get("experiment")
+        return (self.status.get("experiment") or {}) if declared else {}
+
+    @property
+    def challenger(self) -> str:
+        """The experiment's challenger, while it has a share of the requests."""
+        name = str(self.experiment.get("challenger") or "")
+        return name if self.weight_of(name)[0] and name != self.candidate else ""
+
+    @property
     def strategy(self) -> str:
         return str(self.declared.get("strategy") or "Surge")
 

@@ -1,4 +1,5 @@
-"""What `pointsman rollout` shows: who gets which share, the steps, the gates, and what is awaited.
+"""What `pointsman rollout` shows: who gets which share, the steps, the gates, an experiment, and what is
+awaited.
 
 From the object alone, so that whoever may read an LLMService sees all of it. Pure: the time is an argument.
 """
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from pointsman.app.drawing import Line, Piece, Tone, clean, line, table
+from pointsman.app.experiment_view import experiment
 from pointsman.app.rollout_checks import checks
 from pointsman.app.rollout_gates import gates
 from pointsman.app.rollout_seen import Seen, lasting, moment
@@ -27,6 +29,7 @@ def view(seen: Seen) -> list[Line]:
         [line(Piece("steps", Tone.BOLD)), *ladder(seen)] if seen.candidate else [],
         _compared(seen),
         checks(seen),
+        experiment(seen),
         list(_awaited(seen)),
     ]
     shown: list[Line] = []
@@ -53,7 +56,8 @@ def _state(seen: Seen) -> Iterator[Line]:
 
 def _variants(seen: Seen) -> list[Line]:
     rows = []
-    for role, name in (("stable", seen.stable), ("candidate", seen.candidate)):
+    given = ("stable", seen.stable), ("candidate", seen.candidate), ("challenger", seen.challenger)
+    for role, name in given:
         if not name:
             continue
         weight, shadow = seen.weight_of(name)

@@ -31,6 +31,8 @@ class Decision:
     """No effects at all in this pass; status is still written."""
     state: Mapping[str, Any] | None = None
     """`status.rollout`, to be written before any effect when it differs from what status holds."""
+    experiment: Mapping[str, Any] | None = None
+    """`status.experiment`, written together with `state`; None: there is none."""
     status: Mapping[str, Any] | None = None
     """The whole status; None where there is no object to write it to."""
     finalize: bool | None = None

@@ -262,7 +262,8 @@ def examine(world: ServiceWorld) -> Facts:
     deployments = {d["metadata"]["name"]: d for d in world.owned_of("Deployment")}
     target = revision.name_of(service.metadata.name, service.spec, model) if model else ""
     copies = prompting.thaw(world.frozen(names.ROLE_PROMPT))
-    state = remembered.state(service.status.rollout, deployments.values(), world.frozen())
+    window = routing.experiment_window(service.status)
+    state = remembered.state(service.status.rollout, deployments.values(), world.frozen(), window)
     return Facts(
         world=world,
         model=model,

@@ -11,7 +11,7 @@ from typing import Any
 
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.service_status import Step
-from pointsman.core import analysis, rollout, service_status
+from pointsman.core import analysis, experiment, rollout, service_status
 from pointsman.core.analysis import Found
 from pointsman.core.facts import Facts
 
@@ -22,9 +22,22 @@ DRAINING_SECONDS = 5.0
 """How often routers are asked what old engines still answer, and whether it was cut."""
 
 
-def requeue(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
-    """When to look again, in seconds, where Kubernetes gives no event for what is awaited."""
-    if facts.uncopied is not None and facts.target:
+def requeue(
+    facts: Facts,
+    after: rollout.State,
+    found: Found,
+    tested: experiment.Found,
+    status: Mapping[str, Any],
+) -> float | None:
+    """When to look again, in seconds, where Kubernetes gives no event for what is awaited. `tested`: by an
+    experiment."""
+    moments = _of_service(facts, after, found, status), experiment.next_look(facts, tested)
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _of_service(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
+    copying = facts.uncopied is not None or experiment.uncopied(facts) is not None
+    if copying and facts.target:
         return 0.2
     if after != facts.state and after.step not in AWAITING_ENGINES:
         return 0.2

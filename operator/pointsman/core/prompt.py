@@ -24,7 +24,7 @@ def decide(world: PromptWorld) -> Decision:
     )
     found = prompting.digest(prompt.spec)
     name = prompt.metadata.name
-    users = [s for s in world.services if s.spec.prompt_ref and s.spec.prompt_ref.name == name]
+    users = [s for s in world.services if name in (ref.name for ref in s.spec.prompt_refs)]
     changed = prompt.status.observed_generation != generation
     return Decision(
         status={

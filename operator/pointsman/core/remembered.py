@@ -26,9 +26,12 @@ TRACKS = (names.TRACK_STABLE, names.TRACK_CANDIDATE)
 
 
 def state(
-    status: RolloutStatus | None, deployments: Iterable[Manifest], revisions: Iterable[Manifest]
+    status: RolloutStatus | None,
+    deployments: Iterable[Manifest],
+    revisions: Iterable[Manifest],
+    window: str = "",
 ) -> State:
-    """The rollout as the last pass left it."""
+    """The rollout as the last pass left it. `window`: of an experiment that goes on beside it."""
     if status is None or status.step is None:
         return recover(_tracks(deployments), _marked(revisions))
     return State(
@@ -41,6 +44,7 @@ def state(
         traffic=tuple(
             Share(Variant.parse(share.revision), share.weight, share.shadow or 0) for share in status.traffic
         ),
+        window=window,
         rejections=tuple(
             Rejection(Variant.parse(one.variant), _reason(one.reason), one.message, _moment(one.at))
             for one in status.rejections

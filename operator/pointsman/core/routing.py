@@ -19,7 +19,7 @@ from pointsman.api import names, sealing
 from pointsman.api.rollout import WarmUp
 from pointsman.api.router import RouterSpec
 from pointsman.api.service import LLMService
-from pointsman.api.service_status import RolloutStatus, Step
+from pointsman.api.service_status import RolloutStatus, ServiceStatus, Step
 from pointsman.core import prompting, startup, tuning
 from pointsman.core.prompting import Copy
 from pointsman.core.variant import Division, Share, Variant, division
@@ -147,13 +147,20 @@ def _analysis(service: LLMService, divided: Division) -> config.Analysis:
     )
 
 
-def divided(status: RolloutStatus) -> Division:
+def divided(status: RolloutStatus, experiment: str = "") -> Division:
     """How requests are to be divided by what a service's status says."""
     shares = [
         Share(Variant.parse(share.revision), share.weight, share.shadow or 0) for share in status.traffic
     ]
     candidate = Variant.parse(status.candidate) if status.candidate else None
-    return division(shares, candidate, status.step or Step.STEADY, status.step_index)
+    return division(shares, candidate, status.step or Step.STEADY, status.step_index, experiment)
+
+
+def experiment_window(status: ServiceStatus) -> str:
+    """The window of an experiment whose challenger has a share of the traffic now; empty: there is none."""
+    rollout, experiment = status.rollout, status.experiment
+    divides = rollout is not None and rollout.candidate is None and len(rollout.traffic) > 1
+    return experiment.window if experiment is not None and divides else ""
 
 
 def prompted(service: LLMService) -> list[Variant]:
@@ -192,7 +199,8 @@ def compile_router(
             compiled += [_without_taken(kept, claimed)] if kept else []
             continue
         won = _won(service, claimed)
-        compiled.append(compile_service(service, won, divided(rollout), rollout.generation or 0, mine))
+        shares = divided(rollout, experiment_window(service.status))
+        compiled.append(compile_service(service, won, shares, rollout.generation or 0, mine))
     compiled += [_without_taken(previous[name], claimed) for name in unreadable if name in previous]
     front = _front(router, spec)
     return replace(front, services=tuple(sorted(compiled, key=lambda s: s.name)))

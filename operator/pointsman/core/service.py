@@ -6,12 +6,11 @@ condition. Read it top to bottom: facts, next state, what should exist, what sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from pointsman.api import names
-from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.revision_fields import declared
 from pointsman.api.service import LLMService
 from pointsman.api.service_status import Step
@@ -20,6 +19,7 @@ from pointsman.core import (
     check_children,
     checking,
     diagnosis,
+    experiment,
     fitting,
     jobs,
     pacing,
@@ -28,6 +28,7 @@ from pointsman.core import (
     revision,
     rollout,
     service_children,
+    service_notes,
     service_prompts,
     service_status,
     startup,
@@ -39,7 +40,7 @@ from pointsman.core.decision import Decision, Note
 from pointsman.core.facts import Facts, examine, observation
 from pointsman.core.revision import Revision
 from pointsman.core.trying import Tried
-from pointsman.core.variant import Variant, revisions
+from pointsman.core.variant import revisions
 from pointsman.core.world import Manifest, ObjectKey, ServiceWorld, key_of
 
 CLEANUP_DEADLINE = timedelta(seconds=60)
@@ -58,8 +59,10 @@ def decide(world: ServiceWorld) -> Decision:
     checked = checking.kept(facts) if paused else checking.look(facts)
     found = analysis.kept(facts) if paused else analysis.look(facts, checked.standing)
     tried = trying.kept(facts) if paused else trying.look(facts)
-    after = facts.state if paused else _step(facts, found, tried)
-    status = service_status.compose(facts, after, found.judged, tried)
+    proven = service_status.proven(facts, facts.state)
+    tested = experiment.kept(facts) if paused else experiment.look(facts, proven=proven)
+    after = facts.state if paused else _step(facts, found, tried, tested)
+    status = service_status.compose(facts, after, found.judged, tried, tested)
     return Decision(
         desired=(
             *_desired(facts, after),
@@ -69,15 +72,16 @@ def decide(world: ServiceWorld) -> Decision:
         retained=_retained(facts, after) | check_children.retained(facts, after, found, checked),
         paused=paused,
         state=_state_document(facts, after, found, tried) | checked.document,
+        experiment=experiment.document(tested.record, world.service.spec.experiment),
         status=status,
         finalize=True,
-        notes=_notes(facts, after),
-        requeue_after=pacing.requeue(facts, after, found, status),
-        because=_because(facts, after),
+        notes=service_notes.notes(facts, after, tested),
+        requeue_after=pacing.requeue(facts, after, found, tested, status),
+        because=service_notes.because(facts, after),
     )
 
 
-def _step(facts: Facts, found: Found, tried: Tried) -> rollout.State:
+def _step(facts: Facts, found: Found, tried: Tried, tested: experiment.Found) -> rollout.State:
     seen = observation(
         facts,
         startable=fitting.startable(facts),
@@ -85,7 +89,8 @@ def _step(facts: Facts, found: Found, tried: Tried) -> rollout.State:
         trial=tried.stage,
         why=tried.why,
     )
-    return rollout.step(facts.state, seen, facts.world.now)
+    after = rollout.step(facts.state, seen, facts.world.now)
+    return experiment.divided(after, tested, facts.world.service.spec.experiment)
 
 
 def is_new(service: LLMService) -> bool:
@@ -98,12 +103,12 @@ def is_new(service: LLMService) -> bool:
 
 def asks_routers(world: ServiceWorld) -> bool:
     """Whether what is done hangs on what routers tell: on the way to another revision, while something of a
-    former one is left, or on the way out."""
+    former one is left, while an experiment goes on, or on the way out."""
     if world.service.metadata.deletion_timestamp:
         return True
     facts = examine(world)
     rests = facts.settled(facts.state) and not facts.deployments.keys() - set(facts.state.revisions)
-    return not is_new(world.service) and not rests
+    return not is_new(world.service) and (not rests or experiment.under_way(facts))
 
 
 def asks_pods(world: ServiceWorld) -> bool:
@@ -129,6 +134,13 @@ def wanted_events(world: ServiceWorld) -> tuple[str, ...]:
 def wants_rooms(world: ServiceWorld) -> bool:
     """Whether to look at what the nodes have room for: pods find no place, and people allow the look."""
     return world.settings.capacity_discovery and diagnosis.unplaced(world.pods)
+
+
+def probed(world: ServiceWorld) -> str | None:
+    """The variant that a probe must stay in; None for whichever it comes to. An experiment's challenger
+    proves nothing of what was declared to serve."""
+    state = examine(world).state
+    return state.stable.name if state.window and state.stable else None
 
 
 def wants_probe(world: ServiceWorld) -> bool:
@@ -348,46 +360,3 @@ def _state_document(facts: Facts, after: rollout.State, found: Found, tried: Tri
         "analysis": analysis.document(facts, after, found),
     }
     return {name: value for name, value in document.items() if value not in (None, [])}
-
-
-def _notes(facts: Facts, after: rollout.State) -> Sequence[Note]:
-    before = facts.state
-    notes = []
-    if fitting.overridden(facts) and facts.target not in facts.deployments and not _told_overridden(facts):
-        notes.append(Note("FitOverridden", f"revision {facts.target} {fitting.verdict(facts).message}", True))
-    if after.candidate and after.candidate != before.candidate:
-        notes.append(Note("RolloutStarted", f"revision {after.candidate.name} is on its way"))
-    if after.stable and after.stable != before.stable and not after.candidate:
-        notes.append(Note("RolloutComplete", f"revision {after.stable.name} has all the traffic"))
-    rejected = after.rejections[0] if after.rejections[:1] != before.rejections[:1] else None
-    if rejected:
-        notes.append(Note(rejected.reason.value, f"{rejected.variant.name}: {rejected.message}", True))
-    elif before.candidate and not after.candidate and after.stable == before.stable:
-        back = f"back to revision {after.stable.name}" if after.stable else "nothing is stable"
-        notes.append(Note("RolloutAbandoned", f"{back}; {before.candidate.name} is dropped"))
-    if after.candidate == before.candidate and after.weight != before.weight:
-        notes.append(Note("RolloutStep", f"{_called(after.candidate)} has {after.weight} % of requests"))
-    return notes
-
-
-def _told_overridden(facts: Facts) -> bool:
-    """Whether status says of this generation that the estimate is overridden, so that its event was told."""
-    service = facts.world.service
-    said = next((c for c in service.status.conditions if c.type == ConditionType.MODEL_FITS), None)
-    return (
-        said is not None
-        and said.reason == Reason.FIT_OVERRIDDEN
-        and said.observed_generation == service.metadata.generation
-    )
-
-
-def _because(facts: Facts, after: rollout.State) -> str:
-    if facts.model is None:
-        return "the model is missing"
-    if after.step is Step.STEADY:
-        return f"{_called(after.stable)} is stable"
-    return f"{after.step.value.lower()}: {_called(after.stable)} -> {_called(after.candidate)}"
-
-
-def _called(variant: Variant | None) -> str:
-    return variant.name if variant else "nothing"

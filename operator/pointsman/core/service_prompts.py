@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pointsman.api import names
-from pointsman.core import prompting, rollout, service_children
+from pointsman.core import experiment, prompting, rollout, service_children
 from pointsman.core.facts import Facts
 from pointsman.core.world import Manifest, ObjectKey
 
 
 def made(facts: Facts) -> list[Manifest]:
-    """The copy of a prompt that the spec has come to ask for. It's made before the prompt is a candidate, so
-    that no router is told of one that nobody could give it again."""
-    prompt, service = facts.uncopied, facts.world.service
+    """The copy of a prompt that the spec has come to ask for. It's made before the prompt is a candidate or a
+    challenger, so that no router is told of one that nobody could give it again."""
+    prompt, service = facts.uncopied or experiment.uncopied(facts), facts.world.service
     if prompt is None or not facts.target:
         return []
     copy = prompting.copied(prompt.metadata.name, prompt.spec, facts.copies)
@@ -22,7 +22,7 @@ def made(facts: Facts) -> list[Manifest]:
 
 def retained(facts: Facts, after: rollout.State) -> set[ObjectKey]:
     """Those that something may still answer by, and the newest of the others."""
-    variants = {facts.wanted}
+    variants = {facts.wanted, experiment.rival(facts)}
     for state in (facts.state, after):
         variants |= {state.stable, state.candidate, *(share.variant for share in state.traffic)}
     in_use = frozenset(variant.digest for variant in variants if variant is not None and variant.digest)

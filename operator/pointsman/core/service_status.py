@@ -14,7 +14,7 @@ from pointsman.api.common import Condition
 from pointsman.api.conditions import ConditionType, Reason
 from pointsman.api.router import LLMRouter, RouterSpec
 from pointsman.api.service import LLMService
-from pointsman.core import conditions, fitting, rollout, routing, startup, verdicts
+from pointsman.core import conditions, experiment, fitting, rollout, routing, startup, verdicts
 from pointsman.core.conditions import Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.rollout import Judged
@@ -40,15 +40,19 @@ UNDER_WAY = frozenset({Reason.ANALYSING, Reason.CHECKS_RUNNING, Reason.TRIAL_RUN
 """Reasons of a change that goes well, which Ready says too: it takes its time."""
 
 
-def compose(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> dict[str, Any]:
-    """The whole status (`rollout` aside, which the decision writes itself)."""
+def compose(
+    facts: Facts, after: rollout.State, judged: Judged, tried: Tried, tested: experiment.Found
+) -> dict[str, Any]:
+    """The whole status (`rollout` and `experiment` aside, which the decision writes itself). An experiment
+    has a condition that no other one hangs on."""
     service = facts.world.service
     said = tuple(_verdicts(facts, after, judged, tried))
+    beside = experiment.verdict(facts, tested)
     status = {
         "observedGeneration": service.metadata.generation,
         "conditions": conditions.merge(
             service.status.conditions,
-            [*said, *_summary(facts, after, said)],
+            [*said, *_summary(facts, after, said), *([beside] if beside else [])],
             generation=service.metadata.generation,
             now=facts.world.now,
         ),
@@ -94,7 +98,7 @@ def _is_deleting(condition: Condition) -> bool:
 def proven(facts: Facts, state: rollout.State) -> bool:
     """Whether a request was answered by this generation, under the configuration that still holds."""
     service, proof = facts.world.service, _proof(facts)
-    expected = config.service_hash(facts.route(state, service.metadata.generation))
+    expected = config.service_hash(facts.route(state.undivided, service.metadata.generation))
     return (
         proof is not None
         and facts.settled(state)
@@ -214,11 +218,19 @@ def _proof(facts: Facts) -> Mapping[str, Any] | None:
     if probe is not None and probe.ok:
         return {
             "generation": probe.generation,
-            "hash": probe.hash,
+            "hash": _undivided(facts, probe.hash, probe.generation),
             "variant": probe.variant,
             "kind": probe.kind,
         }
     return kept.model_dump(mode="json", by_alias=True) if kept else None
+
+
+def _undivided(facts: Facts, found: str, generation: int) -> str:
+    """The hash that a proof counts for. The stable variant's answer beside an experiment's challenger proves
+    as much as without one, so that neither its beginning nor its end asks for another."""
+    if not facts.state.window or found != config.service_hash(facts.route(facts.state, generation)):
+        return found
+    return config.service_hash(facts.route(facts.state.undivided, generation))
 
 
 def start_measured(facts: Facts) -> bool:

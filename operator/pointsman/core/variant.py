@@ -53,7 +53,7 @@ class Division:
 
     shares: tuple[Share, ...] = ()
     salt: str = ""
-    """The candidate, where some requests are drawn for it; empty: nothing is drawn."""
+    """The candidate or challenger, where some requests are drawn for it; empty: nothing is drawn."""
     window: str = ""
     """What routers count under; empty: they count nothing."""
 
@@ -62,9 +62,14 @@ MEASURED = frozenset({Step.CANARY, Step.BAKING})
 """Steps in which answers are measured."""
 
 
-def division(shares: Iterable[Share], candidate: Variant | None, step: Step, index: int) -> Division:
-    """What routers are told of a rollout. A window is one step's, so weights are the same all through it."""
+def division(
+    shares: Iterable[Share], candidate: Variant | None, step: Step, index: int, experiment: str = ""
+) -> Division:
+    """What routers are told of a rollout. A window is one step's, so weights are the same all through it.
+    `experiment`: the window of one that goes on beside the stable variant."""
     given, name = tuple(shares), candidate.name if candidate else ""
+    if experiment and candidate is None:
+        return Division(given, experiment.rpartition("/")[0], experiment)
     drawn = any(0 < share.weight < 100 for share in given)
     window = f"{name}/{index}" if name and step in MEASURED else ""
     return Division(given, name if drawn else "", window)

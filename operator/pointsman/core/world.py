@@ -55,6 +55,8 @@ class ServiceWorld:
     """What `spec.rollout.suiteRef` leads to; None where candidates pass no suite."""
     prompt: PromptVersion | Missing | None = None
     """What `spec.promptRef` leads to; None without one."""
+    challenger: PromptVersion | Missing | None = None
+    """What `spec.experiment.promptRef` leads to; None without an experiment."""
     router: LLMRouter | Missing | None = None
     """The router this service hangs on; None while the on-demand one hasn't been made yet."""
     peers: Sequence[LLMService] = ()

@@ -109,10 +109,12 @@ class Gatherer:
         router_name = routing.destined_router(service, exists=not isinstance(router, Missing))
         addresses = ports.get(router_name, NO_PORTS).ready
         kinds = () if service_core.is_new(service) else inventory.SERVICE_KINDS
-        children, model, prompt, suite = await asyncio.gather(
+        rival = service.spec.experiment.prompt_ref if service.spec.experiment else None
+        children, model, prompt, challenger, suite = await asyncio.gather(
             self._children(key, kinds, names.LABEL_SERVICE),
             self._named(LLMModel, service, service.spec.model_ref),
             self._named(PromptVersion, service, service.spec.prompt_ref),
+            self._named(PromptVersion, service, rival),
             self._named(PromptSuite, service, service.spec.suite_ref),
         )
         world = ServiceWorld(
@@ -121,6 +123,7 @@ class Gatherer:
             service=service,
             model=model,
             prompt=prompt,
+            challenger=challenger,
             suite=suite,
             router=router,
             peers=services.readable,
@@ -200,11 +203,11 @@ class Gatherer:
         """Services that refer to an LLMModel or PromptVersion, whether or not it exists."""
         found = (await self._services(key.namespace)).readable
         of_prompt = key.kind == names.PROMPTVERSION.kind
-        references = [(s, s.spec.prompt_ref if of_prompt else s.spec.model_ref) for s in found]
+        references = [(s, s.spec.prompt_refs if of_prompt else (s.spec.model_ref,)) for s in found]
         return [
             names.Key("LLMService", key.namespace, service.metadata.name)
-            for service, reference in references
-            if reference and reference.name == key.name
+            for service, named in references
+            if any(reference and reference.name == key.name for reference in named)
         ]
 
     async def closer_service(self, world: ServiceWorld, addresses: Sequence[str]) -> ServiceWorld:
@@ -261,7 +264,8 @@ class Gatherer:
     async def _probe(self, world: ServiceWorld, address: str) -> ProbeResult:
         """One request through a router's stages, and a look through the Service: both ways must be open."""
         meta = world.service.metadata
-        result = observed.parse_probe(await self.signals.probe(address, meta.name))
+        stays = service_core.probed(world)
+        result = observed.parse_probe(await self.signals.probe(address, meta.name, stays))
         if not result.ok:
             return result
         router = routing.router_of(world.service)

@@ -115,7 +115,7 @@ class Reconciler:
     async def _carry_out(self, key: names.Key, seen: looking.Seen[World], closer: Closer[World]) -> Report:
         raw, decision = seen.raw, seen.decision
         if decision.state is not None and raw is not None:
-            raw = await self._write_status(key, raw, {**_status(raw), "rollout": decision.state})
+            raw = await self._write_status(key, raw, _with_state(raw, decision))
         plan = seen.plan
         # A router made on demand is among its own desired objects.
         ours = [*seen.owned, raw] if raw is not None else [*seen.owned]
@@ -243,11 +243,21 @@ def _status(raw: Manifest) -> Mapping[str, Any]:
     return raw.get("status") or {}
 
 
+STATE = ("rollout", "experiment")
+"""What of a status is written before the effects."""
+
+
+def _with_state(raw: Manifest, decision: Decision) -> Mapping[str, Any]:
+    """The status as it is, with the decided state."""
+    decided = {"rollout": decision.state, "experiment": decision.experiment}
+    kept = {name: value for name, value in _status(raw).items() if name not in STATE}
+    return kept | {name: value for name, value in decided.items() if value is not None}
+
+
 def _complete(raw: Manifest, decision: Decision) -> Mapping[str, Any]:
-    """The decided status; the rollout's state stays as it was just written."""
-    status = dict(decision.status or {})
-    written = _status(raw).get("rollout")
-    return {**status, "rollout": written} if written is not None else status
+    """The decided status; the state stays as it was just written."""
+    written = {name: _status(raw)[name] for name in STATE if name in _status(raw)}
+    return {**(decision.status or {}), **written}
 
 
 def _refused(failure: Failure) -> list[Verdict]:

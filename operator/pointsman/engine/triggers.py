@@ -30,12 +30,14 @@ from pointsman.engine.queue import Priority
 
 OWN_KINDS = (LLMMODEL, LLMROUTER, LLMSERVICE, PROMPTSUITE, PROMPTVERSION)
 _OWN_NAMES = frozenset(resource.kind for resource in OWN_KINDS)
-_NAMED = {
-    LLMMODEL.kind: ("modelRef",),
-    PROMPTVERSION.kind: ("promptRef",),
-    PROMPTSUITE.kind: ("rollout", "suiteRef"),
-}
+_NAMED = (
+    (LLMMODEL.kind, ("modelRef",)),
+    (PROMPTVERSION.kind, ("promptRef",)),
+    (PROMPTVERSION.kind, ("experiment", "promptRef")),
+    (PROMPTSUITE.kind, ("rollout", "suiteRef")),
+)
 """What services name, and by which field of their spec."""
+_NAMED_KINDS = frozenset(kind for kind, _ in _NAMED)
 ROUTER_PAUSE = 0.2
 """Seconds by which a router's pass waits after what it compiles has changed: the service's own pass, which is
 what writes that, has its effects first, and what changes next to it comes along."""
@@ -92,7 +94,7 @@ class Triggers:
         priority = _priority(kind, obj)
         if known is None or known.own != face.own or known.held > face.held or known.told > face.told:
             self._add(key, priority)
-        if key.kind in _NAMED and kind is not None and (known is None or known.own != face.own):
+        if key.kind in _NAMED_KINDS and kind is not None and (known is None or known.own != face.own):
             # A model's own pass tells them too, unless it fails after it wrote down that it has.
             self._wake_users(key, priority)
         # The first pass of a service writes its rollout state; until then its router, if there is one, has
@@ -225,9 +227,10 @@ def _face(obj: Mapping[str, Any]) -> _Face:
     # What ticks while a change is judged isn't routed, and neither is why another one was rejected.
     divided = rollout and {name: value for name, value in rollout.items() if name not in UNROUTED}
     asked = (spec.get("rollout") or {}).get("analysis")
-    routed = [asked, *(spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused"))]
+    window = (status.get("experiment") or {}).get("window")
+    routed = [asked, window, *(spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused"))]
     wanted = str((spec.get("routerRef") or {}).get("name") or DEFAULT_ROUTER)
-    named = [(kind, _name_at(spec, path)) for kind, path in _NAMED.items()]
+    named = [(kind, _name_at(spec, path)) for kind, path in _NAMED]
     return _Face(
         own,
         held,

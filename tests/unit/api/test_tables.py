@@ -66,7 +66,8 @@ def test_every_kind_is_ready_or_not(row: KindRow) -> None:
 
 def test_what_comes_and_goes_is_not_there_from_the_first_visit() -> None:
     ever_present = {type_ for row in KINDS for type_ in row.conditions}
-    assert set(ConditionType) - ever_present == {ConditionType.RECONCILING, ConditionType.STALLED}
+    coming = {ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.EXPERIMENT_CONCLUDED}
+    assert set(ConditionType) - ever_present == coming
 
 
 def test_nobody_may_what_the_operator_never_needs() -> None:

@@ -65,7 +65,7 @@ def parse(status: AnalysisStatus | None) -> Record | None:
     """What status holds; None where it holds nothing, or nothing that could be used."""
     if status is None:
         return None
-    started, observed = _moment(status.started_at), _moment(status.observed_at)
+    started, observed = moment(status.started_at), moment(status.observed_at)
     if started is None:
         return None
     return Record(
@@ -166,9 +166,10 @@ def _parsed(document: Mapping[str, Any]) -> Look:
     return Look(seconds, Summary.of(document["stable"]), Summary.of(document["candidate"]))
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """A time as status has it; None for what is none."""
     try:
-        moment = datetime.fromisoformat(text or "")
+        found = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
+    return found if found.tzinfo else None

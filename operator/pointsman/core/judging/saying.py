@@ -16,7 +16,7 @@ from pointsman.core.judging.gates import Gate, Worse
 from pointsman.core.judging.summary import Metric
 from pointsman.core.judging.values import Statistic
 
-_BOUNDLESS: Final = 20.0
+BOUNDLESS: Final = 20.0
 """The logarithm of a ratio from which on a bound says nothing."""
 
 
@@ -73,11 +73,11 @@ def undecided(gate: Gate, samples: Samples, why: str) -> Judgement:
         estimate=None,
         lower=None,
         upper=None,
-        margin=_shown(gate, gate.threshold(gate.margin)),
-        limit=_shown(gate, gate.threshold(gate.limit)),
+        margin=shown(gate, gate.threshold(gate.margin)),
+        limit=shown(gate, gate.threshold(gate.limit)),
         stable_samples=samples.stable,
         candidate_samples=samples.candidate,
-        reason=f"{_name(gate)}: {samples}; {why}",
+        reason=f"{name(gate)}: {samples}; {why}",
     )
 
 
@@ -87,13 +87,13 @@ def told(gate: Gate, found: Contrast, samples: Samples, verdict: Verdict) -> Jud
         gate.metric,
         gate.statistic,
         verdict,
-        stable=_own(gate, found.stable),
-        candidate=_own(gate, found.candidate),
-        estimate=_shown(gate, found.estimate),
-        lower=_shown(gate, found.lower) if abs(found.lower) < _BOUNDLESS else None,
-        upper=_shown(gate, found.upper) if abs(found.upper) < _BOUNDLESS else None,
-        margin=_shown(gate, sign * gate.threshold(gate.margin)),
-        limit=_shown(gate, sign * gate.threshold(gate.limit)),
+        stable=own(gate, found.stable),
+        candidate=own(gate, found.candidate),
+        estimate=shown(gate, found.estimate),
+        lower=shown(gate, found.lower) if abs(found.lower) < BOUNDLESS else None,
+        upper=shown(gate, found.upper) if abs(found.upper) < BOUNDLESS else None,
+        margin=shown(gate, sign * gate.threshold(gate.margin)),
+        limit=shown(gate, sign * gate.threshold(gate.limit)),
         stable_samples=samples.stable,
         candidate_samples=samples.candidate,
         reason=f"{_sentence(gate, found, verdict)}; {samples}",
@@ -101,14 +101,14 @@ def told(gate: Gate, found: Contrast, samples: Samples, verdict: Verdict) -> Jud
 
 
 def _sentence(gate: Gate, found: Contrast, verdict: Verdict) -> str:
-    return f"{_name(gate)} is {_difference(gate, found)}, {_bar(gate, verdict)}"
+    return f"{name(gate)} is {_difference(gate, found)}, {_bar(gate, verdict)}"
 
 
 def _difference(gate: Gate, found: Contrast) -> str:
-    numbers = [_number(gate, found.estimate), _number(gate, found.lower), _number(gate, found.upper)]
+    numbers = [number(gate, found.estimate), number(gate, found.lower), number(gate, found.upper)]
     estimate, lower, upper = numbers
     if gate.rate:
-        own = f"{_digits(100 * found.candidate)} % against {_digits(100 * found.stable)} %"
+        own = f"{digits(100 * found.candidate)} % against {digits(100 * found.stable)} %"
         return f"{own}, {estimate} points more [{lower}, {upper}]"
     kinds = ", ".join(f"{kind.value} {_number(gate, ratio)} x" for kind, ratio in found.kinds)
     return f"{estimate} x the stable one's [{lower}, {upper}]" + (f" ({kinds})" if kinds else "")
@@ -116,8 +116,8 @@ def _difference(gate: Gate, found: Contrast) -> str:
 
 def _bar(gate: Gate, verdict: Verdict) -> str:
     sign = -1 if gate.worse is Worse.LOWER else 1
-    margin = _number(gate, sign * gate.threshold(gate.margin))
-    limit = _number(gate, sign * gate.threshold(gate.limit))
+    margin = number(gate, sign * gate.threshold(gate.margin))
+    limit = number(gate, sign * gate.threshold(gate.limit))
     if verdict is Verdict.FAIL:
         return f"allowed {margin}"
     if verdict is Verdict.PASS:
@@ -125,25 +125,30 @@ def _bar(gate: Gate, verdict: Verdict) -> str:
     return f"neither beyond {margin} nor within {limit} for certain"
 
 
-def _name(gate: Gate) -> str:
+def name(gate: Gate) -> str:
+    """What a gate is called."""
     return gate.metric.value if gate.rate else f"{gate.metric.value} {gate.statistic.value}"
 
 
-def _number(gate: Gate, value: float) -> str:
-    if not abs(value) < _BOUNDLESS:
+def number(gate: Gate, value: float) -> str:
+    """A difference in points of a hundred, or a ratio."""
+    if not abs(value) < BOUNDLESS:
         return "?"
-    return _digits(100 * value if gate.rate else exp(value))
+    return digits(100 * value if gate.rate else exp(value))
 
 
-def _digits(value: float) -> str:
+def digits(value: float) -> str:
+    """As many as tell something."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _shown(gate: Gate, value: float) -> float:
+def shown(gate: Gate, value: float) -> float:
+    """An estimate as people read it: a difference, or a ratio."""
     return _rounded(value if gate.rate else exp(value))
 
 
-def _own(gate: Gate, value: float) -> float:
+def own(gate: Gate, value: float) -> float:
+    """A variant's own value as people read it."""
     if gate.rate:
         return _rounded(value)
     return _rounded(exp(value) * (1000 if gate.metric is Metric.OUTPUT_LENGTH else 1))

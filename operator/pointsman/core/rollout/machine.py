@@ -23,7 +23,7 @@ def step(state: State, seen: Observation, now: datetime) -> State:
     known = _sound(state)
     aimed = _aim(known, seen, now)
     moved = _ADVANCE[known.step](known, seen, now) if aimed == known else aimed
-    moved = replace(moved, traffic=_traffic(moved, seen))
+    moved = replace(moved, traffic=_traffic(moved, seen), window="")
     return replace(moved, since=state.since if _place(moved) == _place(state) else now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pointsman.api.conditions import Reason
@@ -36,6 +36,9 @@ class State:
     """Every variant that routers should know, the weights summing to 100 or 0."""
     rejections: tuple[Rejection, ...] = ()
     """The newest first."""
+    window: str = ""
+    """What an experiment is counted under, whose challenger has a share of the traffic; empty: there is
+    none."""
     previous: Variant | None = None
     """What had all requests before the stable one, on the same engines: the way back is known to be good."""
 
@@ -62,7 +65,14 @@ class State:
     @property
     def division(self) -> Division:
         """What routers are told of it."""
-        return variant.division(self.traffic, self.candidate, self.step, self.index)
+        return variant.division(self.traffic, self.candidate, self.step, self.index, self.window)
+
+    @property
+    def undivided(self) -> State:
+        """The same without an experiment."""
+        if not self.window or self.stable is None:
+            return self
+        return replace(self, traffic=(Share(self.stable, 100),), window="")
 
     def rejection(self, candidate: Variant | None) -> Rejection | None:
         """Why a variant was rejected; None where it wasn't."""
