@@ -39,6 +39,7 @@ from pointsman.core.world import (
 )
 from pointsman.engine.parsing import Kind, Parser, Unreadable
 from pointsman.engine.ports import NO_PORTS, AdminPorts, admin_ports
+from pointsman.engine.recall import COPIES
 from pointsman.engine.together import Together
 from pointsman.kube.protocol import Forbidden, Kube, NotFound
 from pointsman.signals.protocol import Signals
@@ -295,10 +296,9 @@ class Gatherer:
         """The copies of prompts that services answer by."""
         if not any(router_core.prompted(service) for service in services):
             return ()
-        labels = f"{names.LABEL_ROLE}={names.ROLE_PROMPT}"
 
         async def read() -> Sequence[Manifest]:
-            return await self._list(names.CONTROLLERREVISION, namespace, labels=labels)
+            return await self._list(names.CONTROLLERREVISION, namespace, labels=COPIES)
 
         return await self._together.read((names.ROLE_PROMPT, namespace), read)
 

@@ -14,12 +14,22 @@ from typing import Any
 
 import orjson
 
-from pointsman.api.names import LABEL_ROUTER, LABEL_SERVICE, LLMROUTER, LLMSERVICE
+from pointsman.api.names import (
+    CONTROLLERREVISION,
+    LABEL_ROLE,
+    LABEL_ROUTER,
+    LABEL_SERVICE,
+    LLMROUTER,
+    LLMSERVICE,
+    ROLE_PROMPT,
+)
 from pointsman.kube.protocol import Objects
 
 Scope = tuple[str, str, str]
 """Kind, namespace and label selector of a LIST."""
 LABELS = {LABEL_SERVICE: LLMSERVICE.kind, LABEL_ROUTER: LLMROUTER.kind}
+COPIES = f"{LABEL_ROLE}={ROLE_PROMPT}"
+"""Of ControllerRevisions: the copies of prompts of a namespace."""
 MOST = 50_000
 """How many LISTs are kept before all are dropped."""
 
@@ -49,8 +59,8 @@ class Recall:
 
     def keep(self, scope: Scope, found: Objects) -> None:
         """A LIST as the server answered it."""
-        if found.version < self._touched.get(scope, self._least):
-            # Something happened meanwhile.
+        if not _is_touched(scope) or found.version < self._touched.get(scope, self._least):
+            # Nobody would tell that it's old; or something happened meanwhile.
             return
         if len(self._listed) >= MOST:
             self.forget()
@@ -70,11 +80,21 @@ class Recall:
         self._touched.clear()
 
 
+def _is_touched(scope: Scope) -> bool:
+    """Whether `_scopes` names it for the objects that it shows."""
+    kind, _, labels = scope
+    by = labels.partition("=")[0]
+    return not labels or by in LABELS or (kind, labels) == (CONTROLLERREVISION.kind, COPIES)
+
+
 def _scopes(obj: Mapping[str, Any]) -> Iterator[Scope]:
     """Every LIST of ours that shows the object; also those that did until a hand took its label away."""
     metadata = obj["metadata"]
     kind, namespace, labels = obj["kind"], metadata.get("namespace", ""), metadata.get("labels") or {}
     yield kind, namespace, ""
+    if kind == CONTROLLERREVISION.kind:
+        # Whatever its role is now: a hand may have changed it.
+        yield kind, namespace, COPIES
     controllers = {
         owner["kind"]: owner.get("name")
         for owner in metadata.get("ownerReferences") or ()

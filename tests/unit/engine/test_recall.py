@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 
 from pointsman.api.names import (
+    CONTROLLERREVISION,
     DEPLOYMENT,
     ENDPOINTSLICE,
+    LABEL_ROLE,
     LABEL_ROUTER,
     LABEL_SERVICE,
     LLMSERVICE,
     POD,
+    ROLE_PROMPT,
 )
 from pointsman.engine.abreast import Abreast
+from pointsman.engine.recall import COPIES
 from pointsman.kube.protocol import Kube, Object, Objects, Retryable
 from pointsman.kube.twin import MemoryKube
 from tests.simulation.faults.proxy import Carry, Proxied, Request
@@ -80,6 +84,33 @@ async def test_a_service_does_not_mind_another(site: Site) -> None:
     await site.make("other", **{LABEL_SERVICE: "mail"})
     assert await site.listed() == (["one"], 0)
     assert await site.listed("") == (["one", "other"], 1)
+
+
+async def test_a_copy_of_a_prompt_is_found_among_the_others_as_soon_as_it_is_made() -> None:
+    kube = Abreast(MemoryKube(), watched=(CONTROLLERREVISION,))
+
+    async def copies() -> list[str]:
+        since = kube.since(CONTROLLERREVISION)
+        found = await kube.list(CONTROLLERREVISION, NS, labels=COPIES, since=since)
+        return [item["metadata"]["name"] for item in found]
+
+    async def make(name: str, **labels: str) -> None:
+        metadata = {"name": name, "namespace": NS, "labels": {LABEL_SERVICE: "chat", **labels}}
+        made = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": 1}
+        await kube.apply(made, manager="m")
+
+    await make("first", **{LABEL_ROLE: ROLE_PROMPT})
+    assert await copies() == ["first"]
+    await make("second", **{LABEL_ROLE: ROLE_PROMPT})
+    assert await copies() == ["first", "second"]
+    await make("first", **{LABEL_ROLE: "theirs"})
+    assert await copies() == ["second"]
+
+
+async def test_a_list_that_nothing_would_touch_is_read_each_time(site: Site) -> None:
+    assert await site.listed("tier=one") == ([], 1)
+    await site.make("two", tier="one")
+    assert await site.listed("tier=one") == (["two"], 1)
 
 
 async def test_what_a_watch_tells_late_changes_nothing(site: Site) -> None:
