@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs what is asked for; the exit status."""
     asked = _parser().parse_args(arguments)
     if asked.list:
-        _list()
+        _list(asked)
         return 0
     if asked.mutations:
         return mutations.show()
@@ -67,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="what --sample draws from")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes at a time")
     parser.add_argument("--trail", action="store_true", help="print what each run did, step by step")
-    parser.add_argument("--list", action="store_true", help="print the tables")
+    parser.add_argument(
+        "--list", action="store_true", help="print the tables, and how many runs each scenario is"
+    )
     parser.add_argument("--mutations", action="store_true", help="break the operator, and see who tells")
     return parser
 
@@ -107,10 +109,12 @@ def _tell_of(part: Part) -> None:
     print(f"{figures}  {part.name}", flush=True)
 
 
-def _list() -> None:
-    for scenario in SCENARIOS.values():
-        print(f"{scenario.name}\n    given {scenario.given}")
-        print("".join(f"    {act.words}\n" for act in scenario.acts), end="")
+def _list(asked: argparse.Namespace) -> None:
+    runs, wanted = Runs(), parts.Wanted(asked.fault, asked.at)
+    for name in _scenarios(asked):
+        scenario, costs = SCENARIOS[name], sum(map(wanted.includes, runs.cases(name)))
+        print(f"{scenario.name}: {costs} runs\n    given {scenario.given}")
+        print("".join(f"    {act.words}\n" for act in scenario.acts), end="", flush=True)
     for fault in FAULTS.values():
         print(f"{fault.name:15} {fault.oracle:4} {fault.means}; at each {fault.moment.value}")
 

@@ -13,8 +13,9 @@ from pointsman.api.service import ServiceSpec
 from pointsman.core import revision
 from tests.simulation.cluster import NAMESPACE
 from tests.simulation.faults.site import Site
+from tests.simulation.measuring import Manner
 
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ def stand_in(words: str, **changes: Any) -> Act:
     async def do(site: Site) -> None:
         for name, value in changes.items():
             setattr(site.routers if hasattr(site.routers, name) else site, name, value)
+        site.timeline.look()
         site.poke()
 
     return Act(words, do)
@@ -138,6 +140,24 @@ def fails(spec: Mapping[str, Any], state: Mapping[str, Any] | None, name: str = 
     return Act(f"engines of {found} {'fail' if state else 'work'}", do)
 
 
+def requests(rate: float) -> Act:
+    """So many requests come in a second, from now on."""
+
+    async def do(site: Site) -> None:
+        site.routers.measuring.rate = rate
+
+    return Act(f"{rate:g} requests come in a second", do)
+
+
+def answers(variant: str, manner: Manner) -> Act:
+    """A variant answers in another manner than the others."""
+
+    async def do(site: Site) -> None:
+        site.routers.measuring.manners[variant] = manner
+
+    return Act(f"{variant} answers as {manner}", do)
+
+
 def wait(seconds: float) -> Act:
     """Time passes."""
 
@@ -147,19 +167,39 @@ def wait(seconds: float) -> Act:
     return Act(f"{seconds:g} s pass", do)
 
 
-def until(step: str, name: str = "chat") -> Act:
+def until(step: str, name: str = "chat", *, index: int | None = None) -> Act:
     """Until a service's rollout is at this step, however short that is."""
 
-    async def do(site: Site) -> None:
-        deadline = site.now.timestamp() + PATIENCE_SECONDS
-        while _step(site, name) != step and not site.interrupted:
-            if site.now.timestamp() > deadline:
-                # A fault may keep it from there; whoever waits has to do something some day.
-                site.tell(f"{name} never came to {step}; it is at {_step(site, name)}")
-                return
-            await asyncio.sleep(0.05)
+    def there(site: Site) -> bool:
+        at = _rollout(site, name)
+        return at.get("step", "") == step and index in (None, at.get("stepIndex", 0))
 
-    return Act(f"until {name} is at {step}", do)
+    async def do(site: Site) -> None:
+        if not await _comes(site, there):
+            # A fault may keep it from there; whoever waits has to do something some day.
+            site.tell(f"{name} never came to {step}; it is at {_rollout(site, name).get('step', '')}")
+
+    return Act(f"until {name} is at {step}{'' if index is None else f' {index}'}", do)
+
+
+def says(condition: str, reason: str, name: str = "chat") -> Act:
+    """Until status says so, which it has to sooner or later."""
+
+    async def do(site: Site) -> None:
+        if not await _comes(site, lambda site: site.condition(name, condition)[1] == reason):
+            site.timeline.missed(f"{name} never says {condition}/{reason}")
+
+    return Act(f"until {name} says {condition}/{reason}", do)
+
+
+async def _comes(site: Site, there: Callable[[Site], bool]) -> bool:
+    """Whether it came to that, or somebody did something else meanwhile."""
+    deadline = site.now.timestamp() + PATIENCE_SECONDS
+    while not there(site) and not site.interrupted:
+        if site.now.timestamp() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True
 
 
 def upgrade(version: str, **changes: Any) -> Act:
@@ -171,6 +211,6 @@ def upgrade(version: str, **changes: Any) -> Act:
     return Act(f"the operator is {version} now", do)
 
 
-def _step(site: Site, name: str) -> str:
+def _rollout(site: Site, name: str) -> Mapping[str, Any]:
     found = site.find("LLMService", name) or {}
-    return str(((found.get("status") or {}).get("rollout") or {}).get("step", ""))
+    return (found.get("status") or {}).get("rollout") or {}

@@ -29,6 +29,24 @@ REMOTE = {"model": {"source": {"uri": "hf://org/name", "revision": "main"}}}
 BAD = edited(engine={"args": {"max-num-seqs": "many"}})
 FOUND = {"commit": "c0ffee", "bytes": 2 * 1024**3}
 TLS = {"replicas": 1, "tls": {}}
+ANALYSIS = {"intervalSeconds": 10}
+GATES = [{"metric": "errorRate", "maxDifferencePermille": 10}]
+CANARY = edited(
+    replicas=4,
+    rollout={
+        "strategy": "Canary",
+        "steps": [{"weight": 10, "minSeconds": 0}, {"weight": 50, "minSeconds": 0}],
+        "analysis": ANALYSIS,
+        "gates": GATES,
+    },
+)
+SWITCH = edited(
+    rollout={"strategy": "BlueGreen", "bakeSeconds": 0, "analysis": ANALYSIS, "gates": GATES},
+)
+PROMPTED = edited(
+    promptRef={"name": "support-v1"},
+    rollout={**CANARY["rollout"], "steps": [{"weight": 50, "minSeconds": 0}]},
+)
 
 FOREIGN = {
     "apiVersion": "v1",
@@ -49,6 +67,11 @@ def crashing(reason: str, message: str) -> dict[str, Any]:
             "terminated": {"exitCode": 1, "message": f'{{"reason": "{reason}", "message": "{message}"}}'}
         },
     }
+
+
+def saying(text: str) -> dict[str, Any]:
+    """A prompt that begins with this."""
+    return {"messages": [{"role": "system", "content": text}]}
 
 
 CRASHING = crashing("ArgumentsInvalid", "max-num-seqs: must be a number")
@@ -86,6 +109,14 @@ GIVEN: Mapping[str, tuple[Act, ...]] = {
         REST,
         fails(BAD, CRASHING),
         serve(BAD),
+        REST,
+    ),
+    "a service with canaries": (serve(CANARY), REST),
+    "a service with switches": (serve(SWITCH), REST),
+    "a service with a prompt": (
+        acts.apply("PromptVersion", "support-v1", saying("Help")),
+        acts.apply("PromptVersion", "support-v2", saying("Be brief")),
+        serve(PROMPTED),
         REST,
     ),
 }

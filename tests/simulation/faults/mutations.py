@@ -29,7 +29,7 @@ class Mutation:
 
     name: str
     where: str
-    """`module:function` or `module:Class.method`."""
+    """`module:function` or `module:Class.method`: where it's called by that name."""
     changes: Changes
     """What stands there, and what is to stand there instead."""
     oracle: str
@@ -38,7 +38,7 @@ class Mutation:
     fault: str = NO_FAULT
 
 
-SURGE = "a change comes in by Surge"
+SURGE, CANARY = "a change comes in by Surge", "a canary is good"
 _STATE = """    if decision.state is not None and raw is not None:
         raw = await self._write_status(key, raw, {**_status(raw), "rollout": decision.state})
 """
@@ -166,6 +166,82 @@ MUTATIONS = (
         "O16 forgotten",
         "a service is deleted at rest",
     ),
+    Mutation(
+        "a candidate gets a step's requests before its engines",
+        "pointsman.core.rollout.plan:Plan.weight",
+        (("self.phases[: state.index]", "self.phases[: state.index + 1]"),),
+        "O15 readiness",
+        CANARY,
+    ),
+    Mutation(
+        "a canary begins with its last weight",
+        "pointsman.core.rollout.plan:Plan.weight",
+        (("phase = self.phase(state.index)", "phase = self.phases[-1]"),),
+        "O15 declared",
+        CANARY,
+    ),
+    Mutation(
+        "the stable variant gives up engines for its candidate",
+        "pointsman.core.rollout.plan:Plan.engines",
+        (("if state.stable is not None and", "if state.candidate is None and state.stable is not None and"),),
+        "O15 capacity",
+        CANARY,
+    ),
+    Mutation(
+        "a step counts as begun before routers know of it",
+        "pointsman.core.analysis:look",
+        (("if not facts.acknowledged() or state.weight", "if state.weight"),),
+        "O15 acknowledged",
+        "routers take no configuration in the middle of a canary",
+    ),
+    Mutation(
+        "a candidate is promoted before routers know of it",
+        "pointsman.core.service:observation",
+        (("acknowledged=facts.acknowledged()", "acknowledged=True"),),
+        "O15 acknowledged",
+        CANARY,
+        "disorder",
+    ),
+    Mutation(
+        "a rejected candidate keeps its requests",
+        "pointsman.core.rollout.machine:_traffic",
+        (
+            (
+                "    return (Share(state.stable, 100),)",
+                "    return state.traffic or (Share(state.stable, 100),)",
+            ),
+        ),
+        "O15 rejected",
+        "a canary is bad",
+    ),
+    Mutation(
+        "a rejected candidate is tried again",
+        "pointsman.core.rollout.machine:_aim",
+        (("if state.rejection(seen.target):", "if False:"),),
+        "O15 rejected",
+        "a canary is bad",
+    ),
+    Mutation(
+        "what too few requests told counts as a pass",
+        "pointsman.core.analysis.looking:_judged",
+        (("if lacking:", "if False:"),),
+        "O15 verdicts",
+        "a canary has no requests, and then some",
+    ),
+    Mutation(
+        "what one step showed counts for the next",
+        "pointsman.core.variant:division",
+        (('f"{name}/{index}" if', 'f"{name}/0" if'),),
+        "O15 verdicts",
+        CANARY,
+    ),
+    Mutation(
+        "looks are forgotten from one pass to the next",
+        "pointsman.core.analysis.record:parse",
+        (("looks=status.looks,", "looks=0,"),),
+        "O15 looks",
+        "a canary has no requests, and then some",
+    ),
 )
 
 
@@ -183,7 +259,8 @@ def made(mutation: Mutation) -> Iterator[None]:
         source = source.replace(old, new)
     local: dict[str, Any] = {}
     code = compile("from __future__ import annotations\n" + source, mutation.where, "exec")
-    exec(code, vars(module), local)  # noqa: S102 - that is what a mutation is
+    home = importlib.import_module(original.__module__)
+    exec(code, vars(home), local)  # noqa: S102 - that is what a mutation is
     setattr(holder, name, local[name])
     try:
         yield
@@ -194,7 +271,7 @@ def made(mutation: Mutation) -> Iterator[None]:
 def caught(mutation: Mutation) -> tuple[Case, Violation] | None:
     """The first run in which the oracle tells, and what it says; None where it never does."""
     with made(mutation):
-        runs = Runs()
+        runs = Runs(awaited=mutation.oracle)
         for case in _cases(runs, mutation):
             for violation in runs.carry_out(case).violations:
                 if violation.oracle.startswith(mutation.oracle):

@@ -65,9 +65,13 @@ class Result:
 
 
 class Runs:
-    """Carries cases out. Remembers each scenario's beginning and its run without a fault."""
+    """Carries cases out. Remembers each scenario's beginning and its run without a fault.
 
-    def __init__(self) -> None:
+    `awaited`: an oracle of which one word is enough; a run ends with it.
+    """
+
+    def __init__(self, *, awaited: str = "") -> None:
+        self._awaited = awaited
         self._snapshots: dict[str, Snapshot] = {}
         self._beginnings: dict[str, End] = {}
         self._references: dict[str, Result] = {}
@@ -118,6 +122,7 @@ class Runs:
         fault = FAULTS.get(case.fault)
         site = Site(operators=fault.operators if fault else 1)
         site.resume(self._snapshots[scenario.given])
+        site.timeline.awaited = self._awaited
         counts = dict.fromkeys(Moment, 0)
         if fault is None:
             site.edges = _counting(counts)

@@ -27,6 +27,7 @@ from tests.simulation.faults.beginnings import (
     TLS,
     WRONG,
 )
+from tests.simulation.faults.canaries import CANARIES
 from tests.simulation.faults.scenario import BACK, READY
 from tests.simulation.faults.scenario import row as _row
 from tests.simulation.faults.trials import TRIALS
@@ -368,4 +369,4 @@ DELETIONS = tuple(
     )
 )
 
-SCENARIOS = {s.name: s for s in (*CHANGES, *TRIALS, *TROUBLES, *OTHERS, *HANDS, *DELETIONS)}
+SCENARIOS = {s.name: s for s in (*CHANGES, *TRIALS, *CANARIES, *TROUBLES, *OTHERS, *HANDS, *DELETIONS)}

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pointsman.core.settings import Settings
+from pointsman.core.variant import MEASURED
 from pointsman.kube.store import Address, Stored, WatchEvent
 from pointsman_router import config
 from tests.simulation.cluster import SETTINGS, START, Cluster
@@ -141,8 +142,8 @@ class Site(Cluster):
         """What is going to happen though nobody does anything any more, by whose hand it may be.
 
         A wait for time to pass is under way where something ends with it: a deletion, which may wait for
-        routers. A look every few seconds that finds all as it was is none, and neither is what is tried anew
-        each minute, once it was told that it failed.
+        routers, or a comparison that has begun. A look every few seconds that finds all as it was is none,
+        and neither is what is tried anew each minute, once it was told that it failed.
         """
         living = [process for process in self.processes if process.alive]
         if self.returning or not living:
@@ -152,6 +153,9 @@ class Site(Cluster):
         for stored in self.kube.store.objects.values():
             if stored.obj["metadata"].get("deletionTimestamp"):
                 yield f"the deletion of {stored.obj['kind']} {stored.obj['metadata']['name']!r}"
+        for service in self.all("LLMService"):
+            if _compares((service.get("status") or {}).get("rollout") or {}):
+                yield f"a comparison of LLMService {service['metadata']['name']!r}"
         for process in living:
             yield from process.under_way()
 
@@ -234,6 +238,13 @@ class Site(Cluster):
             if self.starting:
                 self._changed.set()
             self._controlling = False
+
+
+def _compares(rollout: Mapping[str, Any]) -> bool:
+    """Whether a comparison is under way. One that routers haven't acknowledged may never be."""
+    analysis, step = rollout.get("analysis") or {}, rollout.get("step")
+    window = f"{rollout.get('candidate')}/{rollout.get('stepIndex', 0)}"
+    return step in MEASURED and (analysis.get("step"), analysis.get("window")) == (step, window)
 
 
 def quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from pointsman.api import names
 from pointsman.api.service_status import Step
 from pointsman.kube.protocol import Kube
 from pointsman.kube.store import WatchEvent
+from tests.simulation.faults.laws import Laws, revision_of
 from tests.simulation.faults.proxy import Carry, Request
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 LEAVES_TO: Mapping[str, frozenset[str]] = {
     Step.STEADY: frozenset({Step.STARTING, Step.CAPACITY, Step.DRAINING}),
     Step.STARTING: frozenset({Step.TRAFFIC, Step.TRIAL}),
-    Step.CAPACITY: frozenset({Step.TRAFFIC, Step.DRAINING, Step.STEADY, Step.TRIAL}),
-    Step.TRIAL: frozenset({Step.TRAFFIC, Step.STEADY, Step.CAPACITY, Step.DRAINING}),
+    Step.CAPACITY: frozenset({Step.TRAFFIC, Step.DRAINING, Step.STEADY, Step.TRIAL, Step.CANARY}),
+    Step.TRIAL: frozenset({Step.TRAFFIC, Step.STEADY, Step.CAPACITY, Step.DRAINING, Step.CANARY}),
+    Step.CANARY: frozenset({Step.CAPACITY, Step.BAKING, Step.STEADY}),
+    Step.BAKING: frozenset({Step.STEADY, Step.CAPACITY}),
     Step.TRAFFIC: frozenset({Step.STEADY, Step.CAPACITY, Step.DRAINING, Step.STARTING}),
     Step.DRAINING: frozenset({Step.STARTING, Step.STEADY, Step.CAPACITY}),
 }
@@ -45,6 +48,10 @@ class Violation:
         return f"{self.oracle}: {self.what}"
 
 
+class Told(Exception):
+    """What was awaited was told."""
+
+
 class Timeline:
     """Watches one site. `served`: services that must go on being served once they were."""
 
@@ -54,11 +61,14 @@ class Timeline:
         self.served: frozenset[str] = frozenset()
         self.lenient = False
         """Whether the run's fault is one that the past may be seen by: then routes may lag for a moment."""
+        self.awaited = ""
+        """The oracle that the run ends with, once it says something."""
         self._acting: Request | None = None
         self._rollouts: dict[str, Mapping[str, Any]] = {}
-        self._told: dict[str, set[str | None]] = {}
+        self._told: dict[str, set[str]] = {}
         self._routed: dict[str, frozenset[tuple[str, str]]] = {}
         self._up: set[str] = set()
+        self._laws = Laws(site, self._say)
         site.kube.store.watchers.add(self._changed)
 
     def begin(self) -> None:
@@ -68,6 +78,16 @@ class Timeline:
         for router in self._site.routers.known():
             self._routed[router] = self._routes(router)
         self._note_served()
+
+    def look(self) -> None:
+        """Routers may run something else, though nothing is stored anew."""
+        for router in self._site.routers.known():
+            self._check_routes(router)
+
+    def missed(self, what: str) -> None:
+        """Somebody waited in vain for what status was to say."""
+        if not self.lenient:
+            self._say("O2 told", what)
 
     async def witness(self, request: Request, kube: Kube, carry: Carry) -> Any:
         """Sees every request of the operator that is carried out."""
@@ -91,6 +111,8 @@ class Timeline:
         if violation not in self.violations:
             self.violations.append(violation)
             self._site.tell(f"VIOLATION {violation}")
+            if self.awaited and oracle.startswith(self.awaited):
+                self._site.broken(Told(str(violation)))
 
     def _stranger(self, request: Request) -> Any:
         """What stands where the request aims without being the operator's."""
@@ -119,9 +141,10 @@ class Timeline:
             return
         before, after = self._rollouts.get(name, {}), (obj.get("status") or {}).get("rollout") or {}
         self._rollouts[name] = after
-        self._told.setdefault(name, set()).update({after.get("stable"), after.get("candidate")})
+        self._told.setdefault(name, set()).update(_revisions(after))
         if before == after:
             return
+        self._laws.told(obj, before, after, lenient=self.lenient)
         weights = {t["revision"]: t["weight"] for t in after.get("traffic") or ()}
         if sum(weights.values()) not in (0, 100):
             self._say("O15 weights", f"{name}: {weights}")
@@ -133,7 +156,7 @@ class Timeline:
         if old != new and new not in LEAVES_TO[old]:
             self._say("O12 steps", f"{name}: from {old} straight to {new}")
         promoted = after.get("stable")
-        carried = (old, before.get("candidate")) == (Step.TRAFFIC, promoted)
+        carried = old in (Step.TRAFFIC, Step.BAKING) and before.get("candidate") == promoted
         if promoted and promoted != before.get("stable") and not carried:
             self._say("O12 steps", f"{name}: {promoted} is stable without having had the traffic")
 
@@ -143,12 +166,14 @@ class Timeline:
             return
         if self._acting is not None and (event == "DELETED" or metadata.get("deletionTimestamp")):
             for router in self._site.routers.known():
-                if any(variant == name for _, variant in self._routes(router)):
+                if any(revision_of(variant) == name for _, variant in self._routes(router)):
                     self._say("O15 under traffic", f"{name} is deleted while {router} sends it requests")
         service = metadata["labels"][names.LABEL_SERVICE]
         rollout = self._rollouts.get(service, {})
+        if self._acting and not self.lenient:
+            self._laws.deployed(event, rollout, self._site.find("LLMService", service), obj)
         # Also what it told of once: somebody may have taken the status in the middle of the pass.
-        told = self._told.get(service, set()) | {rollout.get("stable"), rollout.get("candidate")}
+        told = self._told.get(service, set()) | _revisions(rollout)
         if self._acting and event == "ADDED" and name not in told and not self.lenient:
             self._say("O15 state first", f"{name} comes up before {service}'s status tells of it")
         standing = [
@@ -168,6 +193,7 @@ class Timeline:
             total = sum(v.weight for v in service.variants)
             if total not in (0, 100):
                 self._say("O15 weights", f"{router} has {total} % for {service.name}")
+        self._laws.routed(running, self._rollouts, lenient=self.lenient)
         before, after = self._routed.get(router, frozenset()), self._routes(router)
         self._routed[router] = after
         for service_name, variant in sorted(after - before):
@@ -201,7 +227,7 @@ class Timeline:
             for router in self._site.routers.known()
             if self._site.ready_pods(names.router_name(router))
             for service, variant in self._routes(router)
-            if self._site.ready_pods(variant)
+            if self._site.ready_pods(revision_of(variant))
         }
 
     def _routes(self, router: str) -> frozenset[tuple[str, str]]:
@@ -209,11 +235,15 @@ class Timeline:
         return frozenset((s.name, v.name) for s in running.services for v in s.variants if v.weight)
 
     def _all_ready(self, variant: str) -> bool:
-        found = self._site.find("Deployment", variant)
+        found = self._site.find("Deployment", revision_of(variant))
         if found is None:
             return False
         wanted = found["spec"].get("replicas", 1)
         return bool((found.get("status") or {}).get("readyReplicas", 0) >= wanted)
+
+
+def _revisions(rollout: Mapping[str, Any]) -> set[str]:
+    return {revision_of(rollout[side]) for side in ("stable", "candidate") if rollout.get(side)}
 
 
 def _is_ours(obj: Mapping[str, Any]) -> bool:
