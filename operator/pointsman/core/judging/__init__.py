@@ -2,8 +2,8 @@
 
 `summary` is what routers count, `gates` what is asked of it. `rates` and `values` compare, `ratios` each kind
 of answer with its own; `boundary` says what chance may do when somebody looks again and again, `evidence` is
-what is kept between looks, and `judgement` decides; `versus` does for an experiment, which asks both ways. Pure
-arithmetic over counts: knows no Kubernetes object, no step and no clock.
+what is kept between looks, and `judgement` decides; `versus` does for an experiment, which asks both ways.
+Pure arithmetic over counts: knows no Kubernetes object, no step and no clock.
 
 How it's used, per step: once its weight is acknowledged and the candidate's `WarmUp` is over, the merged
 totals of all routers are the baseline; every later `Look` is what came `since` then. About

@@ -110,7 +110,7 @@ def _difference(gate: Gate, found: Contrast) -> str:
     if gate.rate:
         own = f"{digits(100 * found.candidate)} % against {digits(100 * found.stable)} %"
         return f"{own}, {estimate} points more [{lower}, {upper}]"
-    kinds = ", ".join(f"{kind.value} {_number(gate, ratio)} x" for kind, ratio in found.kinds)
+    kinds = ", ".join(f"{kind.value} {number(gate, ratio)} x" for kind, ratio in found.kinds)
     return f"{estimate} x the stable one's [{lower}, {upper}]" + (f" ({kinds})" if kinds else "")
 
 
