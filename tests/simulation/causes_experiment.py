@@ -7,6 +7,7 @@ from typing import Any, Final
 from pointsman.api.conditions import ConditionType as C
 from pointsman.api.conditions import Reason as R
 from tests.simulation.causes import Act, Cause
+from tests.simulation.causes_rollout import JUDGED
 from tests.simulation.measuring import Manner
 from tests.simulation.stories import CHAT, engines, serving
 from tests.simulation.test_prompts import SECOND, short
@@ -48,3 +49,6 @@ COMPARED: Final = (
     Cause(R.NO_DIFFERENCE, OF, "True", compared(None, 300), says="errorRate"),
     Cause(R.UNDECIDED, OF, "True", compared(rate=0.0, seconds=100, maxSeconds=60), says="maxSeconds"),
 )
+
+CHANGES: Final = (*JUDGED, *COMPARED)
+"""Of changes and experiments together."""

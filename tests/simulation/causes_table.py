@@ -8,8 +8,7 @@ from pointsman.api.conditions import ConditionType as C
 from pointsman.api.conditions import Reason as R
 from tests.simulation import causes as act
 from tests.simulation.causes import FACTS, GPU, PRIVATE, Cause
-from tests.simulation.causes_experiment import COMPARED
-from tests.simulation.causes_rollout import JUDGED
+from tests.simulation.causes_experiment import CHANGES
 from tests.simulation.stories import CHAT, edited
 from tests.simulation.trouble import Trouble
 
@@ -394,8 +393,7 @@ CAUSES: Final = (
     *ENGINES,
     *ROUTING,
     *ROLLOUT,
-    *JUDGED,
-    *COMPARED,
+    *CHANGES,
     *OBSTACLES,
 )
 """Every reason's cause."""
