@@ -179,7 +179,7 @@ def _looks(analysis: Mapping[str, Any]) -> str:
 def _most(service: Mapping[str, Any], rollout: Status) -> int:
     """The most that a candidate may have where its rollout is, by what is declared."""
     declared = service["spec"].get("rollout") or {}
-    weights = [step["weight"] for step in declared.get("steps") or ()]
+    weights: list[int] = [step["weight"] for step in declared.get("steps") or ()]
     index = rollout.get("stepIndex", 0)
     match rollout.get("step"):
         case Step.CANARY | Step.CAPACITY if not rollout.get("stable"):
