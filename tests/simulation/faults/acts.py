@@ -213,4 +213,5 @@ def upgrade(version: str, **changes: Any) -> Act:
 
 def _rollout(site: Site, name: str) -> Mapping[str, Any]:
     found = site.find("LLMService", name) or {}
-    return (found.get("status") or {}).get("rollout") or {}
+    rollout: Mapping[str, Any] = (found.get("status") or {}).get("rollout") or {}
+    return rollout

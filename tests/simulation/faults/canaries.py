@@ -46,7 +46,8 @@ ABORTED: Final = {**REJECTED, ("LLMService/chat", "Ready"): "False/RolloutAborte
 
 
 def _canary(name: str, *happens: Act, **more: Any) -> Scenario:
-    return row(name, STEPS, MANY, *happens, **{"ends": READY, **more})
+    given: Json = {"ends": READY, **more}
+    return row(name, STEPS, MANY, *happens, **given)
 
 
 _GOOD_AND_BAD = (
