@@ -227,8 +227,8 @@ def test_a_memory_keeps_kinds_apart_and_stays_small() -> None:
     wide = mixed(50_000, 50_000)
     wide = replace(wide, histograms={**wide.histograms, EACH: lognormal(50_000, 0.03)}, whole={
         **wide.whole, EACH: lognormal(50_000, 0.033)})  # fmt: skip
-    looks = [Look(60.0 * at, wide, replace(wide, requests=at)) for at in (1, 2, 3)]
-    kept = Memory(Evidence(), *looks)
+    last, mark, base = (Look(60.0 * at, wide, replace(wide, requests=at)) for at in (1, 2, 3))
+    kept = Memory(Evidence(), last, mark, base)
     text = record.pack(kept, gates)
     assert record.unpack(text) == kept
     assert len(text) < record.MEMORY_LIMIT / 2
