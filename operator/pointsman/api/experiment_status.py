@@ -91,7 +91,7 @@ class ExperimentStatus(Base):
     of them. NoDifference: in the first there is none that matters. Undecided: the time was over first. None
     while it goes on."""
     message: Text = ""
-    """Why, in words."""
+    """Why it stands so, and what keeps it from going on where something does."""
     concluded_at: Timestamp | None = None
     """When it ended. From then on the stable variant has all traffic again."""
     memory: Annotated[str, Field(max_length=32_768)] | None = None
