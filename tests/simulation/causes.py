@@ -276,19 +276,14 @@ async def big_configuration(cluster: TroubledCluster) -> None:
     await cluster.reconciler.reconcile(names.Key("LLMRouter", NAMESPACE, "front"))
 
 
-async def unseen_by_routers(cluster: TroubledCluster) -> None:
-    """Kubernetes calls the engine ready, and no router has found it yet."""
-    told = cluster.ready_pods
-
-    def seen(revision: str) -> int:
-        return told(revision) if revision.endswith("-router") else 0
-
-    cluster.ready_pods = seen  # type: ignore[method-assign]
+async def answered_before(cluster: TroubledCluster) -> None:
+    """Requests are answered, each by what held a moment ago."""
+    cluster.routers.hasty = True
     await cluster.apply("LLMService", "chat", CHAT)
 
 
-async def seen_by_routers(cluster: TroubledCluster) -> None:
-    del cluster.ready_pods
+async def answered_now(cluster: TroubledCluster) -> None:
+    cluster.routers.hasty = False
 
 
 async def declared_router(cluster: TroubledCluster) -> None:

@@ -32,7 +32,7 @@ SUMMARY: Final = (
     Cause(R.ANSWERING, C.READY, "True", act.ready()),
     Cause(R.SERVING, C.AVAILABLE, "True", act.ready()),
     Cause(R.IDLE, C.READY, "True", act.applying(edited(replicas=0)), act.applying(CHAT)),
-    Cause(R.PROGRESSING, C.READY, "False", act.unseen_by_routers, act.seen_by_routers),
+    Cause(R.PROGRESSING, C.READY, "False", act.answered_before, act.answered_now),
     Cause(R.PAUSED, C.READY, "False", act.applying(edited(paused=True)), act.applying(CHAT)),
     Cause(R.DELETING, C.READY, "False", act.deleting),
     Cause(R.NO_READY_REPLICAS, C.AVAILABLE, "False", act.befalls(Trouble()), act.heals),

@@ -27,6 +27,8 @@ class StandInRouters:
         """Further routers that hear nothing any more, by their addresses, and what they tell."""
         self.broken: set[str] = set()
         """Services whose probe fails."""
+        self.hasty = False
+        """While set, probes are answered under a configuration that doesn't hold any more."""
         self.told: dict[str, list[Mapping[str, Any]]] = {}
         """What the engines of a revision tell of themselves."""
         self.certified = True
@@ -53,7 +55,7 @@ class StandInRouters:
                 "ok": bool(chosen) and self._cluster.ready_pods(_revision(chosen)) > 0,
                 "service": service,
                 "generation": compiled.generation,
-                "hash": config.service_hash(compiled),
+                "hash": "" if self.hasty else config.service_hash(compiled),
                 "variant": chosen,
                 "kind": "chat",
             }

@@ -40,7 +40,7 @@ class Mutation:
 
 SURGE, CANARY = "a change comes in by Surge", "a canary is good"
 _STATE = """    if decision.state is not None and raw is not None:
-        raw = await self._write_status(key, raw, {**_status(raw), "rollout": decision.state})
+        raw = await self._write_status(key, raw, _with_state(raw, decision))
 """
 _DONE = """    raw = results.objects.get((key.kind, key.name), raw) if raw is not None else None
 """
@@ -223,7 +223,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what too few requests told counts as a pass",
-        "pointsman.core.analysis.looking:_judged",
+        "pointsman.core.analysis.looking:_compared",
         (("if lacking:", "if False:"),),
         "O15 verdicts",
         "a canary has no requests, and then some",
