@@ -117,7 +117,7 @@ bench-placement: venv ## Two real vLLM engines: what of prompts was cached, and 
 	@$(python) -m bench.placement $(ARGS)
 
 .PHONY: bench-canary
-bench-canary: venv ## 3,000 simulated rollouts per effect, judged as the operator does and by fixed thresholds; 12 minutes (ARGS=--rollouts=N)
+bench-canary: venv ## 10,000 simulated rollouts per effect, judged as the operator does and by fixed thresholds; 25 minutes (ARGS=--rollouts=N)
 	@$(python) -m bench.canary $(ARGS)
 
 .PHONY: demo

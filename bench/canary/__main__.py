@@ -1,7 +1,7 @@
 """Simulated rollouts, judged as the operator judges them, beside fixed thresholds: what is found, and how
 soon.
 
-Three thousand rollouts for each effect. Rates are of rollouts; `exposed` is how many requests a candidate had
+Ten thousand rollouts for each effect. Rates are of rollouts; `exposed` is how many requests a candidate had
 answered since it was bad when it was rejected.
 """
 
@@ -58,7 +58,7 @@ FALSE: Final = 0.01
 def main() -> int:
     """The bench. Gives its exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.canary", description=__doc__)
-    parser.add_argument("--rollouts", type=int, default=3_000, help="for each effect")
+    parser.add_argument("--rollouts", type=int, default=10_000, help="for each effect")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--moods", type=float, default=OWN, help="how much each variant's slowness wanders by itself"
