@@ -50,6 +50,8 @@ class Edges:
     """Whether the next watch event is lost."""
     delay: Callable[[], float] = lambda: 0.0
     """Seconds that the next event, or the next request, takes."""
+    lag: float = 0.0
+    """Seconds for which it may be shown what was before."""
 
 
 class Process:
@@ -139,7 +141,8 @@ class Process:
         if self._site.passes > TOO_MANY_PASSES:
             self._site.broken(HotLoop(f"{TOO_MANY_PASSES} passes, the last for {'/'.join(key)}"))
             raise asyncio.CancelledError
-        began = self._site.happened
+        began, loop = self._site.happened, asyncio.get_running_loop()
+        sees = loop.time() - self._site.last_happened >= self._edges.lag
         try:
             report = await self._reconciler.reconcile(key)
         except Crash:
@@ -149,7 +152,8 @@ class Process:
             self._site.tell(f"{self._name}: {key.kind}/{key.name}: {type(error).__name__}: {error}")
             raise
         self._site.tell(f"{self._name}: {key.kind}/{key.name}: {report.because}")
-        self._looked["/".join(key)] = began
+        if sees:
+            self._looked["/".join(key)] = began
         return report
 
     async def _ask(self, request: Request, kube: Kube, carry: Carry) -> Any:
@@ -157,7 +161,7 @@ class Process:
             raise Crash
         if request.writes:
             # Whatever comes of it: who asked for it has yet to see that there is nothing to ask for any more.
-            self._site.happened += 1
+            self._site.happen()
         delay = self._edges.delay()
         if delay:
             await asyncio.sleep(delay)

@@ -62,6 +62,8 @@ class Site(Cluster):
         self._operators = operators
         self.happened = 0
         """How often anything changed, in the store or around it. What was looked at since then was seen."""
+        self.last_happened = 0.0
+        """The loop's time when anything last did."""
         self.returning = 0
         """Processes that died and are about to be started again."""
         self.edges = Edges()
@@ -174,8 +176,13 @@ class Site(Cluster):
 
     def poke(self) -> None:
         """Something outside the store is another: controllers look again."""
-        self.happened += 1
+        self.happen()
         self._changed.set()
+
+    def happen(self) -> None:
+        """Whoever looked before hasn't seen everything any more."""
+        self.happened += 1
+        self.last_happened = self._loop.time()
 
     def version_ago(self, seconds: float) -> int:
         """The version of the store so many seconds ago; 0 where nothing had changed yet."""

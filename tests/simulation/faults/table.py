@@ -170,7 +170,7 @@ def _lagging(strike: Strike) -> Edges:
         changes = [change for change in site.kube.store.history if change[0] <= shown]
         return await carry(_past(began, changes))
 
-    return Edges(happening)
+    return Edges(happening, lag=most)
 
 
 def _lost(strike: Strike, *, from_then_on: bool) -> Edges:
