@@ -44,7 +44,7 @@ pytestmark = [
 
 SPEC = {"model": {"source": {"uri": "file:///models/tiny"}}}
 SOON_S = 20.0
-"""Within which an event must have become a key."""
+"""Within which an event must have become a key, though a thousand left objects come first."""
 
 
 @dataclass

@@ -78,7 +78,10 @@ def settings() -> kopf.OperatorSettings:
     result.networking.enforce_retry_after = True
     # Flat and long: after an outage the first try that can succeed should be near; giving up helps nobody.
     result.networking.error_backoffs = [0.3] * 200
+    # A worker is one object's, and keeps its place until it was idle for so long: with its own five seconds
+    # a first list of a thousand objects would take most of a minute to be told.
     result.queueing.worker_limit = 100
+    result.queueing.idle_timeout = 0.05
     result.queueing.exit_timeout = 1  # its workers only put keys into our queue
     # A name nobody uses: kopf takes "its" finalizer off every object that no handler of its holds, and would
     # take ours if it thought that were its.
