@@ -39,8 +39,8 @@ _SEALED_MESSAGE = re.compile(rf"sealed:[0-9a-f]{{12}}({_SLOT.pattern})*")
 _SEALED_SCHEMA = re.compile(r'\{"const":"sealed:[0-9a-f]{12}"\}')
 _ASSERTED: Final = frozenset({"exact", "contains", "notContains", "regex", "to"})
 _PROOF_TEXTS: Final = frozenset({"message", "prompt", "exact", "contains", "regex"})
-SPEECH: Final = frozenset({"message", "note", "divergence"})
-"""Fields in which conditions, events and containers say something in words."""
+SPEECH: Final = frozenset({"message", "note", "divergence", "config_error", "tls_error"})
+"""Fields in which conditions, events, containers and routers say something in words."""
 _OPEN_MAPS: Final = frozenset({"args", "labels", "matchLabels", "nodeSelector", "annotations"})
 """Maps whose keys users choose: a label called `message` says nothing."""
 

@@ -79,6 +79,10 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
         {"message": json.dumps({"reason": "WrongAnswers", "message": f"got “{SECRET}”"})},
         {"message": f'{{"reason": "WrongAnswers", "message": "got \\u201c{HASH}\\u201d"}}'},
     ),
+    "why a router refuses its configuration": (
+        {"config_error": f"no such prompt: “{SECRET}”"},
+        {"config_error": f"no such prompt: “{HASH}”"},
+    ),
     "a copy of the whole object": (
         {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": SECRET, "team": "a"}},
         {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": HASH, "team": "a"}},
