@@ -31,7 +31,7 @@ WEIGHT: Final = 10
 MUCH: Final = {"scripted-first": str(FIRST)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """One candidate, and the end that its rollout has to come to."""
 
