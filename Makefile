@@ -56,7 +56,7 @@ format: venv ## Mend style where a machine can
 	@$(VENV)/bin/ruff format .
 
 .PHONY: test
-test: venv ## All tests but e2e, with a real kube-apiserver: needs no kubelet, image or vLLM; at most ten minutes warm
+test: venv ## All tests but e2e, with a real kube-apiserver: needs no kubelet, image or vLLM; a quarter of an hour warm
 	@$(python) -m pytest tests $(ARGS)
 
 .PHONY: readings
