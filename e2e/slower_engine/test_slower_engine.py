@@ -16,7 +16,7 @@ from e2e.waiting import wait_for
 SERVICE = "llmservice/chat"
 READY_WITHIN_S = 600.0
 REJECTED_WITHIN_S = 420.0
-RATE = 1.0
+RATE = 2.5
 ASKED = Kind(
     "asked",
     streamed=True,
@@ -24,7 +24,7 @@ ASKED = Kind(
     token_seconds=0.0,
     # Long enough that it matters how many of its tokens the engine takes at a time.
     asks="{number}. "
-    + "Tell me more about the rivers, the roads, the towns and the people of this country. " * 4,
+    + "Tell me more about the rivers, the roads, the towns and the people of this country. " * 2,
 )
 ROLLOUT: Mapping[str, Any] = {
     "strategy": "Canary",
