@@ -146,6 +146,7 @@ class Load:
             "ignore_eos": True,
             "token_seconds": kind.token_seconds,
             "stream": kind.streamed,
+            **({"stream_options": {"include_usage": True}} if kind.streamed else {}),
         }
         async with session.post(f"http://{self.address}/v1/chat/completions", json=document) as answer:
             body = await answer.read()
