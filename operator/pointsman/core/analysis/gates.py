@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from pointsman.api import rollout as api
@@ -13,12 +14,13 @@ from pointsman.core.judging import Gate, Judgement, Statistic
 USUAL = (api.Metric.ERROR_RATE, api.Metric.TIME_TO_FIRST_TOKEN, api.Metric.TIME_PER_OUTPUT_TOKEN)
 """What is compared where no gates are declared."""
 
-_STATISTICS = {
+STATISTICS = {
     api.Statistic.P50: Statistic.P50,
     api.Statistic.P95: Statistic.P95,
     api.Statistic.MEAN: Statistic.MEAN,
 }
-_SHOWN = {ours.value: name for name, ours in _STATISTICS.items()}
+"""What the statistics call what specs and status name."""
+_SHOWN = {ours.value: name for name, ours in STATISTICS.items()}
 
 FALSE_REJECTION_PERMILLE = 10
 
@@ -35,7 +37,7 @@ def _gate(given: api.Gate) -> Gate:
     bound = _bound(given)
     return Gate(
         usual.metric,
-        _STATISTICS[given.statistic] if given.statistic else usual.statistic,
+        STATISTICS[given.statistic] if given.statistic else usual.statistic,
         usual.margin if bound is None else bound,
         usual.limit if bound is None else bound,
         given.min_samples or usual.minimum_samples,
@@ -60,7 +62,7 @@ def keys(asked: Sequence[Gate]) -> list[tuple[api.Metric, api.Statistic | None]]
 
 
 def statuses(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
-    """What was found, as status has it: CRDs have no floats, so numbers are texts."""
+    """What was found, as status has it."""
     return [_status(one) for one in judgements]
 
 
@@ -74,14 +76,22 @@ def _status(found: Judgement) -> dict[str, Any]:
         "allowed": found.margin,
         "limit": found.limit,
     }
-    shown = {name: f"{value:.6g}" for name, value in numbers.items() if value is not None}
-    statistic = _SHOWN.get(found.statistic.value)
     return {
-        "metric": found.metric.value,
-        **({"statistic": statistic.value} if statistic else {}),
-        "verdict": found.verdict.value,
-        **shown,
+        **told(found.metric, found.statistic, found.verdict, numbers),
         "stableSamples": found.stable_samples,
         "candidateSamples": found.candidate_samples,
         "message": found.reason[:MESSAGE_LIMIT],
+    }
+
+
+def told(
+    metric: judging.Metric, statistic: Statistic, verdict: StrEnum, numbers: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """What status says of any comparison: CRDs have no floats, so numbers are texts."""
+    shown = _SHOWN.get(statistic.value)
+    return {
+        "metric": metric.value,
+        **({"statistic": shown.value} if shown else {}),
+        "verdict": verdict.value,
+        **{name: f"{value:.6g}" for name, value in numbers.items() if value is not None},
     }

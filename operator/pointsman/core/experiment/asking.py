@@ -7,12 +7,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pointsman.api import rollout as api
 from pointsman.api.experiment import Criterion, Experiment
 from pointsman.api.experiment_status import Recommendation
 from pointsman.core import judging
+from pointsman.core.analysis.gates import STATISTICS, told
 from pointsman.core.conditions import MESSAGE_LIMIT
-from pointsman.core.judging import Comparison, Gate, Standing, Statistic
+from pointsman.core.judging import Comparison, Gate, Standing
 
 WEIGHT: Final = 50
 MIN_SAMPLES: Final = 100
@@ -28,13 +28,6 @@ RELEVANT: Final = {
 }
 """The difference that matters where none is declared: of a thousand requests, else in percent. It's smaller
 than what a canary's gate rules out, since here nothing is at stake while it goes on."""
-
-_STATISTICS: Final = {
-    api.Statistic.P50: Statistic.P50,
-    api.Statistic.P95: Statistic.P95,
-    api.Statistic.MEAN: Statistic.MEAN,
-}
-_SHOWN: Final = {ours: name.value for name, ours in _STATISTICS.items()}
 
 
 def declared(given: Experiment) -> str:
@@ -52,7 +45,7 @@ def gates(given: Experiment) -> tuple[Gate, ...]:
 
 def _gate(given: Criterion, least: int) -> Gate:
     usual = judging.DEFAULTS[judging.Metric(given.metric.value)]
-    statistic = _STATISTICS[given.statistic] if given.statistic else usual.statistic
+    statistic = STATISTICS[given.statistic] if given.statistic else usual.statistic
     relevant = given.relevant_permille or given.relevant_percent or RELEVANT.get(usual.metric, usual.limit)
     return Gate(usual.metric, statistic, 0, relevant, least)
 
@@ -78,7 +71,7 @@ def recommended(found: Sequence[Comparison]) -> tuple[Recommendation, str] | Non
 
 
 def statuses(found: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """What was found, as status has it: CRDs have no floats, so numbers are texts."""
+    """What was found, as status has it."""
     return [_status(one) for one in found]
 
 
@@ -91,12 +84,8 @@ def _status(found: Comparison) -> dict[str, Any]:
         "high": found.upper,
         "relevant": found.relevant,
     }
-    statistic = _SHOWN.get(found.gate.statistic)
     return {
-        "metric": found.gate.metric.value,
-        **({"statistic": statistic} if statistic else {}),
-        "verdict": found.standing.value,
-        **{name: f"{value:.6g}" for name, value in numbers.items() if value is not None},
+        **told(found.gate.metric, found.gate.statistic, found.standing, numbers),
         "controlSamples": found.samples.stable,
         "challengerSamples": found.samples.candidate,
         "message": found.reason[:MESSAGE_LIMIT],
