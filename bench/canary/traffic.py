@@ -33,8 +33,6 @@ LOOKS: Final = 10
 WATCHED: Final = 20
 """For how many looks fixed thresholds may go on."""
 _ROWS: Final = WATCHED * TICKS
-RATE: Final = 50.0
-WEIGHT: Final = 0.1
 BURST: Final = 3.0
 """How much denser requests are in a burst than outside."""
 BURST_SECONDS: Final = 8.0
@@ -45,6 +43,20 @@ MINUTE: Final = TICKS * TICK_SECONDS
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Histograms = list[dict[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """How many requests come."""
+
+    rate: float
+    """Of both variants, a second."""
+    weight: float
+    """The candidate's part."""
+
+
+BUSY: Final = Arrivals(rate=50.0, weight=0.1)
+QUIET: Final = Arrivals(rate=2.5, weight=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,7 @@ class Effect:
     """By how much these are later."""
     told: bool = True
     """Whether routers count the two kinds apart."""
+    arrivals: Arrivals = BUSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +143,14 @@ class Side:
 class Rollout:
     """One rollout's traffic."""
 
-    def __init__(self, seed: int, own: float = OWN) -> None:
+    def __init__(self, seed: int, own: float = OWN, arrivals: Arrivals = BUSY) -> None:
         self._rng = np.random.default_rng(seed)
         self._own = own
         seconds = _ROWS * TICK_SECONDS
         self._bursts = self._bursting(seconds)
-        calm = RATE / (1 + (BURST - 1) * BURST_SECONDS / (BURST_SECONDS + CALM_SECONDS))
+        calm = arrivals.rate / (1 + (BURST - 1) * BURST_SECONDS / (BURST_SECONDS + CALM_SECONDS))
         arrived = self._rng.poisson(calm * np.where(self._bursts, BURST, 1.0))
-        candidate = self._rng.binomial(arrived, WEIGHT)
+        candidate = self._rng.binomial(arrived, arrivals.weight)
         self._errors = self._rng.uniform(0.5, 1.5)
         self._tailed = bool(seed % 2)
         # By a generator of its own, so that mixtures change nothing of rollouts that have none.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.canary.traffic import OWN, TICKS, Counts, Effect, Floats, Rollout, Run
+from bench.canary.traffic import OWN, TICKS, Counts, Effect, Floats, Rollout
 from pointsman.core.analysis import turning
 from pointsman.core.analysis.record import Memory
 from pointsman.core.judging import DEFAULTS, FALSE_REJECTION, Look, Metric, Verdict, verdict
@@ -30,28 +30,22 @@ class Seen:
 
     rejected: int
     passed: int
+    requests: Counts
+    """The candidate's, at each look since the beginning."""
     success: Floats
     slowest: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """One rollout under all effects."""
-
-    requests: Counts
-    """The candidate's, at each look since the beginning."""
-    seen: tuple[Seen, ...]
+def trial(seed: int, effects: Sequence[Effect], own: float = OWN) -> tuple[Seen, ...]:
+    """A rollout that anyone can repeat, under each effect."""
+    rollouts = {arrivals: Rollout(seed, own, arrivals) for arrivals in {each.arrivals for each in effects}}
+    return tuple(_seen(rollouts[effect.arrivals], effect) for effect in effects)
 
 
-def trial(seed: int, effects: Sequence[Effect], own: float = OWN) -> Tried:
-    """A rollout that anyone can repeat."""
-    rollout = Rollout(seed, own)
-    return Tried(rollout.requests(), tuple(_seen(rollout.run(effect)) for effect in effects))
-
-
-def _seen(run: Run) -> Seen:
+def _seen(rollout: Rollout, effect: Effect) -> Seen:
+    run = rollout.run(effect)
     rejected, passed = judged(run.looks)
-    return Seen(rejected, passed, run.success, run.slowest)
+    return Seen(rejected, passed, rollout.requests(), run.success, run.slowest)
 
 
 def judged(looks: Sequence[Look]) -> tuple[int, int]:

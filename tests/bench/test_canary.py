@@ -65,7 +65,7 @@ def test_rollouts_repeat_and_effects_are_what_they_say() -> None:
 
 
 def test_a_trial_ends_with_the_first_rejection() -> None:
-    good, hopeless = trial(5, (Effect("none"), Effect("hopeless", slower=8.0, errors=0.9))).seen
+    good, hopeless = trial(5, (Effect("none"), Effect("hopeless", slower=8.0, errors=0.9)))
     assert (good.rejected, hopeless.rejected) == (0, 1)
     assert good.passed > 0
     assert hopeless.passed == 0

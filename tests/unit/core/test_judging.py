@@ -244,13 +244,13 @@ def test_what_slows_both_alike_widens_nothing() -> None:
     assert evidence.excess(gate) < 2
 
 
-def test_an_interval_is_over_after_ten_seconds_and_fifty_requests_of_each() -> None:
+def test_an_interval_is_over_after_ten_seconds_and_25_requests_of_each() -> None:
     before = Look(60.0, answers(900), answers(100))
     for seconds, stable, candidate, over in (
-        (70.0, 990, 150, True),
-        (69.0, 990, 150, False),
-        (70.0, 990, 149, False),
-        (70.0, 949, 150, False),
+        (70.0, 990, 125, True),
+        (69.0, 990, 125, False),
+        (70.0, 990, 124, False),
+        (70.0, 924, 125, False),
     ):
         look = Look(seconds, Summary(stable), Summary(candidate))
         assert interval_over(before, look) is over

@@ -38,7 +38,7 @@ def walks(error: float, steps: list[int], runs: int) -> float:
         total = at = 0.0
         for size in steps:
             total, at = total + chance.gauss(0, math.sqrt(size)), at + size
-            if total > boundary(at, error) * math.sqrt(at):
+            if total > boundary(at, error, 300) * math.sqrt(at):
                 crossed += 1
                 break
     return crossed / runs
@@ -61,15 +61,17 @@ def test_a_plain_interval_would_be_crossed_far_too_often() -> None:
 def test_a_single_look_needs_less_than_every_moment() -> None:
     for error in (0.05, 1e-3, 1e-9, 1e-30):
         assert NormalDist().cdf(-at_once(error)) == pytest.approx(error, rel=1e-6)
-        assert at_once(error) < min(boundary(samples, error) for samples in (100, 1000, 10_000))
+        assert at_once(error) < min(boundary(samples, error, 300) for samples in (100, 1000, 10_000))
 
 
 def test_the_boundary_is_narrowest_where_it_is_tuned_for() -> None:
-    least = boundary(1000, 0.005)
-    assert all(boundary(samples, 0.005) >= least * 0.99 for samples in range(50, 50_000, 50))
-    assert boundary(300, 0.005) < least * 1.1
-    assert boundary(6000, 0.005) < least * 1.1
-    assert boundary(0, 0.005) == math.inf
+    for tuned_for in (300, 1000):
+        least = boundary(tuned_for, 0.005, tuned_for)
+        for part in range(1, 500):
+            assert boundary(tuned_for * part / 20, 0.005, tuned_for) >= least * 0.99
+        assert boundary(tuned_for * 0.3, 0.005, tuned_for) < least * 1.1
+        assert boundary(tuned_for * 6, 0.005, tuned_for) < least * 1.1
+        assert boundary(0, 0.005, tuned_for) == math.inf
 
 
 def test_an_estimated_error_needs_more_than_a_known_one() -> None:

@@ -15,19 +15,18 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 from statistics import NormalDist
-from typing import Final
-
-TUNED_FOR: Final = 1000.0
-"""The number of samples at which the boundary is narrowest. It's valid at every number, and within a tenth of
-its least width from a quarter of this to six times as many."""
 
 
-def boundary(samples: float, error: float) -> float:
-    """How many standard errors an estimate may be off, on one side, when `samples` stand behind it."""
+def boundary(samples: float, error: float, tuned_for: float) -> float:
+    """How many standard errors an estimate may be off, on one side, when `samples` stand behind it.
+
+    It's narrowest at `tuned_for` samples, valid at every number, and within a tenth of its least width from a
+    quarter of these to six times as many.
+    """
     if samples <= 0:
         return float("inf")
     wide = 2 * log(1 / (2 * error)) if error < 0.25 else 2 * log(2)
-    rho = TUNED_FOR / (wide + log(1 + wide))
+    rho = tuned_for / (wide + log(1 + wide))
     return sqrt(2 * (1 + rho / samples) * log(1 + sqrt((samples + rho) / rho) / (2 * error)))
 
 

@@ -33,6 +33,10 @@ WORSE: Final[Mapping[Metric, Worse]] = {
     Metric.OUTPUT_LENGTH: Worse.EITHER,
 }
 
+TUNED_FOR: Final = 300.0
+TUNED_FOR_RARE: Final = 1000.0
+"""Samples of which a rate, that of something rare, takes more than a time does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -60,6 +64,11 @@ class Gate:
     @property
     def worse(self) -> Worse:
         return WORSE[self.metric]
+
+    @property
+    def tuned_for(self) -> float:
+        """At how many samples it's surest: where what it looks for shows, if it's there."""
+        return TUNED_FOR_RARE if self.rate else TUNED_FOR
 
     def threshold(self, declared: int) -> float:
         """A declared margin or limit as estimates have it: a difference of rates, or a ratio's logarithm."""
