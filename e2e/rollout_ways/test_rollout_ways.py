@@ -126,7 +126,10 @@ def test_experiment(release: Release, cluster: Cluster, namespace: Namespace) ->
     experiment = {
         "promptRef": {"name": "help-v2"},
         "weight": 50,
-        "metrics": [{"metric": "feedbackScore", "relevantPercent": 10}, {"metric": "errorRate"}],
+        "metrics": [
+            {"metric": "feedbackScore", "relevantPercent": 10},
+            {"metric": "errorRate", "relevantPermille": 50},
+        ],
     }
     namespace.apply(_service(release, {"strategy": "Canary"}, {}, **asked, experiment=experiment))
     with (

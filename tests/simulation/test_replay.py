@@ -63,3 +63,4 @@ def test_the_stories_hold_secrets_in_every_place() -> None:
         assert place in plain, place
     assert "WrongAnswers" in plain
     assert {kind_of(seen) for seen in worlds()} == set(WORLDS)
+    assert any(getattr(seen.world, "challenger", None) for seen in worlds())

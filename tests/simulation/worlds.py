@@ -144,6 +144,17 @@ async def prompts(cluster: Cluster) -> None:
     await cluster.settle()
 
 
+async def an_experiment(cluster: Cluster) -> None:
+    rival = {**PROMPT, "messages": [{"role": "system", "content": f"{SECRET}: serve {{{{customer}}}}."}]}
+    await cluster.apply("PromptVersion", "support-v1", PROMPT)
+    await cluster.apply("PromptVersion", "support-v2", rival)
+    control = {**CHAT, "promptRef": {"name": "support-v1"}}
+    await serving(cluster, control)
+    measured = {"promptRef": {"name": "support-v2"}, "metrics": [{"metric": "errorRate"}]}
+    await cluster.apply("LLMService", "chat", {**control, "experiment": measured})
+    await cluster.settle()
+
+
 async def a_rejected_canary(cluster: Cluster) -> None:
     spec = {**CHAT, "rollout": {"strategy": "Canary", "analysis": {"intervalSeconds": 10}}}
     await serving(cluster, spec)
@@ -164,6 +175,7 @@ STORIES: tuple[Story, ...] = (
     without_capacity,
     a_rejected_canary,
     prompts,
+    an_experiment,
 )
 
 

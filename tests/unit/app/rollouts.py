@@ -153,6 +153,66 @@ REJECTION = {
 }
 SETTLED = {"stable": STABLE, "step": "Steady", "traffic": [{"revision": STABLE, "weight": 100}]}
 
+CHALLENGER = "chat-9f9f9f9f.support-v8.4e5f6a7b"
+LIKED: Json = {
+    "metric": "feedbackScore",
+    "statistic": "Mean",
+    "verdict": "Better",
+    "control": "0.61",
+    "challenger": "0.68",
+    "estimate": "1.115",
+    "low": "1.04",
+    "high": "1.19",
+    "relevant": "0.95",
+    "controlSamples": 812,
+    "challengerSamples": 790,
+    "message": "…",
+}
+AS_SELDOM: Json = {
+    "metric": "errorRate",
+    "verdict": "Unknown",
+    "control": "0.002",
+    "challenger": "0.0025",
+    "estimate": "0.0005",
+    "low": "-0.004",
+    "high": "0.0061",
+    "relevant": "0.005",
+    "controlSamples": 4010,
+    "challengerSamples": 3970,
+    "message": "…",
+}
+COMPARED: Json = {
+    "control": STABLE,
+    "challenger": CHALLENGER,
+    "window": f"{CHALLENGER}/0a1b2c3d-0",
+    "startedAt": "2026-01-01T11:00:00Z",
+    "windowStartedAt": "2026-01-01T11:00:00Z",
+    "observedAt": "2026-01-01T12:04:48Z",
+    "looks": 64,
+    "controlSamples": 4010,
+    "challengerSamples": 3970,
+    "metrics": [LIKED, AS_SELDOM],
+    "message": "…",
+}
+ADVISED: Json = {
+    **COMPARED,
+    "metrics": [LIKED, {**AS_SELDOM, "verdict": "NotWorse", "high": "0.0044"}],
+    "recommendation": "Challenger",
+    "concludedAt": "2026-01-01T12:04:48Z",
+}
+
+
+def experimenting(status: Json, *conditions: Json) -> Json:
+    """A service that is settled, with an experiment between two prompts."""
+    made = service(CANARY, SETTLED, condition("Ready", True, "Answering"), *conditions)
+    made["spec"]["experiment"] = {
+        "promptRef": {"name": "support-v8"},
+        "metrics": [{"metric": "feedbackScore"}, {"metric": "errorRate"}],
+    }
+    made["status"]["experiment"] = status
+    return made
+
+
 SHOWN: dict[str, Json] = {
     "canary-analysing": service(
         TRIED,
@@ -232,6 +292,19 @@ SHOWN: dict[str, Json] = {
         {**moving("Draining", 0, 0), "traffic": []},
         condition("Ready", False, "RecreateGap", "the old revision has stopped"),
         available=False,
+    ),
+    "experiment-running": experimenting(
+        COMPARED,
+        condition(
+            "ExperimentConcluded",
+            False,
+            "ExperimentRunning",
+            "PromptVersion 'support-v8' has 50 % of conversations and is compared",
+        ),
+    ),
+    "experiment-concluded": experimenting(
+        ADVISED,
+        condition("ExperimentConcluded", True, "ChallengerBetter", "set promptRef to support-v8"),
     ),
     "settled": service(CANARY, SETTLED, condition("Ready", True, "Answering")),
     "not-yet-looked-at": service(CANARY, SETTLED, condition("Ready", True, "Answering"), observed=3),

@@ -27,6 +27,11 @@ Json = dict[str, Any]
 GPU = {"hardware": {"accelerator": {"resource": "nvidia.com/gpu", "count": 2}}}
 LONGER = {"engine": {"maxModelLen": 4096}}
 TWO = {**CHAT, **GPU, "replicas": 2}
+EXPERIMENT = {
+    **CHAT,
+    "promptRef": {"name": "v1"},
+    "experiment": {"promptRef": {"name": "v2"}, "weight": 30, "metrics": [{"metric": "feedbackScore"}]},
+}
 ALIKE = {"rollout": {"equivalence": {"prompts": ["Hello"]}}}
 LARGE = {
     "model": {"source": {"uri": "file:///models/large"}, "facts": {"parameters": 70_000_000_000}},
@@ -89,6 +94,14 @@ async def prompted() -> Cluster:
     return cluster
 
 
+async def compared() -> Cluster:
+    """An experiment between its prompts is under way."""
+    cluster = await prompted()
+    await cluster.apply("LLMService", "chat", EXPERIMENT)
+    await cluster.settle()
+    return cluster
+
+
 async def rejected() -> Cluster:
     """A candidate was tried and failed."""
     cluster = await running({**CHAT, **ALIKE})
@@ -146,6 +159,8 @@ PLANS: dict[str, tuple[Setup, list[Json], int]] = {
         0,
     ),
     "plan-no-prompt": (prompted, [manifest({**CHAT, "promptRef": {"name": "v9"}})], 1),
+    "plan-experiment": (prompted, [manifest(EXPERIMENT)], 0),
+    "plan-no-experiment": (compared, [manifest({**CHAT, "promptRef": {"name": "v1"}})], 0),
     "plan-under-way": (moving, [manifest({**TWO, **LONGER, "rollout": {"strategy": "Recreate"}})], 0),
     "plan-scale-down": (lambda: running(TWO), [manifest({**TWO, "replicas": 1})], 0),
     "plan-short-of-room": (lambda: running(TWO, gpus=3), [manifest({**TWO, **LONGER})], 0),
