@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from e2e import diagnosis
+from e2e.changing import Changing
 from e2e.cluster import Cluster, Kubectl, Wish
 from e2e.namespace import LABEL, Namespace
 from e2e.preparing import IMAGES, Stages, prepare
@@ -84,6 +85,12 @@ def namespace(release: Release, request: pytest.FixtureRequest) -> Iterator[Name
         "delete", "llmservices", "--all", f"--namespace={namespace.name}", "--wait=false"
     )
     namespace.remove(wait=False)
+
+
+@pytest.fixture
+def changing(release: Release, namespace: Namespace) -> Changing:
+    """A service of scripted engines in that namespace, which isn't declared yet."""
+    return Changing(release, namespace)
 
 
 @pytest.hookimpl(wrapper=True)
