@@ -234,6 +234,18 @@ def test_moods_widen_what_steadiness_would_decide() -> None:
     assert judge([gate], moody)[0].verdict is OPEN
 
 
+def test_a_candidate_that_falls_behind_more_and_more_is_no_mood() -> None:
+    """Its queue grows: intervals differ much from each other, and by little from how late it is."""
+    gate = Gate(Metric.TIME_TO_FIRST_TOKEN, Statistic.MEAN, margin=50, limit=50, minimum_samples=20)
+    evidence, last = Evidence(), NOTHING
+    for waited in (15.0, 35.0, 50.0, 60.0):
+        look = last.plus(Look(60.0, answers(75, first=0.3), answers(25, first=waited)))
+        evidence, last = evidence.after([gate], last, look), look
+    assert evidence.excess(gate) > 15
+    (judgement,) = judge([gate], [last], FALSE_REJECTION, evidence)
+    assert judgement.verdict is FAIL, judgement.reason
+
+
 def test_what_slows_both_alike_widens_nothing() -> None:
     gate = DEFAULTS[Metric.TIME_TO_FIRST_TOKEN]
     evidence, last = Evidence(), NOTHING
