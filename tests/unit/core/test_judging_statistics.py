@@ -102,7 +102,7 @@ def test_the_restricted_rate_is_the_likeliest(
 
     low, high = max(0.0, -difference), min(1.0, 1 - difference)
     best = max(likelihood(low + (high - low) * step / 1000) for step in range(1001))
-    assert likelihood(rates.restricted(counts, difference)) >= best - 1e-6 * abs(best) - 1e-6
+    assert likelihood(rates.restricted(counts, difference)) >= best - 1e-6 * abs(best) - 1e-5
 
 
 def test_bounds_of_rates_are_where_the_likelihood_says() -> None:
