@@ -316,10 +316,15 @@ class Exchange(Attempts):
             log.add(self._entry(status, ending, now))
 
     def _measure(self, measure: Measure, status: int, ending: str, now: float) -> None:
-        """What the window counts of it. Who left early, and who found no room, say nothing of an engine."""
-        if status == CLIENT_GONE or ending == "refused":
+        """What the window counts of it. Who found no room says nothing of an engine."""
+        if ending == "refused":
             return
         answer, meter = self._answer, self._meter
+        if status == CLIENT_GONE:
+            if ending == "client_gone":
+                came = (self._stream and answer.first_byte_at) or now
+                measure.left(came - self._started, self._stream, self._cold)
+            return
         told = meter is not None and answer.streamed and meter.failed
         if status >= 500 or told or ending == "prompt_refused":
             # A prompt that asks for more than clients send fails them. Who errs does so with every variant.

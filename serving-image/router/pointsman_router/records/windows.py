@@ -77,7 +77,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.requests = 0
-        """That an engine answered, or failed to. Who left early isn't among them."""
+        """That an engine answered, or failed to. Who left before the end isn't among them."""
         self.errors = 0
         self.blocked = 0
         """Answers that a filter ended."""
@@ -185,6 +185,15 @@ class Measure:
     def refused(self) -> None:
         """An engine refused a request by the client's fault, which says nothing of it."""
         self.counts.requests += 1
+
+    def left(self, first: float, streamed: bool, cold: bool) -> None:
+        """The client left before the end: seconds to a stream's first byte, or else how long it waited.
+
+        That is less than it would have been, for either variant. Left out, whoever is so slow that people
+        give up would show only what it was quick with.
+        """
+        if not cold:
+            (self.counts.streamed if streamed else self.counts.whole).to_first_token.add(first)
 
     def answered(self, first: float, whole: float, tokens: int, streamed: bool, cold: bool) -> None:
         """A request was answered whole: seconds to its first byte and its last; tokens, 0 for not known."""
