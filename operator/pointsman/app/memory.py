@@ -40,13 +40,15 @@ async def give_back(idle: Callable[[], bool], passes: Callable[[], int]) -> None
     """Never returns. Gives back what isn't used in an instant in which the operator is `idle`, where it has
     carried out `passes` since it last did."""
     trim, loop = _of_libc("malloc_trim"), asyncio.get_running_loop()
-    before, whole = 0, loop.time()
+    before, whole, pause = 0, loop.time(), EVERY_SECONDS
     while True:
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(pause)
+        pause = EVERY_SECONDS
         if passes() == before:
             continue
-        while not idle():
-            await asyncio.sleep(INSTANT_SECONDS)
+        if not idle():
+            pause = INSTANT_SECONDS
+            continue
         before = passes()
         if loop.time() - whole >= WHOLE_SECONDS:
             whole = loop.time()
