@@ -36,6 +36,9 @@ LABEL_KEY_MESSAGE = (
     "must be a label key: an optional domain and a slash, then at most 63 letters, digits, '-', '_' or '.'"
 )
 
+_NAMED: dict[frozenset[str], set[str]] = {}
+"""Each set of fields that some object names, once for all of them."""
+
 
 class Base(BaseModel):
     """Base of every type of the API."""
@@ -57,6 +60,10 @@ class Base(BaseModel):
         broken = [rule.says for rule in type(self).rules if not rule.holds(self)]
         if broken:
             raise ValueError("; ".join(broken))
+        # Half of a parsed object is these sets, and most objects name the same fields. Nobody changes one:
+        # models are frozen, and a copy copies its set.
+        named = _NAMED.setdefault(frozenset(self.model_fields_set), self.model_fields_set)
+        object.__setattr__(self, "__pydantic_fields_set__", named)
         return self
 
     @classmethod

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pointsman import __version__
-from pointsman.app import command_arguments, debug_arguments, prompt_arguments
+from pointsman.app import command_arguments, debug_arguments, memory, prompt_arguments
 from pointsman.app import settings as settings_module
 from pointsman.app.settings import AppSettings, SettingsError
 from pointsman.engine import log
@@ -69,6 +69,7 @@ def run(settings: AppSettings) -> int:
     from pointsman.kube.config import NoCluster
 
     faulthandler.enable()
+    memory.be_frugal()
     log.configure(settings.log_level)
 
     async def operate() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -108,22 +110,44 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of one object's status. Nothing else of it is kept: it would be most of what a service
+    takes of memory."""
+
+    conditions: tuple[tuple[str, str], ...]
+    step: str
+    weights: tuple[tuple[str, int], ...]
+    starts: tuple[tuple[str, str, int], ...]
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> _Told:
+        rollout = status.get("rollout") or {}
+        return cls(
+            # The same few words in every object, and a text of its own for each of them as it was read.
+            tuple((intern(c["type"]), intern(c["status"])) for c in status.get("conditions") or ()),
+            intern(rollout.get("step") or ""),
+            tuple(sorted(_weights(rollout).items())),
+            tuple(_starts(status)),
+        )
+
+
 class ObjectStates:
     """Conditions and traffic of our objects, as last seen. A collector: read when somebody scrapes."""
 
     def __init__(self) -> None:
-        self._status: dict[Key, Mapping[str, Any]] = {}
+        self._told: dict[Key, _Told] = {}
 
     def seen(self, obj: Mapping[str, Any]) -> None:
         """The object as an event or a list showed it."""
         metadata = obj["metadata"]
         key = Key(obj["kind"], metadata.get("namespace", ""), metadata["name"])
         if key.kind in (LLMSERVICE.kind, LLMROUTER.kind):
-            self._status[key] = obj.get("status") or {}
+            self._told[key] = _Told.of(obj.get("status") or {})
 
     def gone(self, key: Key) -> None:
         """The object is no more."""
-        self._status.pop(key, None)
+        self._told.pop(key, None)
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
@@ -147,16 +171,15 @@ class ObjectStates:
             "How long the engines of a revision took to start, in seconds, by phase.",
             labels=["namespace", "name", "role", "phase"],
         )
-        for key, status in self._status.items():
+        for key, told in self._told.items():
             where = [key.namespace, key.name]
-            for condition in status.get("conditions") or ():
-                conditions[key.kind].add_metric([*where, condition["type"], condition["status"]], 1)
-            rollout = status.get("rollout") or {}
-            if rollout.get("step"):
-                step.add_metric([*where, rollout["step"]], 1)
-            for role, share in sorted(_weights(rollout).items()):
+            for kind, state in told.conditions:
+                conditions[key.kind].add_metric([*where, kind, state], 1)
+            if told.step:
+                step.add_metric([*where, told.step], 1)
+            for role, share in told.weights:
                 weight.add_metric([*where, role], share)
-            for role, phase, seconds in _starts(status):
+            for role, phase, seconds in told.starts:
                 starts.add_metric([*where, role, phase], seconds)
         yield from (*conditions.values(), step, weight, starts)
 
@@ -169,7 +192,7 @@ def _starts(status: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
         if row["revision"] in roles:
             for phase, seconds in row.items():
                 if phase not in ("revision", "weightBytes"):
-                    yield roles[row["revision"]], phase, seconds
+                    yield roles[row["revision"]], intern(phase), seconds
 
 
 def _weights(rollout: Mapping[str, Any]) -> dict[str, int]:

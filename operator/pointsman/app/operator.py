@@ -99,7 +99,9 @@ class Operator:
         others = [
             asyncio.create_task(resync.run()),
             asyncio.create_task(self._measure_lag()),
-            asyncio.create_task(memory.give_back(lambda: queue.depth + queue.running == 0)),
+            asyncio.create_task(
+                memory.give_back(lambda: queue.depth + queue.running == 0, lambda: queue.finished)
+            ),
         ]
         stopping = asyncio.create_task(self.stop.wait())
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pointsman.api import names
 from pointsman.api.model import LLMModel, ModelSpec
@@ -35,7 +36,7 @@ from pointsman.core.world import Manifest, Missing, ServiceWorld
 from pointsman_router import config
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """One service, as this pass sees it."""
 
@@ -148,10 +149,12 @@ class Facts:
 
     def acknowledged(self) -> bool:
         """Whether every live router runs exactly what follows from the current state."""
-        return bool(self.world.signals) and not self.behind()
+        return bool(self.world.signals) and not self.behind
 
+    @cached_property
     def behind(self) -> Sequence[str]:
-        """Addresses of the routers that run something else, or can't be asked."""
+        """Addresses of the routers that run something else, or can't be asked. Found once: many ask, and the
+        route has to be compiled and hashed for it."""
         expected = config.service_hash(self.route(self.state, self.routed_generation))
         name = self.world.service.metadata.name
         return [

@@ -98,15 +98,17 @@ def _is_deleting(condition: Condition) -> bool:
 def proven(facts: Facts, state: rollout.State) -> bool:
     """Whether a request was answered by this generation, under the configuration that still holds."""
     service, proof = facts.world.service, _proof(facts)
-    expected = config.service_hash(facts.route(state.undivided, service.metadata.generation))
-    return (
-        proof is not None
-        and facts.settled(state)
-        and proof["generation"] == service.metadata.generation
-        and proof["hash"] == expected
-        and state.stable is not None
-        and proof["variant"] == state.stable.name
-    )
+    if (
+        proof is None
+        or not facts.settled(state)
+        or proof["generation"] != service.metadata.generation
+        or state.stable is None
+        or proof["variant"] != state.stable.name
+    ):
+        return False
+    # Last: to compile a route and to hash it costs more than all else that is asked here.
+    route = facts.route(state.undivided, service.metadata.generation)
+    return bool(proof["hash"] == config.service_hash(route))
 
 
 def _verdicts(facts: Facts, after: rollout.State, judged: Judged, tried: Tried) -> Iterator[Verdict]:

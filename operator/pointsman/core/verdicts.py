@@ -205,7 +205,7 @@ def router_programmed(facts: Facts, after: rollout.State) -> Verdict:
 
 def _awaited(facts: Facts) -> str:
     """Which routers it is that others don't wait for; while all of them are awaited, just that."""
-    behind = facts.behind()
+    behind = facts.behind
     return f"{AWAITED}: {_listed(behind)}" if len(behind) < len(facts.world.signals) else AWAITED
 
 

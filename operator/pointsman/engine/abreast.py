@@ -8,6 +8,7 @@ own, it never sees less than it has seen already, nor less than it has done (ADR
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,11 +77,28 @@ class Abreast:
         fields: str = "",
         since: int | None = None,
     ) -> Objects:
-        kind, scope = self._of(resource.kind), (resource.kind, namespace or "", labels)
-        recalled = resource.kind in self._watched and namespace is not None and not fields
-        doubts = kind.doubts
-        if recalled and since is not None and (known := self._recall.find(scope, kind.floor)) is not None:
+        kind = self._of(resource.kind)
+        if resource.kind not in self._watched or namespace is None or fields:
+            return await self._read(kind, resource, namespace, labels, fields, since)
+        # One text for the same labels of all kinds.
+        scope = (resource.kind, namespace, sys.intern(labels))
+        if since is not None and (known := self._recall.find(scope, kind.floor)) is not None:
             return known
+        with self._recall.reading(scope, kind.version) as read:
+            found = await self._read(kind, resource, namespace, labels, fields, since)
+            self._recall.keep(read, found)
+        return found
+
+    async def _read(
+        self,
+        kind: _Kind,
+        resource: Resource,
+        namespace: str | None,
+        labels: str,
+        fields: str,
+        since: int | None,
+    ) -> Objects:
+        doubts = kind.doubts
         try:
             found = await self._kube.list(resource, namespace, labels=labels, fields=fields, since=since)
             if since is not None and found.version < since:
@@ -93,8 +111,6 @@ class Abreast:
         kind.version = max(kind.version, found.version)
         if since is None:
             kind.settled, kind.floor = max(kind.settled, doubts), max(kind.floor, found.version)
-        if recalled:
-            self._recall.keep(scope, found)
         return found
 
     async def apply(self, obj: Mapping[str, Any], *, manager: str, force: bool = True) -> Object:

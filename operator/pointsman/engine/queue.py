@@ -116,6 +116,7 @@ class KeyQueue:
         self._heap: list[tuple[float, int, Key]] = []
         self._tickets = itertools.count(1)
         self._running = 0
+        self._finished = 0
         self._draining = False
         self._loop = asyncio.get_running_loop()
 
@@ -155,6 +156,11 @@ class KeyQueue:
     def running(self) -> int:
         """Passes under way."""
         return self._running
+
+    @property
+    def finished(self) -> int:
+        """Passes so far."""
+        return self._finished
 
     @property
     def oldest_seconds(self) -> float:
@@ -225,6 +231,7 @@ class KeyQueue:
             entry.task = None
             self._running -= 1
         retry = self._after(key, entry, outcome, error)
+        self._finished += 1
         self._observe(Finished(key, self._loop.time() - entry.started, waited, error, retry))
         if entry.idle:
             self._entries.pop(key, None)

@@ -7,6 +7,7 @@ destroyed it isn't relied on.
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ COPIES = f"{LABEL_ROLE}={ROLE_PROMPT}"
 """Of ControllerRevisions: the copies of prompts of a namespace."""
 MOST = 50_000
 """How many LISTs are kept before all are dropped."""
+WINDOW = 32 * 1024
+"""How much of another text zlib can make use of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +44,78 @@ class _Listed:
     """Kept small: most is never asked for again."""
 
 
+@dataclass(slots=True)
+class Read:
+    """A LIST under way."""
+
+    scope: Scope
+    newest: int
+    """The newest version that was seen of what it lists, meanwhile."""
+
+
 class Recall:
     """See the module. All of it may be dropped at any time."""
 
     def __init__(self) -> None:
         self._listed: dict[Scope, _Listed] = {}
-        self._touched: dict[Scope, int] = {}
-        self._least = 0
-        """What was touched before everything was dropped: some read under way may not show it."""
+        self._reads: dict[Scope, list[Read]] = {}
+        self._alike: dict[str, bytes] = {}
+        """By kind: one LIST of it, by which all others are packed. They're much alike."""
 
     def touch(self, obj: Mapping[str, Any], version: int) -> None:
         """Something was seen of this object: whatever lists it has to show that version."""
         for scope in _scopes(obj):
             if scope in self._listed and self._listed[scope].version < version:
                 del self._listed[scope]
-            self._touched[scope] = max(version, self._touched.get(scope, 0))
+            for read in self._reads.get(scope, ()):
+                read.newest = max(version, read.newest)
 
-    def keep(self, scope: Scope, found: Objects) -> None:
-        """A LIST as the server answered it."""
-        if not _is_touched(scope) or found.version < self._touched.get(scope, self._least):
+    @contextlib.contextmanager
+    def reading(self, scope: Scope, least: int) -> Iterator[Read]:
+        """While a LIST is read. `least`: the version that it has to show already."""
+        read = Read(scope, least)
+        under_way = self._reads.setdefault(scope, [])
+        under_way.append(read)
+        try:
+            yield read
+        finally:
+            under_way.remove(read)
+            if not under_way and self._reads.get(scope) is under_way:
+                del self._reads[scope]
+
+    def keep(self, read: Read, found: Objects) -> None:
+        """The LIST as the server answered it."""
+        if not _is_touched(read.scope) or found.version < read.newest:
             # Nobody would tell that it's old; or something happened meanwhile.
             return
         if len(self._listed) >= MOST:
             self.forget()
-        self._listed[scope] = _Listed(found.version, zlib.compress(orjson.dumps(found), 1))
+        self._listed[read.scope] = _Listed(found.version, self._packed(read.scope[0], found))
 
     def find(self, scope: Scope, least: int) -> Objects | None:
         """The LIST, where it shows all that was seen; and not one of before the version `least`."""
         listed = self._listed.get(scope)
         if listed is None or listed.version < least:
             return None
-        return Objects(orjson.loads(zlib.decompress(listed.packed)), listed.version)
+        return Objects(self._unpacked(scope[0], listed.packed), listed.version)
 
     def forget(self) -> None:
-        """Drops everything."""
-        self._least = max(self._touched.values(), default=self._least)
+        """Drops everything. What was seen meanwhile, a LIST under way still has to show."""
         self._listed.clear()
-        self._touched.clear()
+        self._alike.clear()
+
+    def _packed(self, kind: str, found: Objects) -> bytes:
+        if not found:
+            return b""
+        text = orjson.dumps(found)
+        packing = zlib.compressobj(1, zdict=self._alike.setdefault(kind, text[-WINDOW:]))
+        return packing.compress(text) + packing.flush()
+
+    def _unpacked(self, kind: str, packed: bytes) -> list[Any]:
+        if not packed:
+            return []
+        found: list[Any] = orjson.loads(zlib.decompressobj(zdict=self._alike[kind]).decompress(packed))
+        return found
 
 
 def _is_touched(scope: Scope) -> bool:
