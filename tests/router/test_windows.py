@@ -11,7 +11,6 @@ from pointsman_router.engines.endpoints import Endpoint, Slice
 from pointsman_router.records.windows import Counts, Warmth, Window
 from tests.router.engine import SSE_HEAD, Script, Turn, chunk, close, event, events, gated, hang, raw, reply
 from tests.router.stack import (
-    CHAT,
     STREAM,
     Stack,
     configuration,
@@ -192,37 +191,6 @@ async def test_a_client_that_leaves_is_neither_an_error_nor_an_answer(stack: Sta
     await eventually(lambda: stack.engines[0].left or not stack.router.in_flight)
     found = await counted(stack)
     assert (found["requests"], found["errors"]) == (0, 0)
-
-
-@pytest.mark.parametrize(("request_", "whole"), [(STREAM, False), (CHAT, True)], ids=["stream", "whole"])
-async def test_who_gives_up_has_waited_for_a_first_token_that_long(
-    stack: Stack, request_: bytes, whole: bool
-) -> None:
-    await one_engine(stack, slow(first=30.0, gap=0.0, count=1))
-    client = await stack.client()
-    await client.send(request_)
-    await eventually(lambda: stack.router.in_flight)
-    await asyncio.sleep(0.3)
-    client.close()
-    await eventually(lambda: not stack.router.in_flight)
-    found = await counted(stack)
-    assert (found["requests"], found["errors"]) == (0, 0)
-    (waited,) = middles(found["histograms"]["timeToFirstToken"])
-    assert 0.25 < waited < 5.0
-    assert bool(found["whole"]["timeToFirstToken"]) is whole
-    assert not found["histograms"]["timePerOutputToken"]
-
-
-async def test_who_leaves_a_stream_has_seen_its_first_token(stack: Stack) -> None:
-    await one_engine(stack, slow(first=0.0, gap=30.0, count=2))
-    client = await stack.client()
-    await client.send(STREAM)
-    await client.head()
-    await asyncio.sleep(0.5)
-    client.close()
-    await eventually(lambda: not stack.router.in_flight)
-    (first,) = middles((await counted(stack))["histograms"]["timeToFirstToken"])
-    assert first < 0.4
 
 
 async def test_what_reached_no_engine_does_not_count(stack: Stack) -> None:

@@ -92,7 +92,7 @@ async def test_streams_and_whole_answers_are_compared_each_with_their_own(
         assert (rollout(cluster)["stable"], ready) == (new, "True")
     else:
         assert (rollout(cluster)["stable"], reason) == (old, "CanaryRejected")
-        assert "(streams 1.91 x, whole answers 1.91 x)" in message
+        assert "(streams 2.1 x, whole answers 2.1 x)" in message
 
 
 async def test_a_rejected_candidate_is_never_tried_again_and_a_return_of_the_spec_is_ready(

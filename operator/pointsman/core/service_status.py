@@ -97,7 +97,16 @@ def _is_deleting(condition: Condition) -> bool:
 
 def proven(facts: Facts, state: rollout.State) -> bool:
     """Whether a request was answered by this generation, under the configuration that still holds."""
-    service, proof = facts.world.service, _proof(facts)
+    return _proves(_proof(facts), facts, state)
+
+
+def was_proven(facts: Facts) -> bool:
+    """The same by what status holds: what is done follows from a pass's first look, which has no probe."""
+    return _proves(_kept_proof(facts), facts, facts.state)
+
+
+def _proves(proof: Mapping[str, Any] | None, facts: Facts, state: rollout.State) -> bool:
+    service = facts.world.service
     if (
         proof is None
         or not facts.settled(state)
@@ -216,7 +225,7 @@ def _blocking(facts: Facts, said: tuple[Verdict, ...]) -> list[Verdict]:
 
 def _proof(facts: Facts) -> Mapping[str, Any] | None:
     """The latched proof: this pass's probe where it succeeded, else what status holds."""
-    probe, kept = facts.world.probe, facts.world.service.status.proof
+    probe = facts.world.probe
     if probe is not None and probe.ok:
         return {
             "generation": probe.generation,
@@ -224,6 +233,11 @@ def _proof(facts: Facts) -> Mapping[str, Any] | None:
             "variant": probe.variant,
             "kind": probe.kind,
         }
+    return _kept_proof(facts)
+
+
+def _kept_proof(facts: Facts) -> Mapping[str, Any] | None:
+    kept = facts.world.service.status.proof
     return kept.model_dump(mode="json", by_alias=True) if kept else None
 
 
