@@ -4,27 +4,55 @@ import asyncio
 
 import pytest
 
-from tests.router.stack import CHAT, STREAM, Stack, eventually
-from tests.router.test_windows import counted, middles, one_engine, slow
+from tests.router.engine import Script, hang, reply
+from tests.router.stack import CHAT, STREAM, RawClient, Stack, eventually
+from tests.router.test_windows import WHOLE, counted, middles, one_engine, slow
+
+QUICK = 10
+"""Answers that come at once, by which it's known what is usual."""
+KINDS: dict[str, tuple[bytes, Script]] = {
+    "stream": (STREAM, slow(first=0.05, gap=0.0, count=1)),
+    "whole": (CHAT, reply(WHOLE)),
+}
 
 
-@pytest.mark.parametrize(("request_", "whole"), [(STREAM, False), (CHAT, True)], ids=["stream", "whole"])
-async def test_who_gives_up_has_waited_for_a_first_token_that_long(
-    stack: Stack, request_: bytes, whole: bool
-) -> None:
-    await one_engine(stack, slow(first=30.0, gap=0.0, count=1))
-    client = await stack.client()
+async def leaves(stack: Stack, request_: bytes, after: float) -> None:
+    """A client that asks, and leaves after so many seconds."""
+    client: RawClient = await stack.client()
     await client.send(request_)
-    await eventually(lambda: stack.router.in_flight)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(after)
     client.close()
     await eventually(lambda: not stack.router.in_flight)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_waited_for_much_longer_than_is_usual_counts_with_that(stack: Stack, kind: str) -> None:
+    request_, quick = KINDS[kind]
+    await one_engine(stack, *[quick] * QUICK, hang)
+    for _ in range(QUICK):
+        await stack.ask(request_)
+    await leaves(stack, request_, after=0.6)
+    found = await counted(stack)
+    assert (found["requests"], found["errors"]) == (QUICK, 0)
+    waited = max(middles(found["histograms"]["timeToFirstToken"]))
+    assert 0.5 < waited < 5.0
+    assert sum(found["histograms"]["timeToFirstToken"].values()) == QUICK + 1
+    assert bool(found["whole"]["timeToFirstToken"]) is (kind == "whole")
+
+
+async def test_who_left_sooner_says_nothing(stack: Stack) -> None:
+    await one_engine(stack, *[slow(first=0.4, gap=0.0, count=1)] * QUICK, hang)
+    await asyncio.gather(*(stack.ask(STREAM) for _ in range(QUICK)))
+    await leaves(stack, STREAM, after=0.2)
+    assert sum((await counted(stack))["histograms"]["timeToFirstToken"].values()) == QUICK
+
+
+async def test_where_nothing_is_usual_yet_who_leaves_says_nothing(stack: Stack) -> None:
+    await one_engine(stack, hang)
+    await leaves(stack, STREAM, after=0.3)
     found = await counted(stack)
     assert (found["requests"], found["errors"]) == (0, 0)
-    (waited,) = middles(found["histograms"]["timeToFirstToken"])
-    assert 0.25 < waited < 5.0
-    assert bool(found["whole"]["timeToFirstToken"]) is whole
-    assert not found["histograms"]["timePerOutputToken"]
+    assert not any(found["histograms"].values())
 
 
 async def test_who_leaves_a_stream_has_seen_its_first_token(stack: Stack) -> None:

@@ -40,7 +40,7 @@ async def give_back(idle: Callable[[], bool], passes: Callable[[], int]) -> None
     """Never returns. Gives back what isn't used in an instant in which the operator is `idle`, where it has
     carried out `passes` since it last did."""
     trim, loop = _of_libc("malloc_trim"), asyncio.get_running_loop()
-    before, whole, pause = 0, loop.time(), EVERY_SECONDS
+    before, whole, pause = -1, loop.time(), EVERY_SECONDS
     while True:
         await asyncio.sleep(pause)
         pause = EVERY_SECONDS

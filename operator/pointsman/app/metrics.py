@@ -122,6 +122,14 @@ class _Told:
 
     @classmethod
     def of(cls, status: Mapping[str, Any]) -> _Told:
+        """Nothing of a status that isn't as the schema has it now: an older one may have let it in."""
+        try:
+            return cls._of(status)
+        except (KeyError, TypeError, AttributeError):
+            return cls((), "", (), ())
+
+    @classmethod
+    def _of(cls, status: Mapping[str, Any]) -> _Told:
         rollout = status.get("rollout") or {}
         return cls(
             # The same few words in every object, and a text of its own for each of them as it was read.

@@ -100,7 +100,7 @@ class Operator:
             asyncio.create_task(resync.run()),
             asyncio.create_task(self._measure_lag()),
             asyncio.create_task(
-                memory.give_back(lambda: queue.depth + queue.running == 0, lambda: queue.finished)
+                memory.give_back(lambda: queue.running == 0 and queue.depth == 0, lambda: queue.finished)
             ),
         ]
         stopping = asyncio.create_task(self.stop.wait())

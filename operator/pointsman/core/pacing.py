@@ -35,11 +35,18 @@ def requeue(
     return min((moment for moment in moments if moment is not None), default=None)
 
 
+def _just_proven(facts: Facts, after: rollout.State) -> bool:
+    """Whether the next pass sees in status what this one's probe has shown, by which experiments begin."""
+    return service_status.proven(facts, after) and not service_status.was_proven(facts)
+
+
 def _of_service(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:
     copying = facts.uncopied is not None or experiment.uncopied(facts) is not None
     if copying and facts.target:
         return 0.2
     if after != facts.state and after.step not in AWAITING_ENGINES:
+        return 0.2
+    if facts.world.service.spec.experiment is not None and _just_proven(facts, after):
         return 0.2
     look = analysis.next_look(facts, found)
     if look is not None and facts.acknowledged() and not facts.world.service.spec.paused:

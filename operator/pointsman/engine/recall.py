@@ -8,6 +8,8 @@ destroyed it isn't relied on.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,9 +46,9 @@ class _Listed:
     """Kept small: most is never asked for again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Read:
-    """A LIST under way."""
+    """A LIST under way; none is another one, however alike they are."""
 
     scope: Scope
     newest: int
@@ -90,6 +92,9 @@ class Recall:
             return
         if len(self._listed) >= MOST:
             self.forget()
+        listed = self._listed.get(read.scope)
+        if listed is not None and listed.version > found.version:
+            return  # another one was read beside it, later
         self._listed[read.scope] = _Listed(found.version, self._packed(read.scope[0], found))
 
     def find(self, scope: Scope, least: int) -> Objects | None:
@@ -100,7 +105,9 @@ class Recall:
         return Objects(self._unpacked(scope[0], listed.packed), listed.version)
 
     def forget(self) -> None:
-        """Drops everything. What was seen meanwhile, a LIST under way still has to show."""
+        """Drops everything, and what is being read: whatever is doubted may concern that too."""
+        for read in itertools.chain.from_iterable(self._reads.values()):
+            read.newest = sys.maxsize
         self._listed.clear()
         self._alike.clear()
 

@@ -43,6 +43,22 @@ def test_starts_of_the_revisions_in_use_are_shown_by_their_role_and_go_with_the_
     assert scraped(metrics) == set()
 
 
+def test_a_status_of_another_schema_shows_nothing_and_disturbs_nobody() -> None:
+    metrics = Metrics()
+    where = {"namespace": "team-a", "name": "chat"}
+    odd: list[dict[str, Any]] = [
+        {"conditions": [{}]},
+        {"startup": [{}]},
+        {"rollout": {"traffic": [{}]}},
+        {"rollout": 7},
+    ]
+    for status in odd:
+        metrics.states.seen(
+            {"apiVersion": API_VERSION, "kind": LLMSERVICE.kind, "metadata": where, "status": status}
+        )
+        assert scraped(metrics) == set()
+
+
 def test_an_object_without_status_shows_nothing() -> None:
     metrics = Metrics()
     where = {"namespace": "team-a", "name": "chat"}

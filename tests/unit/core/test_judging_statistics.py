@@ -22,7 +22,7 @@ from pointsman.core.judging import (
     rates,
     values,
 )
-from pointsman.core.judging.boundary import at_once, boundary, student, together
+from pointsman.core.judging.boundary import Tuning, at_once, boundary, student, together
 from pointsman.core.judging.rates import Counts
 from pointsman.core.judging.spread import Belief, Pool, Spread
 from pointsman_router import scale
@@ -38,7 +38,7 @@ def walks(error: float, steps: list[int], runs: int) -> float:
         total = at = 0.0
         for size in steps:
             total, at = total + chance.gauss(0, math.sqrt(size)), at + size
-            if total > boundary(at, error, 300) * math.sqrt(at):
+            if total > boundary(at, error, Tuning(300, early=6)) * math.sqrt(at):
                 crossed += 1
                 break
     return crossed / runs
@@ -61,17 +61,24 @@ def test_a_plain_interval_would_be_crossed_far_too_often() -> None:
 def test_a_single_look_needs_less_than_every_moment() -> None:
     for error in (0.05, 1e-3, 1e-9, 1e-30):
         assert NormalDist().cdf(-at_once(error)) == pytest.approx(error, rel=1e-6)
-        assert at_once(error) < min(boundary(samples, error, 300) for samples in (100, 1000, 10_000))
+        assert at_once(error) < min(boundary(samples, error, Tuning(300)) for samples in (100, 1000, 10_000))
 
 
 def test_the_boundary_is_narrowest_where_it_is_tuned_for() -> None:
-    for tuned_for in (300, 1000):
-        least = boundary(tuned_for, 0.005, tuned_for)
+    for tuning in (Tuning(300), Tuning(1000), Tuning(1000, early=20)):
+        samples = tuning.samples
+        least = boundary(samples, 0.005, tuning)
         for part in range(1, 500):
-            assert boundary(tuned_for * part / 20, 0.005, tuned_for) >= least * 0.99
-        assert boundary(tuned_for * 0.3, 0.005, tuned_for) < least * 1.1
-        assert boundary(tuned_for * 6, 0.005, tuned_for) < least * 1.1
-        assert boundary(0, 0.005, tuned_for) == math.inf
+            assert boundary(samples * part / 20, 0.005, tuning) >= least * 0.99
+        assert boundary(samples * 0.3, 0.005, tuning) < least * 1.1
+        assert boundary(samples * 6, 0.005, tuning) < least * 1.1
+        assert boundary(0, 0.005, tuning) == math.inf
+
+
+def test_an_early_boundary_allows_less_of_few_samples_and_hardly_more_of_many() -> None:
+    late, both = Tuning(300), Tuning(300, early=6)
+    assert boundary(3, 0.005, both) < boundary(3, 0.005, late) / 2
+    assert boundary(300, 0.005, late) < boundary(300, 0.005, both) < 1.02 * boundary(300, 0.005, late)
 
 
 def test_an_estimated_error_needs_more_than_a_known_one() -> None:

@@ -18,7 +18,7 @@ from pointsman.api.names import (
     ROLE_PROMPT,
 )
 from pointsman.engine.abreast import Abreast
-from pointsman.engine.recall import COPIES
+from pointsman.engine.recall import COPIES, Recall
 from pointsman.kube.protocol import Kube, Object, Objects, Retryable
 from pointsman.kube.twin import MemoryKube
 from tests.simulation.faults.proxy import Carry, Proxied, Request
@@ -177,6 +177,41 @@ async def test_what_was_seen_while_a_list_was_under_way_is_read(forgotten: bool)
     assert (await here.listed())[1] == 1
     assert await here.listed() == (["one"], 1)
     assert await here.listed() == (["one"], 0)
+
+
+def listed(version: int) -> Objects:
+    return Objects([{"kind": DEPLOYMENT.kind, "metadata": {"name": "one"}}], version)
+
+
+def seen(recall: Recall, version: int) -> None:
+    metadata = {"namespace": NS, "name": "one", "labels": {LABEL_SERVICE: "chat"}}
+    recall.touch({"kind": DEPLOYMENT.kind, "metadata": metadata}, version)
+
+
+@pytest.mark.parametrize("later_first", [True, False])
+def test_of_two_that_are_under_way_neither_is_taken_for_the_other(later_first: bool) -> None:
+    recall, scope = Recall(), (DEPLOYMENT.kind, NS, OURS)
+    readings = [recall.reading(scope, 100), recall.reading(scope, 100)]
+    first, second = (reading.__enter__() for reading in readings)
+    one, other = (1, 0) if later_first else (0, 1)
+    reads = (first, second)
+    recall.keep(reads[one], listed(101))
+    readings[one].__exit__(None, None, None)
+    seen(recall, 105)
+    recall.keep(reads[other], listed(102))
+    readings[other].__exit__(None, None, None)
+    assert recall.find(scope, 0) is None, "it doesn't show what was seen"
+    with recall.reading(scope, 105) as again:
+        recall.keep(again, listed(105))
+    assert recall.find(scope, 105) is not None
+
+
+def test_an_older_list_takes_no_newer_ones_place() -> None:
+    recall, scope = Recall(), (DEPLOYMENT.kind, NS, OURS)
+    with recall.reading(scope, 100) as older, recall.reading(scope, 100) as newer:
+        recall.keep(newer, listed(120))
+        recall.keep(older, listed(110))
+    assert recall.find(scope, 115) is not None
 
 
 async def test_a_list_that_lacks_what_was_seen_is_not_acted_on(site: Site) -> None:

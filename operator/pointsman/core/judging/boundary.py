@@ -13,29 +13,39 @@ and asymptotic confidence sequences, Annals of Statistics 52(6), 2024).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import exp, log, sqrt
 from statistics import NormalDist
 from typing import Final
 
-EARLY: Final = 0.02
-"""At which part of the samples it's tuned for a boundary of few samples is narrowest."""
 EARLY_ERROR: Final = 0.1
-"""The part of the error that one has."""
+"""The part of the error that a boundary for few samples has."""
 
 
-def boundary(samples: float, error: float, tuned_for: float) -> float:
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Of how many samples a boundary is narrowest."""
+
+    samples: float
+    early: float = 0.0
+    """Of how many a second one is, beside it; 0 for none."""
+
+
+def boundary(samples: float, error: float, tuning: Tuning) -> float:
     """How many standard errors an estimate may be off, on one side, when `samples` stand behind it.
 
-    It's the nearer of two, which share the error, so that both hold at once (Bonferroni). The one is
-    narrowest at `tuned_for` samples, and within a tenth of that from a quarter of these to six times as many.
-    Of few samples it allows so much that what is a hundred times slower isn't seen, if only the noise is
-    large too; the other is for these.
+    It's valid at every number, and within a tenth of its least width from a quarter to six times as many as
+    it is tuned for. Of few samples it allows so much that what is a hundred times slower isn't seen, if only
+    the noise is large too; a second one is for these. Of two, which share the error so that both hold at once
+    (Bonferroni), the nearer counts.
     """
     if samples <= 0:
         return float("inf")
+    if not tuning.early:
+        return _mixture(samples, error, tuning.samples)
     return min(
-        _mixture(samples, error * (1 - EARLY_ERROR), tuned_for),
-        _mixture(samples, error * EARLY_ERROR, tuned_for * EARLY),
+        _mixture(samples, error * (1 - EARLY_ERROR), tuning.samples),
+        _mixture(samples, error * EARLY_ERROR, tuning.early),
     )
 
 

@@ -15,6 +15,7 @@ from enum import Enum
 from math import log1p
 from typing import Final
 
+from pointsman.core.judging.boundary import Tuning
 from pointsman.core.judging.summary import RATES, Metric
 from pointsman.core.judging.values import Statistic
 
@@ -33,9 +34,12 @@ WORSE: Final[Mapping[Metric, Worse]] = {
     Metric.OUTPUT_LENGTH: Worse.EITHER,
 }
 
-TUNED_FOR: Final = 300.0
-TUNED_FOR_RARE: Final = 1000.0
-"""Samples of which a rate, that of something rare, takes more than a time does."""
+TIMES: Final = Tuning(300.0, early=6.0)
+RARE: Final = Tuning(1000.0, early=20.0)
+OTHERS: Final = Tuning(300.0)
+"""A rate, that of something rare, takes more samples than a time does. Early bounds suit both: of times as
+little is believed of the noise as few intervals tell, and of rates likelihoods are compared, which a handful
+of errors suffices for. Ten scores that are all the same seem to have no noise, and are only few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,11 @@ class Gate:
         return WORSE[self.metric]
 
     @property
-    def tuned_for(self) -> float:
+    def tuning(self) -> Tuning:
         """At how many samples it's surest: where what it looks for shows, if it's there."""
-        return TUNED_FOR_RARE if self.rate else TUNED_FOR
+        if self.rate:
+            return RARE
+        return TIMES if self.metric in (Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN) else OTHERS
 
     def threshold(self, declared: int) -> float:
         """A declared margin or limit as estimates have it: a difference of rates, or a ratio's logarithm."""

@@ -94,8 +94,8 @@ def _allowed(gate: Gate, evidence: Evidence, samples: float, error: float, once:
     excess, free = evidence.excess(gate), evidence.free(gate)
     worse = error / 2 if gate.worse is Worse.EITHER else error
     plain = once and gate.key in evidence.spreads
-    rejecting = at_once(worse) if plain else boundary(samples / excess, worse, gate.tuned_for)
-    passing = boundary(samples / excess, FALSE_PASS, gate.tuned_for)
+    rejecting = at_once(worse) if plain else boundary(samples / excess, worse, gate.tuning)
+    passing = boundary(samples / excess, FALSE_PASS, gate.tuning)
     return student(rejecting, free) * sqrt(excess), student(passing, free) * sqrt(excess)
 
 

@@ -87,7 +87,7 @@ def _one(gate: Gate, look: Look, evidence: Evidence, error: float) -> Comparison
     strict, loose = (
         contrast.contrast(gate, earlier, look, off, off)
         for each in (error, FALSE_ALIKE)
-        for off in [student(boundary(worth, each, gate.tuned_for), evidence.free(gate)) * sqrt(excess)]
+        for off in [student(boundary(worth, each, gate.tuning), evidence.free(gate)) * sqrt(excess)]
     )
     if strict is None or loose is None:
         return _unknown(gate, samples, "nothing to compare")

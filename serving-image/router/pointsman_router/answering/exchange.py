@@ -47,6 +47,7 @@ class Exchange(Attempts):
         "_deadline",
         "_done",
         "_error",
+        "_left",
         "_meter",
         "_progress",
         "_quiet_since",
@@ -68,6 +69,8 @@ class Exchange(Attempts):
         self._meter: Meter | None = None
         """What measures the answer, where a window is set."""
         self._cut = False
+        self._left = False
+        """Whether the client left while an engine was at work for it."""
         """Whether it ended because its engine went away."""
         self._progress = 0
         self._deadline: asyncio.TimerHandle | None = None
@@ -129,6 +132,7 @@ class Exchange(Attempts):
 
     def cancel(self, ending: str = "client_gone") -> None:
         """The caller has gone: whatever is under way for it stops now."""
+        self._left = ending == "client_gone" and self._engine is not None
         self._let_go()
         self._settle(CLIENT_GONE, ending)
 
@@ -321,9 +325,9 @@ class Exchange(Attempts):
             return
         answer, meter = self._answer, self._meter
         if status == CLIENT_GONE:
-            if ending == "client_gone":
-                came = (self._stream and answer.first_byte_at) or now
-                measure.left(came - self._started, self._stream, self._cold)
+            if self._left:
+                first = answer.first_byte_at - self._started if answer.first_byte_at else None
+                measure.left(first, now - self._started, self._stream, self._cold)
             return
         told = meter is not None and answer.streamed and meter.failed
         if status >= 500 or told or ending == "prompt_refused":

@@ -14,10 +14,14 @@ from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from pointsman_router.config import Analysis
-from pointsman_router.scale import index
+from pointsman_router.scale import index, middle
 
 THOUSAND: Final = 1000.0
 """Lengths are counted in thousands of tokens, or a long answer would be beyond the scale."""
+FEW: Final = 10
+"""Values below which it isn't known what is usual."""
+LONG: Final = 2.0
+"""How many times what is usual somebody has to have waited for that to say something."""
 Pair = tuple[str, int]
 """A variant's name and an engine's number."""
 
@@ -33,6 +37,16 @@ class Histogram:
     def add(self, value: float) -> None:
         bucket = index(value)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
+
+    def median(self) -> float | None:
+        """The value that half of them keep to; None where there are too few."""
+        total, below = sum(self.counts.values()), 0
+        if total >= FEW:
+            for bucket in sorted(self.counts):
+                below += self.counts[bucket]
+                if 2 * below >= total:
+                    return middle(bucket)
+        return None
 
     def document(self, other: Histogram | None = None) -> dict[str, int]:
         """As `/signals` tells it, with another one's added."""
@@ -154,6 +168,11 @@ class Window:
         """What measures a variant's requests."""
         return Measure(self, variant, self.variants.setdefault(variant, Counts()))
 
+    def usual(self, streamed: bool) -> float | None:
+        """The time to a first token that half of the answers of the quickest variant keep to."""
+        each = (counts.streamed if streamed else counts.whole for counts in self.variants.values())
+        return min((m for times in each if (m := times.to_first_token.median()) is not None), default=None)
+
     def document(self) -> dict[str, Any]:
         """As `/signals` tells it."""
         variants = {name: counts.document() for name, counts in self.variants.items()}
@@ -163,11 +182,12 @@ class Window:
 class Measure:
     """Measures the requests of one variant."""
 
-    __slots__ = ("_name", "_requests", "_warm_at", "_warmth", "counts")
+    __slots__ = ("_name", "_requests", "_warm_at", "_warmth", "_window", "counts")
 
     def __init__(self, window: Window, name: str, counts: Counts) -> None:
         self.counts = counts
         self._name = name
+        self._window = window
         self._warmth = window.warmth
         self._requests = window.analysis.warm_up_requests
         self._warm_at = window.began + window.analysis.warm_up_seconds
@@ -186,14 +206,22 @@ class Measure:
         """An engine refused a request by the client's fault, which says nothing of it."""
         self.counts.requests += 1
 
-    def left(self, first: float, streamed: bool, cold: bool) -> None:
-        """The client left before the end: seconds to a stream's first byte, or else how long it waited.
+    def left(self, first: float | None, waited: float, streamed: bool, cold: bool) -> None:
+        """The client left before the end: seconds to the first byte, where there was one, and until it left.
 
-        That is less than it would have been, for either variant. Left out, whoever is so slow that people
-        give up would show only what it was quick with.
+        Who left before the first token has shown that it takes longer than that, not how long. It counts as
+        if that had been it, but only beyond what answers usually take with the quickest variant: there it's
+        on the slow side, whatever it would have been. Left out, whoever is so slow that people give up would
+        show only what it was quick with.
         """
-        if not cold:
-            (self.counts.streamed if streamed else self.counts.whole).to_first_token.add(first)
+        if cold or not (streamed or first is None):
+            return
+        if first is None:
+            usual = self._window.usual(streamed)
+            if usual is None or waited < LONG * usual:
+                return
+        times = self.counts.streamed if streamed else self.counts.whole
+        times.to_first_token.add(waited if first is None else first)
 
     def answered(self, first: float, whole: float, tokens: int, streamed: bool, cold: bool) -> None:
         """A request was answered whole: seconds to its first byte and its last; tokens, 0 for not known."""
