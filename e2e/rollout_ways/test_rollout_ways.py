@@ -127,6 +127,7 @@ def test_experiment(changing: Changing) -> None:
         ],
     }
     changing.declare({"strategy": "Canary"}, {}, promptRef={"name": "help-v1"}, experiment=experiment)
+    wait_for("it to begin", lambda: _seen(namespace).get("startedAt"), WITHIN_S, seen=changing.told)
     with (
         changing.release.cluster.forward("service/default-router", "http", namespace.name) as address,
         _users(address, {"help-v1": 0.4, "help-v2": 0.9}) as asked_of,
@@ -176,8 +177,14 @@ def _asks_and_reports(api: openai.OpenAI, likes: Mapping[str, float], asked_of: 
 
 
 def _recommendation(namespace: Namespace) -> Manifest | None:
-    found: Manifest = namespace.the(SERVICE)["status"].get("experiment") or {}
+    found = _seen(namespace)
     return found if found.get("recommendation") else None
+
+
+def _seen(namespace: Namespace) -> Manifest:
+    """What status tells of the experiment."""
+    found: Manifest = namespace.the(SERVICE)["status"].get("experiment") or {}
+    return found
 
 
 def _prompt(name: str) -> Manifest:
