@@ -262,7 +262,7 @@ def tagged(request_id: str, service: str = "chat", variant: str = "stable") -> s
     return request_id + tag_of(service, variant).decode()
 
 
-async def eventually(condition: Callable[[], object], seconds: float = 3.0) -> None:
+async def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
     """Waits until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
