@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.conditions import told
+from e2e.conditions import shares, told
 from e2e.load import STREAMED, Load
 from e2e.manifests import scripted
 from e2e.namespace import Manifest, Namespace
@@ -72,7 +72,7 @@ class Changing:
 
     def shares(self) -> dict[str, int]:
         """The percent of requests that each revision has."""
-        return {one["revision"]: one["weight"] for one in self.rollout()["traffic"]}
+        return shares(self.rollout())
 
     def told(self) -> str:
         """What its conditions say."""

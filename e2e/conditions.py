@@ -32,6 +32,11 @@ class Condition:
         return f"{self.type}={self.status} {self.reason}{tail}"
 
 
+def shares(rollout: Document) -> dict[str, int]:
+    """The percent of requests that each revision has, by `status.rollout`."""
+    return {share["revision"]: share["weight"] for share in rollout["traffic"]}
+
+
 def conditions(document: Document) -> dict[str, Condition]:
     """The conditions of an object, by type."""
     listed = (document.get("status") or {}).get("conditions") or ()

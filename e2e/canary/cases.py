@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from e2e.cluster import Cluster
-from e2e.conditions import condition, is_ready, told
+from e2e.conditions import condition, is_ready, shares, told
 from e2e.load import STREAMED, Load
 from e2e.manifests import scripted
 from e2e.namespace import Manifest, Namespace
@@ -158,14 +158,14 @@ def _judge(case: Case, seen: Seen, canary: Manifest, last: Manifest, stable: str
     seen.seconds = seen.ended - seen.began
     if case.ends == "rejected":
         seen.seconds = _seconds_between(canary["status"]["rollout"], rollout, seen.seconds)
-    shares = {it["revision"]: it["weight"] for it in rollout["traffic"]}
+    traffic = shares(rollout)
     rests_on = candidate if case.ends == "promoted" else stable
     expected = {stable: 100 - WEIGHT, candidate: WEIGHT} if case.ends == "waits" else {rests_on: 100}
     checks = {
         f"it {_end_of(last)}: {told(last)}": _end_of(last) == case.ends,
         "Available isn't True": condition(last, "Available").status == "True",
         f"the stable revision is {rollout['stable']}": rollout["stable"] == rests_on,
-        f"traffic is {shares}": shares == expected,
+        f"traffic is {traffic}": traffic == expected,
         f"Ready says {seen.says}": case.told in seen.says,
     }
     if case.ends == "rejected":

@@ -202,5 +202,5 @@ def _baking(at: Manifest) -> bool:
 
 def _engines(namespace: Namespace, revision: str) -> set[str]:
     """The uids of a revision's pods."""
-    pods = namespace.items("pods", "pointsman.dev/service=chat,pointsman.dev/role=engine")
-    return {pod["metadata"]["uid"] for pod in pods if pod["metadata"]["name"].startswith(f"{revision}-")}
+    pods = namespace.items("pods", f"pointsman.dev/revision={revision},pointsman.dev/role=engine")
+    return {pod["metadata"]["uid"] for pod in pods}

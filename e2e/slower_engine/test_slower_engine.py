@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from e2e.cluster import Cluster
+from e2e.conditions import shares
 from e2e.load import Kind, Load, Outcome
 from e2e.manifests import SMOLLM2, service
 from e2e.namespace import Manifest, Namespace
@@ -64,7 +65,7 @@ def test_slower_engine(cluster: Cluster, namespace: Namespace) -> None:
     rollout = last["status"]["rollout"]
     assert "timeToFirstToken" in ready.message
     assert rollout["stable"] == stable
-    assert {one["revision"]: one["weight"] for one in rollout["traffic"]} == {stable: 100}
+    assert shares(rollout) == {stable: 100}
     assert last["metadata"]["generation"] == generation
     assert namespace.condition(SERVICE, "Available").status == "True"
     assert {failure.error for failure in load.failures} <= {GAVE_UP}

@@ -6,6 +6,7 @@ import time
 
 from e2e import traffic
 from e2e.cluster import Cluster
+from e2e.conditions import shares
 from e2e.manifests import SMOLLM2, TINY, service
 from e2e.namespace import Namespace
 from e2e.traffic import Trickle
@@ -41,10 +42,7 @@ def test_wrong_proof(cluster: Cluster, namespace: Namespace) -> None:
         rollout = namespace.the("llmservice/chat")["status"]["rollout"]
         assert rollout["stable"] == proven
         assert rollout["candidate"] != proven
-        assert {it["revision"]: it["weight"] for it in rollout["traffic"]} == {
-            proven: 100,
-            rollout["candidate"]: 0,
-        }
+        assert shares(rollout) == {proven: 100, rollout["candidate"]: 0}
         trickle.stop()
     print(trickle)
     assert trickle.failures == []

@@ -116,7 +116,7 @@ def test_the_way_back_to_the_usual_secret_is_its_name(server: Server, applied: A
     applied(LLMROUTER, {"replicas": 1, "tls": {"secretRef": {"name": "chat-router-tls"}}})
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(front=specs(FULL[LLMROUTER]), routed=specs({"routing": FULL[LLMSERVICE]["routing"]}))
 def test_no_router_refuses_what_the_api_accepts(front: Json, routed: Json) -> None:
     service = {**manifest(LLMSERVICE, {**MINIMAL[LLMSERVICE], **_routed(routed)}), "status": {}}
@@ -127,7 +127,7 @@ def test_no_router_refuses_what_the_api_accepts(front: Json, routed: Json) -> No
 
 @pytest.mark.parametrize("path", LEAVES)
 @given(data=st.data())
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=5, derandomize=True)
 def test_no_router_refuses_a_number_within_the_apis_bounds(path: str, data: st.DataObject) -> None:
     leaf = LEAVES[path]
     low, high = leaf.schema.get("minimum"), leaf.schema.get("maximum")

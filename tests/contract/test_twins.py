@@ -216,7 +216,7 @@ def _refusal(row: KindRow, wire: Json) -> str:
 def test_the_server_and_the_model_accept_the_same(server: Server, row: KindRow) -> None:
     seen = {True: 0, False: 0}
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+    @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
     @given(spec=specs(FULL[row.resource]))
     def compare(spec: Json) -> None:
         wire = manifest(row.resource, spec)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman_router.config import Assignment, AssignmentKey
@@ -48,7 +48,6 @@ async def where(stack: Stack, engines: dict[str, FakeEngine], data: bytes) -> st
     skip=st.integers(0, 250),
     count=st.integers(1, 700),
 )
-@settings(deadline=None)
 def test_a_share_is_never_more_than_a_few_requests_off(
     cuts: list[int], salt: str, skip: int, count: int
 ) -> None:

@@ -89,14 +89,14 @@ def _read(pieces: list[bytes]) -> list[Any]:
     return owner.said
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_mutated(REQUESTS), st.lists(st.integers(0, 2000), max_size=8))
 @example(REQUESTS[3] + REQUESTS[3], list(range(250)))
 def test_a_request_means_the_same_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
     assert _read(_pieces(data, cuts)) == _read([data])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_mutated(REQUESTS))
 @example(REQUESTS[3] + REQUESTS[8])
 def test_nothing_is_read_after_a_refusal(data: bytes) -> None:
@@ -183,7 +183,7 @@ def _answer(pieces: list[bytes]) -> tuple[Any, bytes, str, int]:
     return taker.head, taker.body, taker.ending, len(pool.idle)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_mutated(RESPONSES), st.lists(st.integers(0, 2000), max_size=8))
 def test_a_response_means_the_same_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
     whole, cut = _answer([data]), _answer(_pieces(data, cuts))
@@ -204,7 +204,7 @@ SPELLINGS = (b"%x", b"%X", b"0%x", b"%x;ext=1", b"%x ", b"+%x", b"0x%x", b"%x_",
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(

@@ -138,7 +138,7 @@ _VALUE = st.sampled_from([b"a", b"b", b"0", b"G", b"", b" ", b"a ", b" a", b"\t"
 _VALUES = st.tuples(_VALUE, _VALUE)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(_FIELDS, st.binary(max_size=6), st.binary(max_size=6), _VALUES, st.integers(0, 400))
 def test_a_head_means_the_same_when_it_comes_again(
     fields: list[bytes], first: bytes, second: bytes, values: tuple[bytes, bytes], cut: int

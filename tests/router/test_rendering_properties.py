@@ -45,7 +45,7 @@ def bodies(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
     return document, f"{blank}{{{blank}{text[1:-1]}{blank}}}{blank}".encode()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(made=bodies())
 def test_an_engine_reads_the_prompt_and_all_else_as_it_was(made: tuple[dict[str, Any], bytes]) -> None:
     document, body = made
@@ -64,7 +64,7 @@ def test_an_engine_reads_the_prompt_and_all_else_as_it_was(made: tuple[dict[str,
     assert len(json.loads(rendered, object_pairs_hook=list)) == len(expected) + 2, "nothing is there twice"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(made=bodies(), name=st.sampled_from(["messages", VARIABLES, "temperature"]), value=VALUES)
 def test_of_two_members_of_one_name_that_one_counts_which_was_judged(
     made: tuple[dict[str, Any], bytes], name: str, value: Any

@@ -19,7 +19,6 @@ def some(count: int) -> Callable[[Any], Any]:
     return settings(
         max_examples=count * MORE,
         derandomize=MORE == 1,
-        deadline=None,
         database=None,
         phases=(Phase.explicit, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),

@@ -37,7 +37,7 @@ def requeue(
 
 def _just_proven(facts: Facts, after: rollout.State) -> bool:
     """Whether the next pass sees in status what this one's probe has shown, by which experiments begin."""
-    return service_status.proven(facts, after) and not service_status.was_proven(facts)
+    return not service_status.was_proven(facts) and service_status.proven(facts, after)
 
 
 def _of_service(facts: Facts, after: rollout.State, found: Found, status: Mapping[str, Any]) -> float | None:

@@ -59,7 +59,7 @@ def decide(world: ServiceWorld) -> Decision:
     checked = checking.kept(facts) if paused else checking.look(facts)
     found = analysis.kept(facts) if paused else analysis.look(facts, checked.standing)
     tried = trying.kept(facts) if paused else trying.look(facts)
-    proven = service_status.was_proven(facts)
+    proven = world.service.spec.experiment is not None and service_status.was_proven(facts)
     tested = experiment.kept(facts) if paused else experiment.look(facts, proven=proven)
     after = facts.state if paused else _step(facts, found, tried, tested)
     status = service_status.compose(facts, after, found.judged, tried, tested)

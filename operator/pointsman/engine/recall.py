@@ -82,7 +82,7 @@ class Recall:
             yield read
         finally:
             under_way.remove(read)
-            if not under_way and self._reads.get(scope) is under_way:
+            if not under_way:
                 del self._reads[scope]
 
     def keep(self, read: Read, found: Objects) -> None:

@@ -71,7 +71,7 @@ def test_each_odd_value_in_each_place_is_taken_or_refused() -> None:
             take(document)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=2, max_size=4))
 def test_odd_values_in_several_places_are_taken_or_refused(
     changes: list[tuple[tuple[Any, ...], Any]],
@@ -107,7 +107,7 @@ def replace(document: Any, path: tuple[Any, ...], value: Any) -> None:
         return
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=60), st.text(alphabet="name: x\n-[]{}&*!|>'\"%@\t#,?0", max_size=40)))
 def test_any_bytes_are_refused_in_one_line(file: Path, content: bytes | str) -> None:
     file.write_bytes(content if isinstance(content, bytes) else content.encode())

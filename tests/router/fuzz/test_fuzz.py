@@ -43,13 +43,13 @@ SPELLINGS = [
 """What the two parsers of a smuggled request disagree about."""
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_mutated(REQUESTS), st.sampled_from(ANSWERS), st.integers(1, 300))
 def test_whatever_a_client_sends_engines_get_whole_requests(client: bytes, script: bytes, piece: int) -> None:
     check(client, script, piece)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(REQUESTS), _mutated(ANSWERS), st.integers(1, 300))
 def test_whatever_an_engine_sends_clients_get_whole_answers(client: bytes, script: bytes, piece: int) -> None:
     check(client, script, piece)

@@ -131,7 +131,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 @given(text=TEXTS, name=st.sampled_from(["A", "NO_PROXY", "HF_ENDPOINT", "POINTSMAN_PROOF", "HOME"]))
 def test_what_is_sealed_stays_as_it_is(text: str, name: str) -> None:
     assert sealed_variable(name, sealed_variable(name, text)) == sealed_variable(name, text)

@@ -355,7 +355,7 @@ def histories(draw: st.DrawFn) -> list[tuple[float, int, Priority, float, bool]]
 
 
 @given(histories(), st.integers(1, 4), st.floats(0, 1, exclude_max=True))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_wish_is_lost_and_no_key_runs_twice_at_a_time(
     history: list[tuple[float, int, Priority, float, bool]], concurrency: int, draw: float
 ) -> None:

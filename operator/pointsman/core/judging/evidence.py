@@ -14,7 +14,7 @@ from pointsman.core.judging import contrast
 from pointsman.core.judging.contrast import Stage
 from pointsman.core.judging.gates import Gate
 from pointsman.core.judging.spread import Belief, Spread
-from pointsman.core.judging.summary import Look, Metric
+from pointsman.core.judging.summary import Look
 
 STAGES_KEPT: Final = 16
 """Steps that are told apart. Of more, the two earliest are taken as one."""
@@ -106,4 +106,4 @@ def interval_over(previous: Look, look: Look) -> bool:
 
 
 def _belief(gate: Gate) -> Belief:
-    return TIMES if gate.metric in (Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN) else OTHERS
+    return TIMES if gate.time else OTHERS

@@ -16,7 +16,7 @@ from math import log1p
 from typing import Final
 
 from pointsman.core.judging.boundary import Tuning
-from pointsman.core.judging.summary import RATES, Metric
+from pointsman.core.judging.summary import RATES, TIMES, Metric
 from pointsman.core.judging.values import Statistic
 
 
@@ -34,9 +34,9 @@ WORSE: Final[Mapping[Metric, Worse]] = {
     Metric.OUTPUT_LENGTH: Worse.EITHER,
 }
 
-TIMES: Final = Tuning(300.0, early=6.0)
-RARE: Final = Tuning(1000.0, early=20.0)
-OTHERS: Final = Tuning(300.0)
+OF_TIMES: Final = Tuning(300.0, early=6.0)
+OF_RATES: Final = Tuning(1000.0, early=20.0)
+OF_OTHERS: Final = Tuning(300.0)
 """A rate, that of something rare, takes more samples than a time does. Early bounds suit both: of times as
 little is believed of the noise as few intervals tell, and of rates likelihoods are compared, which a handful
 of errors suffices for. Ten scores that are all the same seem to have no noise, and are only few."""
@@ -66,6 +66,10 @@ class Gate:
         return self.metric in RATES
 
     @property
+    def time(self) -> bool:
+        return self.metric in TIMES
+
+    @property
     def worse(self) -> Worse:
         return WORSE[self.metric]
 
@@ -73,8 +77,8 @@ class Gate:
     def tuning(self) -> Tuning:
         """At how many samples it's surest: where what it looks for shows, if it's there."""
         if self.rate:
-            return RARE
-        return TIMES if self.metric in (Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN) else OTHERS
+            return OF_RATES
+        return OF_TIMES if self.time else OF_OTHERS
 
     def threshold(self, declared: int) -> float:
         """A declared margin or limit as estimates have it: a difference of rates, or a ratio's logarithm."""

@@ -33,6 +33,7 @@ RATES: Mapping[Metric, str] = {
     Metric.BLOCKED_RATE: "blocked",
     Metric.FLAGGED_RATE: "flagged",
 }
+TIMES = frozenset({Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN})
 """Of which metrics a summary has one count, and which."""
 
 

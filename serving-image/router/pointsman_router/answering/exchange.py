@@ -69,9 +69,9 @@ class Exchange(Attempts):
         self._meter: Meter | None = None
         """What measures the answer, where a window is set."""
         self._cut = False
+        """Whether it ended because its engine went away."""
         self._left = False
         """Whether the client left while an engine was at work for it."""
-        """Whether it ended because its engine went away."""
         self._progress = 0
         self._deadline: asyncio.TimerHandle | None = None
         """The client's own; the service's is looked after by `tick`."""
