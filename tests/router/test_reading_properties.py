@@ -60,11 +60,20 @@ _NUMBER = st.from_regex(r"\A-?(?:0|[1-9][0-9]{0,150})(?:\.[0-9]{1,150})?(?:[eE][
 
 
 @settings(max_examples=300)
-@given(st.lists(_NUMBER, max_size=3), st.text('0123456789."\\-e', max_size=200), st.integers(16, 300))
-@example(["1" * 17], "", 16)
-@example(["-1.111111e+11111"[:16] + "1"], "", 16)
-def test_long_numbers_are_found_wherever_they_stand(numbers: list[str], text: str, most: int) -> None:
-    body = f'{{"s":{json.dumps(text)},"a":[{",".join(numbers)}]}}'.encode()
+@given(
+    numbers=st.lists(_NUMBER, max_size=3),
+    text=st.text('0123456789."\\-e', max_size=200),
+    ids=st.integers(0, 3) | st.integers(20, 50),
+    most=st.integers(16, 300),
+)
+@example(["1" * 17], "", 0, 16)
+@example(["-1.111111e+11111"[:16] + "1"], "", 0, 16)
+@example(["1" * 65], "", jsonbounds._LOOKS, 64)
+def test_long_numbers_are_found_wherever_they_stand(
+    numbers: list[str], text: str, ids: int, most: int
+) -> None:
+    before = [json.dumps("4" * 40) for _ in range(ids)]
+    body = f'{{"s":{json.dumps(text)},"a":[{",".join(before + numbers)}]}}'.encode()
     assert jsonbounds.has_number_beyond(body, most) == any(len(number) > most for number in numbers)
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Final
 
 _IS_DIGIT: Final = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
+_IS_NUMBERS: Final = bytes(ord("0") if chr(code) in "0123456789.eE+-" else ord(" ") for code in range(256))
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _STRUCTURE: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[,\[{]', re.DOTALL)
 MOST_VALUES: Final = 1_000_000
@@ -20,6 +21,8 @@ parsed, so that a small body of nothing but `[],[],…` would take gigabytes."""
 _NOT_DIGITS: Final = 4
 """Characters of a number that are no digits: two signs, a point, an `e`. They part its digits in three."""
 _SAMPLES: Final = 3
+_LOOKS: Final = 32
+"""Places in a body that are looked at one by one; where there are more, a look at all of it costs less."""
 
 
 def has_too_many_values(body: bytes) -> bool:
@@ -49,23 +52,24 @@ def deeper_than(body: bytes, document: dict[str, Any], most: int) -> bool:
 
 def has_number_beyond(body: bytes, most: int) -> bool:
     """Whether a number is written with more than `most` characters."""
-    # One that long has a run of digits in which three samples in a row fall, and all between them are digits.
-    step = _step(most)
+    # One that long has a run of digits in which three samples in a row fall, and all between them are digits;
+    # and it reaches at least so far around them. Ids and times of day, which prompts are full of, don't.
+    step, longer = _step(most), b"0" * (most + 1)
     sampled = body[::step].translate(_IS_DIGIT)
-    at = sampled.find(b"000")
-    while at >= 0:
-        if body[at * step : (at + _SAMPLES - 1) * step + 1].isdigit():
-            return _longer(most).search(_STRING.sub(b'""', body)) is not None
+    at = -1
+    for _ in range(_LOOKS):
         at = sampled.find(b"000", at + 1)
-    return False
+        if at < 0:
+            return False
+        start, end = at * step, (at + _SAMPLES - 1) * step + 1
+        if not body[start:end].isdigit():
+            continue
+        if longer in body[max(start - most, 0) : end + most].translate(_IS_NUMBERS):
+            break
+    return longer in _STRING.sub(b'""', body).translate(_IS_NUMBERS)
 
 
 @lru_cache(maxsize=8)
 def _step(most: int) -> int:
     longest_run = -(-(most + 1 - _NOT_DIGITS) // 3)
     return max(1, longest_run // _SAMPLES)
-
-
-@lru_cache(maxsize=8)
-def _longer(most: int) -> re.Pattern[bytes]:
-    return re.compile(rb"[0-9.eE+\-]{%d}" % (most + 1))
