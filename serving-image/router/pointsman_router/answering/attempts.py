@@ -10,7 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pointsman_router import errors
 from pointsman_router.answering import comeback, stages
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pointsman_router.router import Router
 
 _DRAINING = "Draining"
+_HEAD: Final = b"%b %b%b%b%bcontent-length: %d\r\nx-request-id: %b%b\r\n\r\n"
+"""Of a request to an engine: method, path, query, its Host field, those that are passed on, the length of the
+body, the id, and the variant's tag that ends that."""
 
 
 class Attempts(ABC):
@@ -44,7 +47,6 @@ class Attempts(ABC):
         "_draw",
         "_engine",
         "_engine_label",
-        "_head",
         "_plain",
         "_probing",
         "_rendered",
@@ -73,8 +75,6 @@ class Attempts(ABC):
         self._router = router
         self._caller = caller
         self._request = request
-        self._head = b""
-        """What follows the engine's Host field, up to the request's id."""
         self.probe = False
         """Asks only whether something answers: no values of a prompt's variables are known."""
         self._document: Mapping[str, Any] | None = None
@@ -171,7 +171,6 @@ class Attempts(ABC):
         except RefusedError as refusal:
             self.fail(refusal.problem, "prompt_refused")
             return False
-        self._head = head_of(request)
         return True
 
     def _move_to(self, variant: VariantState | None) -> None:
@@ -270,8 +269,9 @@ class Attempts(ABC):
         if self._caller.paused:
             connection.pause()
         tag = b"" if self.variant is None else self.variant.tag
-        parts = (request.method, request.path, request.query, engine.host_line, self._head, tag)
-        connection.send(self, b"%b %b%b%b%b%b\r\n\r\n" % parts, request.body)
+        body, line = request.body, (request.method, request.path, request.query, engine.host_line)
+        head = _HEAD % (*line, request.head, len(body), request.id, tag)
+        connection.send(self, head, body)
 
     def _let_go(self) -> None:
         """Leaves what the attempt under way holds; a connection still in use is aborted."""
@@ -342,8 +342,3 @@ class Attempts(ABC):
         if health.failed(engine, variant.ready, monotonic(), service.routing.ejection):
             variant.stats.ejections += 1
             self._probing = False
-
-
-def head_of(request: Request) -> bytes:
-    """What follows the Host field of a request to an engine; the variant's tag ends it."""
-    return b"%bcontent-length: %d\r\nx-request-id: %b" % (request.head, len(request.body), request.id)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from pointsman_router import errors
 from pointsman_router.answering import stages
 from pointsman_router.answering.answer import Answer, Untold, is_json, is_stream, retry_after
-from pointsman_router.answering.attempts import Attempts, head_of
+from pointsman_router.answering.attempts import Attempts
 from pointsman_router.answering.caller import Caller
 from pointsman_router.answering.meter import Meter
 from pointsman_router.clients.request import Request
@@ -99,7 +99,6 @@ class Exchange(Attempts):
         self._stream = prepared.stream
         self._document = prepared.document
         original, request.body = request.body, body
-        self._head = head_of(request)
         self._account(service)
         if request.timeout:
             loop = asyncio.get_running_loop()
@@ -212,7 +211,7 @@ class Exchange(Attempts):
             self._probing = False  # the next one that is to decide is another's
         self._answered = True
         self._quiet_since = monotonic()
-        self._head = self._plain = b""
+        self._plain = b""
         self._document = None
         self._request.release()  # no retry from here on
         answer = self._answer
