@@ -45,6 +45,11 @@ EFFECTS: Final = (
     Effect("2 x latency, 2.5 a second", slower=2.0, arrivals=QUIET),
     Effect("4 x latency, 2.5 a second", slower=4.0, arrivals=QUIET),
     Effect("+5 % errors, 2.5 a second", errors=0.05, arrivals=QUIET),
+    Effect("nothing wrong, clients leave", patience=4.0),
+    Effect("2 x latency, clients leave", slower=2.0, patience=4.0),
+    Effect("50 x latency, clients leave", slower=50.0, patience=4.0),
+    Effect("nothing wrong, 2.5 a second, clients leave", patience=4.0, arrivals=QUIET),
+    Effect("50 x latency, 2.5 a second, clients leave", slower=50.0, patience=4.0, arrivals=QUIET),
 )
 """Half of the answers of a mixture aren't streams. `not told`: by routers that count both kinds as one."""
 WANTED: Final = {
@@ -58,6 +63,9 @@ WANTED: Final = {
     "2 x latency, 2.5 a second": 0.9,
     "4 x latency, 2.5 a second": 0.99,
     "+5 % errors, 2.5 a second": 0.9,
+    "2 x latency, clients leave": 0.99,
+    "50 x latency, clients leave": 0.99,
+    "50 x latency, 2.5 a second, clients leave": 0.99,
 }
 FALSE: Final = 0.01
 

@@ -7,13 +7,16 @@ rollout, in the others with a Pareto tail whose variance is infinite. Rollouts d
 threshold is set once, while prompts and load change from day to day.
 
 All answers are streams, or a part of them comes as a whole: then its time to first token is the time it
-takes, a hundred times as long. A candidate is bad from the beginning, or only after some minutes.
+takes, a hundred times as long. A candidate is bad from the beginning, or only after some minutes. Clients
+wait as long as it takes, or leave before the first token of a stream when it takes them too long; each has a
+patience of its own. Routers count those as `pointsman_router.records.windows` does.
 
 What comes out is what routers would report: counts on the product's own scale.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.judging import Kind, Look, Metric, Summary
+from pointsman_router.records.windows import LONG
 from pointsman_router.scale import BUCKETS, LOWEST, PER_DOUBLING
 
 TICK_SECONDS: Final = 10
@@ -78,6 +82,8 @@ class Effect:
     """By how much these are later."""
     told: bool = True
     """Whether routers count the two kinds apart."""
+    patience: float = math.inf
+    """How many times what's usual half of the clients wait for the first token of a stream."""
     arrivals: Arrivals = BUSY
 
 
@@ -109,6 +115,8 @@ DAYS: Final = 0.2
 LOAD: Final = 0.15
 OWN: Final = 0.08
 """How much both variants' slowness wanders together, and how much each one's own."""
+PATIENCES: Final = 0.7
+"""How much clients' patience differs, as the standard deviation of logarithms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,8 @@ class Side:
     """Second by second."""
     draws: Floats
     """Of each request, by which it's of the one kind or the other."""
+    patience: Floats
+    """Of each request's client, beside what's usual among them."""
     logs: dict[tuple[Kind, Metric], Floats]
     """What each would take as either kind."""
 
@@ -138,6 +148,17 @@ class Side:
     def seconds(self) -> Counts:
         """When each request came."""
         return np.repeat(np.arange(self.requests.size), self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one variant's clients wait for the first token of a stream, in logarithms of seconds."""
+
+    waits: Floats
+    left: NDArray[np.bool_]
+    """Whose client left before it came."""
+    least: float
+    """Who left sooner than this tells nothing."""
 
 
 class Rollout:
@@ -156,8 +177,8 @@ class Rollout:
         # By a generator of its own, so that mixtures change nothing of rollouts that have none.
         others = np.random.default_rng((seed, 1))
         self._stable, self._candidate = (
-            Side(requests, others.random(int(requests.sum())), {})
-            for requests in (arrived - candidate, candidate)
+            Side(requests, others.random(size := int(requests.sum())), _patience(seed, side, size), {})
+            for side, requests in enumerate((arrived - candidate, candidate))
         )
         self._counted: dict[tuple[object, ...], Counts] = {}
         for timing in STREAMS:
@@ -171,27 +192,26 @@ class Rollout:
 
     def run(self, effect: Effect) -> Run:
         """What routers report of both variants, with this effect on the candidate."""
-        failed = self._failed(self._candidate.requests, effect, effect.errors)
-        stable = self._summaries(
-            self._stable, self._failed(self._stable.requests, effect, 0.0), effect, slower=False
+        came = self._stayed(self._candidate, effect)
+        failed = self._failed(came, effect, effect.errors)
+        stable = self._stayed(self._stable, effect)
+        pairs = zip(
+            self._summaries(self._stable, stable, self._failed(stable, effect, 0.0), effect),
+            self._summaries(self._candidate, came, failed, effect),
+            strict=True,
         )
-        pairs = zip(stable, self._summaries(self._candidate, failed, effect, slower=True), strict=True)
-        first = self._counts(self._candidate, Kind.STREAMED, FIRST, effect.whole, effect.slower, effect.after)
+        first = self._counts(self._candidate, Kind.STREAMED, FIRST, effect)
         return Run(
             [Look(TICK_SECONDS * (at + 1.0), *pair) for at, pair in enumerate(pairs)],
-            _success(_by_minute(self._candidate.requests), _by_minute(failed)),
+            _success(_by_minute(came), _by_minute(failed)),
             _slowest(first[TICKS - 1 :: TICKS]),
         )
 
-    def _summaries(self, side: Side, failed: Counts, effect: Effect, *, slower: bool) -> list[Summary]:
-        totals, errors = (np.cumsum(_by_tick(each)).tolist() for each in (side.requests, failed))
-        longer = {Kind.STREAMED: effect.slower, Kind.WHOLE: effect.slower_whole} if slower else {}
+    def _summaries(self, side: Side, requests: Counts, failed: Counts, effect: Effect) -> list[Summary]:
+        totals, errors = (np.cumsum(_by_tick(each)).tolist() for each in (requests, failed))
         found: dict[Kind, dict[Metric, Counts]] = {kind: {} for kind in Kind}
         for timing in (*STREAMS, *WHOLE) if effect.whole else STREAMS:
-            by = longer.get(timing.kind, 1.0) if timing.metric is FIRST else 1.0
-            found[timing.kind][timing.metric] = self._counts(
-                side, timing.kind, timing.metric, effect.whole, by, effect.after
-            )
+            found[timing.kind][timing.metric] = self._counts(side, timing.kind, timing.metric, effect)
         streams, whole = found[Kind.STREAMED], found[Kind.WHOLE]
         if not effect.told:
             streams, whole = {metric: streams[metric] + whole[metric] for metric in whole}, {}
@@ -201,6 +221,33 @@ class Rollout:
                 totals, errors, _histograms(streams), _histograms(whole), strict=False
             )
         ]
+
+    def _slower(self, side: Side, kind: Kind, effect: Effect) -> float:
+        """How many times as long the first tokens of one side take, once something is wrong."""
+        if side is self._stable:
+            return 1.0
+        return effect.slower if kind is Kind.STREAMED else effect.slower_whole
+
+    def _first(self, side: Side, kind: Kind, effect: Effect) -> Floats:
+        """What every first token takes."""
+        late = np.where(side.seconds >= effect.after * MINUTE, np.log(self._slower(side, kind, effect)), 0.0)
+        return np.asarray(side.logs[kind, FIRST] + late)
+
+    def _leaving(self, side: Side, effect: Effect) -> Patience | None:
+        """Who leaves; None where everybody waits."""
+        if effect.patience == math.inf:
+            return None
+        usual = float(np.median(self._stable.logs[Kind.STREAMED, FIRST]))
+        waits = usual + math.log(effect.patience) + PATIENCES * side.patience
+        left = (self._first(side, Kind.STREAMED, effect) > waits) & (side.draws >= effect.whole)
+        return Patience(waits, left, usual + math.log(LONG))
+
+    def _stayed(self, side: Side, effect: Effect) -> Counts:
+        """The requests that count as such, second by second: whose client saw the answer's end."""
+        leaving = self._leaving(side, effect)
+        if leaving is None:
+            return side.requests
+        return side.requests - np.bincount(side.seconds[leaving.left], minlength=side.requests.size)
 
     def _bursting(self, seconds: int) -> NDArray[np.bool_]:
         lengths = self._rng.exponential([CALM_SECONDS, BURST_SECONDS], (seconds // 4, 2)).ravel() + 0.5
@@ -237,18 +284,31 @@ class Rollout:
         rate[effect.after * MINUTE :] += more
         return np.asarray(self._rng.binomial(requests, np.minimum(rate, 1.0)))
 
-    def _counts(
-        self, side: Side, kind: Kind, metric: Metric, whole: float, slower: float, after: int
-    ) -> Counts:
+    def _counts(self, side: Side, kind: Kind, metric: Metric, effect: Effect) -> Counts:
         """How many of each tick and all before fell into which bucket."""
-        name = "stable" if side is self._stable else "candidate"
-        key = (name, kind, metric, whole, slower, after if slower != 1 else 0)
+        slower = self._slower(side, kind, effect)
+        bad = (
+            (slower, effect.after) if slower != 1 and (metric is FIRST or effect.patience < math.inf) else ()
+        )
+        key = (side is self._stable, kind, metric, effect.whole, effect.patience, bad)
         if key not in self._counted:
-            seconds = side.seconds
-            chosen = (side.draws < whole) == (kind is Kind.WHOLE)
-            logs = side.logs[kind, metric] + np.where(seconds >= after * MINUTE, np.log(slower), 0.0)
-            self._counted[key] = _counted(logs[chosen], seconds[chosen] // TICK_SECONDS)
+            self._counted[key] = self._count(side, kind, metric, effect)
         return self._counted[key]
+
+    def _count(self, side: Side, kind: Kind, metric: Metric, effect: Effect) -> Counts:
+        chosen = (side.draws < effect.whole) == (kind is Kind.WHOLE)
+        logs = self._first(side, kind, effect) if metric is FIRST else side.logs[kind, metric]
+        leaving = self._leaving(side, effect) if kind is Kind.STREAMED else None
+        if leaving is not None:
+            told = metric is FIRST and leaving.waits >= leaving.least
+            chosen &= ~leaving.left | told
+            logs = np.where(leaving.left, leaving.waits, logs)
+        return _counted(logs[chosen], side.seconds[chosen] // TICK_SECONDS)
+
+
+def _patience(seed: int, side: int, size: int) -> Floats:
+    """By a generator of its own, so that who waits changes nothing where everybody does."""
+    return np.random.default_rng((seed, 2, side)).standard_normal(size)
 
 
 def _success(requests: Counts, failed: Counts) -> Floats:

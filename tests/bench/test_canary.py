@@ -11,7 +11,7 @@ from bench.canary.__main__ import EFFECTS, report, simulate
 from bench.canary.thresholds import ARGO, FLAGGER, Minutes, Rule, tuned
 from bench.canary.traffic import LOOKS, TICKS, Effect, Rollout
 from bench.canary.trial import trial
-from pointsman.core.judging import Metric
+from pointsman.core.judging import Metric, Summary
 
 
 def minutes(success: list[float], slowest: list[float] | None = None) -> Minutes:
@@ -43,6 +43,11 @@ def test_thresholds_are_tuned_to_find_as_many() -> None:
     assert np.mean(1 - levels[:, 0] > rule.slowest) == pytest.approx(0.25, abs=0.02)
 
 
+def _mean(side: Summary, metric: Metric) -> float:
+    """In buckets."""
+    return sum(at * count for at, count in side.histograms[metric].items()) / side.values(metric)
+
+
 def test_rollouts_repeat_and_effects_are_what_they_say() -> None:
     rollout = Rollout(3)
     plain, slow, failing = (
@@ -54,14 +59,35 @@ def test_rollouts_repeat_and_effects_are_what_they_say() -> None:
     assert plain.candidate.requests == pytest.approx(3000, rel=0.3)
     assert plain.stable.requests == pytest.approx(9 * plain.candidate.requests, rel=0.1)
     first = Metric.TIME_TO_FIRST_TOKEN
-    means = [
-        sum(bucket * count for bucket, count in look.candidate.histograms[first].items())
-        / look.candidate.values(first)
-        for look in (plain, slow)
-    ]
+    means = [_mean(look.candidate, first) for look in (plain, slow)]
     assert means[1] - means[0] == pytest.approx(16, abs=0.1), "twice is sixteen buckets up"
     assert failing.candidate.errors == pytest.approx(plain.candidate.requests / 2, rel=0.1)
     assert plain.stable.errors / plain.stable.requests == pytest.approx(0.005, rel=0.7)
+
+
+def test_who_leaves_counts_by_how_long_the_wait_was() -> None:
+    rollout = Rollout(4)
+    waits, leaves, hopeless = (
+        rollout.run(effect).looks[LOOKS * TICKS - 1]
+        for effect in (
+            Effect("all wait"),
+            Effect("some leave", patience=4.0),
+            Effect("nearly all leave", slower=50.0, patience=4.0),
+        )
+    )
+    first, each = Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN
+    assert waits.candidate.values(first) == waits.candidate.requests
+    for side in (leaves.candidate, leaves.stable):
+        assert side.requests == side.values(each), "who saw no first token saw no other one"
+    assert 0.85 < leaves.stable.requests / waits.stable.requests < 0.97
+    assert hopeless.stable.histograms == leaves.stable.histograms, "the candidate's clients alone leave it"
+    assert hopeless.candidate.requests < 0.05 * waits.candidate.requests
+    # Half wait for more than four times what's usual, and a sixth for less than twice: who leaves by then
+    # tells nothing.
+    told = hopeless.candidate.values(first) / waits.candidate.requests
+    assert told == pytest.approx(0.84, abs=0.03)
+    usual, told = _mean(waits.stable, first), _mean(hopeless.candidate, first)
+    assert 30 < told - usual < 45, "some five times what's usual"
 
 
 def test_a_trial_ends_with_the_first_rejection() -> None:

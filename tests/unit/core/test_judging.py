@@ -23,7 +23,7 @@ from pointsman.core.judging import (
     judge,
     verdict,
 )
-from tests.unit.core.judging_counts import answers, minutes, scored
+from tests.unit.core.judging_counts import answers, lognormal, minutes, scored
 
 PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 STABLE = answers(2700, 13)
@@ -269,6 +269,13 @@ def test_an_interval_is_over_after_ten_seconds_and_25_requests_of_each() -> None
         if not over:
             empty = Evidence()
             assert empty.after(list(DEFAULTS.values()), before, look) is empty
+
+
+def test_who_leaves_without_a_first_token_ends_an_interval_too() -> None:
+    left = Summary(0, histograms={Metric.TIME_TO_FIRST_TOKEN: lognormal(25, 10.0)})
+    look = Look(10.0, answers(100), left)
+    assert interval_over(NOTHING, look)
+    assert not interval_over(look, replace(look, seconds=20.0)), "nobody came since"
 
 
 def test_earlier_steps_stand_beside_the_one_under_way() -> None:

@@ -58,4 +58,4 @@ def remembered(memory: Memory, seen: Look) -> Memory:
 
 
 def _enough(newest: Look) -> bool:
-    return newest.candidate.requests >= LEAST_REQUESTS
+    return newest.candidate.telling >= LEAST_REQUESTS

@@ -99,10 +99,10 @@ def interval_over(previous: Look, look: Look) -> bool:
     Whoever has lost the look before begins anew with the present one: an interval that's missing widens
     nothing.
     """
-    enough = min(
-        look.candidate.requests - previous.candidate.requests, look.stable.requests - previous.stable.requests
-    )
-    return enough >= INTERVAL_REQUESTS and look.seconds - previous.seconds >= INTERVAL_SECONDS
+    between = look.since(previous)
+    # Of a candidate whose clients all give up no request ever ends, and its intervals are to.
+    enough = min(between.candidate.telling, between.stable.telling)
+    return enough >= INTERVAL_REQUESTS and between.seconds >= INTERVAL_SECONDS
 
 
 def _belief(gate: Gate) -> Belief:

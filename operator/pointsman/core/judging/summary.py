@@ -78,6 +78,12 @@ class Summary:
             return self.requests
         return sum(sum(self.counts(metric, kind).values()) for kind in Kind)
 
+    @property
+    def telling(self) -> int:
+        """How many requests told of anything: those that ended, and those whose clients left before the end
+        and told by it how long a first token is in coming."""
+        return max(self.requests, self.values(Metric.TIME_TO_FIRST_TOKEN))
+
     def counts(self, metric: Metric, kind: Kind) -> Mapping[int, int]:
         """The values of one kind of answer."""
         return (self.whole if kind is Kind.WHOLE else self.histograms).get(metric, {})
