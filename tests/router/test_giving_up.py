@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from tests.router.engine import Script, hang, reply
-from tests.router.stack import CHAT, STREAM, RawClient, Stack, eventually
-from tests.router.test_windows import WHOLE, counted, middles, one_engine, slow
+from tests.router.stack import CHAT, STREAM, RawClient, Stack, eventually, variant
+from tests.router.test_windows import WHOLE, counted, measured, middles, one_engine, slow
 
 QUICK = 10
 """Answers that come at once, by which it's known what is usual."""
@@ -38,6 +38,27 @@ async def test_who_waited_for_much_longer_than_is_usual_counts_with_that(stack: 
     assert 0.5 < waited < 5.0
     assert sum(found["histograms"]["timeToFirstToken"].values()) == QUICK + 1
     assert bool(found["whole"]["timeToFirstToken"]) is (kind == "whole")
+
+
+async def test_who_left_while_the_variant_was_busy_counts_too(stack: Stack) -> None:
+    engine = await stack.engine(*[reply(WHOLE)] * QUICK, hang)
+    document = measured(variant("next", engine))
+    document["services"][0]["routing"] = {"engines": {"maxRequests": 1}}
+    await stack.start(document)
+    for _ in range(QUICK):
+        await stack.ask(CHAT)
+    first, second = await stack.client(), await stack.client()
+    await first.send(CHAT)
+    await eventually(lambda: len(engine.requests) == QUICK + 1)
+    await second.send(CHAT)
+    await asyncio.sleep(0.6)
+    second.close()
+    await eventually(lambda: stack.router.in_flight == 1)
+    found = await counted(stack)
+    assert (found["requests"], found["errors"]) == (QUICK, 0)
+    assert sum(found["histograms"]["timeToFirstToken"].values()) == QUICK + 1
+    assert max(middles(found["histograms"]["timeToFirstToken"])) > 0.5
+    first.close()
 
 
 async def test_who_left_sooner_says_nothing(stack: Stack) -> None:

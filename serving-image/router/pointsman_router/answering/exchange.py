@@ -71,7 +71,7 @@ class Exchange(Attempts):
         self._cut = False
         """Whether it ended because its engine went away."""
         self._left = False
-        """Whether the client left while an engine was at work for it."""
+        """Whether the client left while an engine was at work for it, or all of a variant were for others."""
         self._progress = 0
         self._deadline: asyncio.TimerHandle | None = None
         """The client's own; the service's is looked after by `tick`."""
@@ -131,7 +131,8 @@ class Exchange(Attempts):
 
     def cancel(self, ending: str = "client_gone") -> None:
         """The caller has gone: whatever is under way for it stops now."""
-        self._left = ending == "client_gone" and self._engine is not None
+        held = self._engine is not None or self._waits_for is not None
+        self._left = ending == "client_gone" and held
         self._let_go()
         self._settle(CLIENT_GONE, ending)
 
@@ -312,7 +313,8 @@ class Exchange(Attempts):
     def _record(self, status: int, ending: str, now: float) -> None:
         self._count(status, now)
         variant = self.variant
-        if variant is not None and variant.measure is not None and self._attempts and not self._cut:
+        asked = (self._attempts or self._left) and not self._cut
+        if variant is not None and variant.measure is not None and asked:
             self._measure(variant.measure, status, ending, now)
         log = self._router.log
         if log.enabled:
