@@ -24,6 +24,9 @@ from bench.result import Target, conclude, table
 from e2e.cluster.progress import say, spoken
 
 NOTHING: Final = Effect("nothing wrong")
+EARLY: Final = 9
+RESTART: Final = 33
+"""Ticks of ten seconds: in the middle of a minute, before its look."""
 EFFECTS: Final = (
     NOTHING,
     Effect("1.2 x latency", slower=1.2),
@@ -50,6 +53,9 @@ EFFECTS: Final = (
     Effect("50 x latency, clients leave", slower=50.0, patience=4.0),
     Effect("nothing wrong, 2.5 a second, clients leave", patience=4.0, arrivals=QUIET),
     Effect("50 x latency, 2.5 a second, clients leave", slower=50.0, patience=4.0, arrivals=QUIET),
+    Effect("nothing wrong, routers restart", restart=RESTART),
+    Effect("1.5 x latency, routers restart", slower=1.5, restart=EARLY),
+    Effect("+5 % errors after 5 minutes, routers restart", errors=0.05, after=5, restart=RESTART),
 )
 """Half of the answers of a mixture aren't streams. `not told`: by routers that count both kinds as one."""
 WANTED: Final = {
@@ -66,6 +72,8 @@ WANTED: Final = {
     "2 x latency, clients leave": 0.99,
     "50 x latency, clients leave": 0.99,
     "50 x latency, 2.5 a second, clients leave": 0.99,
+    "1.5 x latency, routers restart": 0.9,
+    "+5 % errors after 5 minutes, routers restart": 0.8,
 }
 FALSE: Final = 0.01
 

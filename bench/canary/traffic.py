@@ -9,7 +9,8 @@ threshold is set once, while prompts and load change from day to day.
 All answers are streams, or a part of them comes as a whole: then its time to first token is the time it
 takes, a hundred times as long. A candidate is bad from the beginning, or only after some minutes. Clients
 wait as long as it takes, or leave before the first token of a stream when it takes them too long; each has a
-patience of its own. Routers count those as `pointsman_router.records.windows` does.
+patience of its own. Routers count those as `pointsman_router.records.windows` does. Routers may all begin
+anew in the middle.
 
 What comes out is what routers would report: counts on the product's own scale.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -84,6 +85,8 @@ class Effect:
     """Whether routers count the two kinds apart."""
     patience: float = math.inf
     """How many times what's usual half of the clients wait for the first token of a stream."""
+    restart: int = 0
+    """At which tick all routers begin anew, and forget what they counted; 0: none does."""
     arrivals: Arrivals = BUSY
 
 
@@ -201,8 +204,9 @@ class Rollout:
             strict=True,
         )
         first = self._counts(self._candidate, Kind.STREAMED, FIRST, effect)
+        looks = [Look(TICK_SECONDS * (at + 1.0), *pair) for at, pair in enumerate(pairs)]
         return Run(
-            [Look(TICK_SECONDS * (at + 1.0), *pair) for at, pair in enumerate(pairs)],
+            _forgetful(looks, effect.restart),
             _success(_by_minute(came), _by_minute(failed)),
             _slowest(first[TICKS - 1 :: TICKS]),
         )
@@ -304,6 +308,14 @@ class Rollout:
             chosen &= ~leaving.left | told
             logs = np.where(leaving.left, leaving.waits, logs)
         return _counted(logs[chosen], side.seconds[chosen] // TICK_SECONDS)
+
+
+def _forgetful(looks: list[Look], restart: int) -> list[Look]:
+    """What routers tell that began anew at a tick."""
+    if not restart:
+        return looks
+    lost = looks[restart - 1]
+    return looks[:restart] + [replace(look.since(lost), seconds=look.seconds) for look in looks[restart:]]
 
 
 def _patience(seed: int, side: int, size: int) -> Floats:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bench.canary.traffic import OWN, TICKS, Counts, Effect, Floats, Rollout
-from pointsman.core.analysis import turning
+from pointsman.core.analysis import stretch, turning
 from pointsman.core.analysis.record import Memory
 from pointsman.core.judging import DEFAULTS, FALSE_REJECTION, Look, Metric, Verdict, verdict
 
@@ -51,7 +51,11 @@ def _seen(rollout: Rollout, effect: Effect) -> Seen:
 def judged(looks: Sequence[Look]) -> tuple[int, int]:
     """The looks at which it's rejected and at which it first passes."""
     memory, passed = Memory(), 0
-    for tick, look in enumerate(looks, start=1):
+    for tick, told in enumerate(looks, start=1):
+        if stretch.torn(memory, told):
+            memory = stretch.anew(memory, GATES, told)
+            continue
+        look = stretch.seen(memory, told)
         memory = turning.sampled(memory, GATES, look)
         if tick % TICKS:
             continue

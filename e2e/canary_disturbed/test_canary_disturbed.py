@@ -99,19 +99,24 @@ def test_a_router_that_never_acknowledges(cluster: Cluster, changing: Changing) 
 
 
 def test_stable_deployment_deleted(changing: Changing) -> None:
-    """It is made again, and the rollout goes on."""
+    """It is made again, status says meanwhile that it's missing, and the rollout goes on."""
     with _serving(changing) as (stable, load):
         _declare(changing, SAYS[1])
         _wait_for_rollout(changing, "Canary 0", _MOMENTS["Canary 0"])
         uid = changing.namespace.the(f"deployment/{stable}")["metadata"]["uid"]
         changing.namespace.delete(f"deployment/{stable}", wait=False)
 
+        said = set()
+
         def made_again() -> bool:
+            said.add(changing.namespace.condition(SERVICE, "RolloutHealthy").reason)
             found = changing.namespace.get(f"deployment/{stable}")
-            return found is not None and found["metadata"]["uid"] != uid
+            back = found is not None and found["metadata"]["uid"] != uid
+            return back and bool(found and (found.get("status") or {}).get("readyReplicas"))
 
         wait_for("the stable Deployment to be there again", made_again, WITHIN_S)
-        print(changing.told())
+        print(f"RolloutHealthy said {sorted(said)} until engines of {stable} were back")
+        assert "StableFailing" in said
         after = changing.wait_until_ready()
         assert after["stable"] != stable
         _wait_for_engines(changing, {after["stable"]})

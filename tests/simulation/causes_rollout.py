@@ -57,13 +57,37 @@ def checked(says: dict[str, Any] | None) -> Act:
     return act
 
 
+async def bereft(cluster: TroubledCluster) -> None:
+    """A canary whose stable Deployment somebody deletes, and whose new pods don't come up."""
+    await judged(rate=0.0, steps=[{"weight": 50, "minSeconds": 600}], analysis=SELDOM)(cluster)
+    await cluster.rounds(20)
+    stable = rollout(cluster)["stable"]
+    cluster.failing[stable] = {"name": "engine", "ready": False, "restartCount": 0}
+    await cluster.delete("Deployment", stable)
+
+
 BACK = applying(CHAT)
+
+
+async def stable_heals(cluster: TroubledCluster) -> None:
+    del cluster.failing[rollout(cluster)["stable"]]
+    await BACK(cluster)
+
+
 SELDOM: Final = {"intervalSeconds": 3600}
 OFTEN: Final = {"intervalSeconds": 10}
 MANUAL: Final = [{"weight": 50, "minSeconds": 0, "approval": "Manual"}]
 
 JUDGED: Final = (
     Cause(R.TRIAL_RUNNING, C.READY, "False", tried, BACK),
+    Cause(
+        R.STABLE_FAILING,
+        C.ROLLOUT_HEALTHY,
+        "False",
+        bereft,
+        stable_heals,
+        says="answers, so its requests go to the candidate",
+    ),
     Cause(
         R.ANALYSING,
         C.READY,

@@ -128,6 +128,10 @@ class Measuring:
         """The part of all answers that aren't streams."""
         self._windows: dict[tuple[str, str], Window] = {}
 
+    def begin_anew(self) -> None:
+        """All routers restart, and forget."""
+        self._windows.clear()
+
     def told(self, router: str, service: config.Service, now: datetime) -> Mapping[str, Any]:
         """A service's part of `/signals`."""
         name, at = service.analysis.window, (router, service.name)

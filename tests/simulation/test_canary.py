@@ -307,11 +307,34 @@ async def test_a_router_that_knows_the_candidate_and_not_its_engines_is_named(cl
 async def test_a_stable_deployment_that_is_deleted_in_the_middle_comes_back(cluster: Cluster) -> None:
     old, new = await begun(cluster)
     await until(cluster, "Canary", 1)
+    cluster.failing[old] = {"name": "engine", "ready": False, "restartCount": 0}
     await cluster.delete("Deployment", old)
-    await cluster.round()
+    await lasting(cluster, 400)
+    status, reason, message = cluster.condition("chat", "RolloutHealthy")
+    assert (status, reason) == ("False", "StableFailing")
+    assert message.startswith(f"no engine of the stable {old} answers")
+    assert cluster.condition("chat", "Available")[0] == "True", "the candidate answers all"
+    assert rollout(cluster)["step"] == "Canary", "there is nothing to compare with"
+    del cluster.failing[old]
     assert (await lasting(cluster, 400))[-1] == "Steady -: -"
     assert rollout(cluster)["stable"] == new
     assert cluster.condition("chat", "Ready")[0] == "True"
+
+
+async def test_what_was_found_before_routers_restarted_stands(cluster: Cluster) -> None:
+    _, new = await begun(cluster, steps=[{"weight": 10, "minSeconds": 300}], gates=[{"metric": "errorRate"}])
+    await until(cluster, "Canary")
+    await lasting(cluster, 100)
+    before = rollout(cluster)["analysis"]["candidateSamples"]
+    assert before
+    cluster.routers.measuring.begin_anew()
+    await lasting(cluster, 130)
+    analysis = rollout(cluster)["analysis"]
+    assert analysis["candidateSamples"] > before
+    assert [gate["verdict"] for gate in analysis["gates"]] == ["Pass"]
+    assert analysis["gates"][0]["candidateSamples"] > 0
+    assert (await lasting(cluster, 200))[-1] == "Steady -: -"
+    assert rollout(cluster)["stable"] == new
 
 
 async def test_a_candidate_whose_engines_die_gets_nothing_until_they_are_back(cluster: Cluster) -> None:

@@ -103,6 +103,7 @@ class Reason(StrEnum):
     ROLLOUT_IN_PROGRESS = "RolloutInProgress"
     RECREATE_GAP = "RecreateGap"
     CANDIDATE_FAILING = "CandidateFailing"
+    STABLE_FAILING = "StableFailing"
     TRIAL_RUNNING = "TrialRunning"
     ANALYSING = "Analysing"
     AWAITING_SAMPLES = "AwaitingSamples"

@@ -25,6 +25,12 @@ ROLLOUT: Final[dict[Reason, Entry]] = {
         "Keeps the old one serving, and goes on trying.",
         "EngineHealthy says why. Correct the spec, or revert it.",
     ),
+    Reason.STABLE_FAILING: Entry(
+        "No engine of the stable revision answers while a candidate is compared with it.",
+        "Gives its requests to the candidate, makes what is missing again, and neither promotes nor rejects.",
+        "See why the pods of the revision that the message names don't answer. Where it's the candidate that "
+        "mends this, set rollout.strategy to Surge and take out what is Canary's.",
+    ),
     Reason.TRIAL_RUNNING: Entry(
         "The candidate is ready and is being tried before it gets any traffic.",
         "Runs the declared cases against it; the stable variant keeps all traffic.",

@@ -252,7 +252,12 @@ def rollout_healthy(facts: Facts, after: rollout.State, judged: Judged, tried: T
     return Verdict(kind, True, Reason.ROLLOUT_IN_PROGRESS)
 
 
-HOLDS = {Reason.AWAITING_SAMPLES: None, Reason.CHECK_UNANSWERED: None, Reason.AWAITING_APPROVAL: None}
+HOLDS = {
+    Reason.AWAITING_SAMPLES: None,
+    Reason.CHECK_UNANSWERED: None,
+    Reason.AWAITING_APPROVAL: None,
+    Reason.STABLE_FAILING: False,
+}
 """Whether a change is healthy that waits for something no one knows when to come."""
 
 

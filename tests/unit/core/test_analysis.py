@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pointsman.api.rollout import Rollout
 from pointsman.api.service_status import AnalysisStatus, Step
 from pointsman.core import judging
-from pointsman.core.analysis import counts, gates, record, turning
+from pointsman.core.analysis import counts, gates, record, stretch, turning
 from pointsman.core.analysis.record import Memory, Record
 from pointsman.core.judging import DEFAULTS, Evidence, Gate, Look, Metric, Statistic, Summary, Verdict
 from pointsman.core.observed import RouterSignals, parse_signals
@@ -87,6 +87,7 @@ def test_a_memory_comes_back_as_it_was_kept() -> None:
         Memory(),
         Memory(evidence, second, first, first, evidence),
         Memory(evidence, second, second, judging.NOTHING),
+        Memory(evidence, first, first, first, origin=second),
     ):
         assert record.unpack(record.pack(kept, asked)) == kept
 
@@ -131,3 +132,45 @@ def test_few_requests_are_joined_until_they_are_enough_to_tell_a_turn() -> None:
     assert memory.base == judging.NOTHING
     later = look(120.0, 120)
     assert turning.remembered(memory, later).base == later
+
+
+def test_what_a_router_forgets_is_no_interval() -> None:
+    """Without a word of it, what comes next less what was lost would be nearly nothing but errors."""
+    memory = Memory()
+    for number in range(1, 31):
+        told = look(10.0 * number, 50 * number)
+        assert not stretch.torn(memory, told)
+        memory = turning.sampled(memory, ERRORS, stretch.seen(memory, told))
+    whole = stretch.seen(memory, told)
+    memory = turning.remembered(memory, whole)
+    after = look(310.0, 20, 2)
+    assert stretch.torn(memory, after)
+    memory = stretch.anew(memory, ERRORS, after)
+    assert memory.evidence.earlier(ERRORS[0])[0].candidate == whole.candidate.requests, "it stands by itself"
+    later = look(320.0, 70, 2)
+    assert not stretch.torn(memory, later)
+    assert stretch.seen(memory, later) == look(10.0, 50)
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        look(60.0, 299, 1),
+        look(60.0, 300, 0),
+        replace(look(60.0, 300, 1), stable=Summary(2999)),
+        replace(look(60.0, 400, 1), candidate=replace(look(60.0, 400, 1).candidate, histograms={})),
+    ],
+    ids=["requests", "errors", "of the stable one", "a bucket"],
+)
+def test_any_count_that_falls_tells_of_a_router_that_began_anew(less: Look) -> None:
+    assert stretch.torn(Memory(mark=look(50.0, 300, 1)), less)
+    assert not stretch.torn(Memory(mark=look(50.0, 300, 1)), look(60.0, 301, 1))
+
+
+def test_while_there_is_nothing_to_compare_with_what_is_counted_is_for_no_stretch() -> None:
+    memory = stretch.put_off(Memory(mark=look(50.0, 300)), ERRORS, look(60.0, 320))
+    assert memory.origin == look(60.0, 320)
+    later = stretch.put_off(memory, ERRORS, look(70.0, 340))
+    assert later.origin == look(70.0, 340)
+    assert later.evidence == memory.evidence, "what was counted meanwhile is no evidence"
+    assert stretch.put_off(later, ERRORS, look(80.0, 340)) is later, "nothing came, nothing to write"

@@ -17,7 +17,7 @@ from pointsman.api.conditions import Reason
 from pointsman.api.service_status import Found as Says
 from pointsman.api.service_status import GateStatus, Step
 from pointsman.core import rollout
-from pointsman.core.analysis import counts, gates, record, turning
+from pointsman.core.analysis import counts, gates, record, stretch, turning
 from pointsman.core.analysis.counts import Total
 from pointsman.core.analysis.record import Memory, Record
 from pointsman.core.facts import Facts
@@ -55,7 +55,7 @@ def look(facts: Facts, checks: Checks) -> Found:
             return Found(before, WAITING)
         return Found(_begun(facts, before), Judged(message=_words(facts)))
     after = _looked(facts, before)
-    compared = _compared(facts, phase, after)
+    compared = _bereft(facts, after) if _is_bereft(facts) else _compared(facts, phase, after)
     return Found(after, _judged(facts, phase, compared, checks), compared.word is Word.PASS)
 
 
@@ -80,6 +80,8 @@ def next_look(facts: Facts, found: Found) -> float | None:
     phase = facts.plan.measured(facts.state)
     if phase is None or found.record is None:
         return None
+    if _is_bereft(facts):
+        return SAMPLE_SECONDS
     known, now = found.record, facts.world.now
     if _due(facts, known) <= now:
         return RETRY_SECONDS
@@ -121,26 +123,33 @@ def _looked(facts: Facts, known: Record) -> Record:
     due, spec = now >= _due(facts, known), _spec(facts)
     if state.stable is None or state.candidate is None:
         return known
-    if not due and seconds - known.memory.mark.seconds < SAMPLE_SECONDS:
+    memory = known.memory
+    if not due and seconds - memory.origin.seconds - memory.mark.seconds < SAMPLE_SECONDS:
         return known
     pair, service = (state.stable, state.candidate), facts.world.service.metadata.name
     found = counts.total(facts.world.signals, service, known.window, pair, seconds)
     if found is None:
         return known
     asked = gates.gates(spec)
-    sampled = replace(known, memory=turning.sampled(known.memory, asked, found.look))
+    if _is_bereft(facts):
+        return replace(known, memory=stretch.put_off(memory, asked, found.look))
+    if stretch.torn(memory, found.look):
+        return replace(known, observed=now, memory=stretch.anew(memory, asked, found.look))
+    found = replace(found, look=stretch.seen(memory, found.look))
+    sampled = replace(known, memory=turning.sampled(memory, asked, found.look))
     return _judging(sampled, asked, gates.false_rejection(spec), found, now) if due else sampled
 
 
 def _judging(known: Record, asked: Sequence[Gate], error: float, found: Total, now: datetime) -> Record:
     seen, memory, looks = found.look, known.memory, known.looks + 1
+    last = memory.last
     judgements = turning.judge(asked, memory, seen, looks, error) if asked else ()
     return replace(
         known,
         observed=now,
         looks=looks,
-        stable_samples=seen.stable.requests,
-        candidate_samples=seen.candidate.requests,
+        stable_samples=known.stable_samples + seen.stable.requests - last.stable.requests,
+        candidate_samples=known.candidate_samples + seen.candidate.requests - last.candidate.requests,
         set_aside=found.set_aside,
         gates=tuple(GateStatus.model_validate(one) for one in gates.statuses(judgements)),
         memory=turning.remembered(memory, seen),
@@ -174,6 +183,20 @@ def _unanswered(facts: Facts, checks: Checks) -> Judged:
     passed = (facts.world.now - checks.since).total_seconds() if checks.since else 0.0
     about = f"{_words(facts)}; {checks.stuck}"
     return _out_of_patience(facts, passed, Judged(Word.WAIT, Reason.CHECK_UNANSWERED, about), checks.stuck)
+
+
+def _is_bereft(facts: Facts) -> bool:
+    """Whether nobody is left to compare the candidate with, whose part of the requests it gets meanwhile."""
+    stable = facts.state.stable
+    return facts.state.step is Step.CANARY and stable is not None and facts.down(stable.revision)
+
+
+def _bereft(facts: Facts, known: Record) -> Judged:
+    assert facts.state.stable is not None
+    stable = facts.state.stable.revision
+    about = f"no engine of the stable {stable} answers, so its requests go to the candidate"
+    waiting = Judged(Word.WAIT, Reason.STABLE_FAILING, f"{about}; they are compared again when one does")
+    return _out_of_patience(facts, (facts.world.now - known.started).total_seconds(), waiting, about)
 
 
 def _compared(facts: Facts, phase: Phase, known: Record) -> Judged:

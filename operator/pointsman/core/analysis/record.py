@@ -34,6 +34,8 @@ class Memory:
     """From which a turn is looked for."""
     calm: Evidence = field(default_factory=Evidence)
     """How much more than chance the difference had moved until then."""
+    origin: Look = judging.NOTHING
+    """What routers had counted when the stretch under way began: the other looks are without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def pack(memory: Memory, asked: Sequence[Gate]) -> str:
     if memory == Memory():
         return ""
     told = {"evidence": memory.evidence.document(), "calm": memory.calm.document()}
+    if memory.origin != judging.NOTHING:
+        told["origin"] = _look(memory.origin, asked)
     looks = list(dict.fromkeys((memory.last.seconds, memory.mark.seconds, memory.base.seconds)))
     by_time = {look.seconds: look for look in (memory.last, memory.mark, memory.base)}
     whole = {
@@ -128,7 +132,8 @@ def unpack(text: str) -> Memory:
         found = json.loads(inflating.decompress(b64decode(text), UNPACKED_LIMIT))
         looks = [_parsed(look) for look in found.get("looks", ())]
         last, mark, base = (looks[int(at)] for at in found["which"]) if looks else (judging.NOTHING,) * 3
-        return Memory(_evidence(found["evidence"]), last, mark, base, _evidence(found["calm"]))
+        origin = _parsed(found["origin"]) if "origin" in found else judging.NOTHING
+        return Memory(_evidence(found["evidence"]), last, mark, base, _evidence(found["calm"]), origin)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, zlib.error):
         return Memory()
 

@@ -9,7 +9,7 @@ from typing import Final
 from pointsman.api.experiment import Experiment
 from pointsman.api.experiment_status import MetricStatus, Recommendation
 from pointsman.core import judging, rollout
-from pointsman.core.analysis import counts
+from pointsman.core.analysis import counts, stretch
 from pointsman.core.experiment import asking, record, waiting
 from pointsman.core.experiment.record import Record
 from pointsman.core.facts import Facts
@@ -129,8 +129,11 @@ def _due(known: Record) -> datetime:
     return max(known.observed or known.window_started, known.window_started) + INTERVAL
 
 
-def _judged(given: Experiment, known: Record, seen: Look, now: datetime) -> Record:
+def _judged(given: Experiment, known: Record, told: Look, now: datetime) -> Record:
     asked, memory = asking.gates(given), known.memory
+    if stretch.torn(memory, told):
+        return replace(known, observed=now, memory=stretch.anew(memory, asked, told))
+    seen = stretch.seen(memory, told)
     if judging.interval_over(memory.mark, seen):
         memory = replace(memory, evidence=memory.evidence.after(asked, memory.mark, seen), mark=seen)
     found = judging.compare(asked, seen, memory.evidence, asking.error(given))

@@ -33,6 +33,7 @@ RATES: Mapping[Metric, str] = {
     Metric.BLOCKED_RATE: "blocked",
     Metric.FLAGGED_RATE: "flagged",
 }
+_COUNTED = ("requests", *RATES.values())
 TIMES = frozenset({Metric.TIME_TO_FIRST_TOKEN, Metric.TIME_PER_OUTPUT_TOKEN})
 """Of which metrics a summary has one count, and which."""
 
@@ -87,6 +88,17 @@ class Summary:
     def counts(self, metric: Metric, kind: Kind) -> Mapping[int, int]:
         """The values of one kind of answer."""
         return (self.whole if kind is Kind.WHOLE else self.histograms).get(metric, {})
+
+    def lacks(self, earlier: Summary) -> bool:
+        """Whether something isn't counted any more that an earlier summary had: a router began anew."""
+        if any(getattr(self, name) < getattr(earlier, name) for name in _COUNTED):
+            return True
+        return any(
+            self.counts(metric, kind).get(bucket, 0) < count
+            for kind in Kind
+            for metric in (earlier.whole if kind is Kind.WHOLE else earlier.histograms)
+            for bucket, count in earlier.counts(metric, kind).items()
+        )
 
     def only(self, metric: Metric, kinds: Collection[Kind]) -> Summary:
         """Without a metric's values of other kinds."""
@@ -158,6 +170,10 @@ class Look:
             self.stable.minus(earlier.stable),
             self.candidate.minus(earlier.candidate),
         )
+
+    def lacks(self, earlier: Look) -> bool:
+        """Whether something isn't counted any more that an earlier look had."""
+        return self.stable.lacks(earlier.stable) or self.candidate.lacks(earlier.candidate)
 
     def only(self, metric: Metric, kinds: Collection[Kind]) -> Look:
         """Without a metric's values of other kinds."""
