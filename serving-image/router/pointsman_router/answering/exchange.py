@@ -76,7 +76,7 @@ class Exchange(Attempts):
         self._deadline: asyncio.TimerHandle | None = None
         """The client's own; the service's is looked after by `tick`."""
         self._done = False
-        self._spoke_at = self._quiet_since = self._started = monotonic()
+        self._spoke_at = self._quiet_since = self._started = self._came_at = monotonic()
 
     # What the caller does.
 
@@ -312,6 +312,8 @@ class Exchange(Attempts):
 
     def _record(self, status: int, ending: str, now: float) -> None:
         self._count(status, now)
+        if self._faults:
+            self._measure_faults()
         variant = self.variant
         asked = (self._attempts or self._left) and not self._cut
         if variant is not None and variant.measure is not None and asked:
@@ -320,15 +322,24 @@ class Exchange(Attempts):
         if log.enabled:
             log.add(self._entry(status, ending, now))
 
+    def _measure_faults(self) -> None:
+        """A variant that was left since it couldn't answer has failed the request, whoever answers it then.
+        Where it got another try, what became of that counts. That an engine goes may be known only now."""
+        last = self.variant
+        blamed = {variant.name: variant for variant, engine in self._faults if not engine.leaving}
+        for name, variant in blamed.items():
+            if variant.measure is not None and last is not None and name != last.name:
+                variant.measure.failed()
+
     def _measure(self, measure: Measure, status: int, ending: str, now: float) -> None:
         """What the window counts of it. Who found no room says nothing of an engine."""
         if ending == "refused":
             return
-        answer, meter = self._answer, self._meter
+        answer, meter, began = self._answer, self._meter, self._came_at
         if status == CLIENT_GONE:
             if self._left:
-                first = answer.first_byte_at - self._started if answer.first_byte_at else None
-                measure.left(first, now - self._started, self._stream, self._cold)
+                first = answer.first_byte_at - began if answer.first_byte_at else None
+                measure.left(first, now - began, self._stream, self._cold)
             return
         told = meter is not None and answer.streamed and meter.failed
         if status >= 500 or told or ending == "prompt_refused":
@@ -337,8 +348,8 @@ class Exchange(Attempts):
         elif meter is None or status >= 400:
             measure.refused()
         else:
-            first = answer.first_byte_at - self._started if answer.first_byte_at else 0.0
-            measure.answered(first, now - self._started, meter.tokens, answer.streamed, self._cold)
+            first = answer.first_byte_at - began if answer.first_byte_at else 0.0
+            measure.answered(first, now - began, meter.tokens, answer.streamed, self._cold)
             if meter.blocked:
                 measure.counts.blocked += 1
 
