@@ -69,7 +69,7 @@ class Exchange(Attempts):
         self._meter: Meter | None = None
         """What measures the answer, where a window is set."""
         self._cut = False
-        """Whether it ended because its engine went away."""
+        """Whether it ended because its engine went away, or the router does."""
         self._left = False
         """Whether the client left while an engine was at work for it, or all of a variant were for others."""
         self._progress = 0
@@ -135,6 +135,10 @@ class Exchange(Attempts):
         self._left = ending == "client_gone" and held
         self._let_go()
         self._settle(CLIENT_GONE, ending)
+
+    def stop(self) -> None:
+        """The router ends before this does: it's told so, and cut."""
+        self._end_cut(errors.router_stopped(), "stopped")
 
     def pause(self) -> None:
         """The caller can't take more for now, so nothing more is read from the engine."""
@@ -264,21 +268,21 @@ class Exchange(Attempts):
 
     def _stopped(self) -> None:
         """The engine says that it was stopped: it was to go, and didn't get this done in time."""
-        self._end_cut()
+        self._end_cut(errors.engine_stopped(), "engine_stopped")
 
     def _cut_short(self) -> bool:
         """Whether the engine was to go, so that what it didn't finish is cut; ends the request if so."""
         engine = self._engine
         if engine is None or not engine.leaving:
             return False
-        self._end_cut()
+        self._stopped()
         return True
 
-    def _end_cut(self) -> None:
+    def _end_cut(self, problem: Problem, ending: str) -> None:
         self._cut = True
         if self.variant is not None and not self.internal:
             self.variant.stats.cut += 1
-        self.fail(errors.engine_stopped(), "engine_stopped")
+        self.fail(problem, ending)
 
     # Endings.
 
