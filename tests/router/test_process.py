@@ -176,6 +176,34 @@ async def test_in_a_cluster_it_follows_the_api_server(stack: Stack) -> None:
         assert await router.ended() == 0
 
 
+async def test_in_a_cluster_the_configuration_may_give_what_is_in_flight_longer(stack: Stack) -> None:
+    gate = asyncio.Event()
+    engine = await stack.engine(gated(gate))
+    server = await FakeApiServer().start()
+    document = configuration(service("chat", variant("v", engine)))
+    async with running(
+        *("cluster", "--config-map=default-router", "--namespace=team-a", "--accept-seconds=0"),
+        *("--port=0", "--admin-port=0", "--drain-seconds=0.2"),
+        f"--api-server=http://127.0.0.1:{server.port}",
+    ) as router:
+        await server.put(MAPS, config_map({**document, "drainSeconds": 20}))
+        await router.until("running configuration")
+        await router.becomes("/readyz", 200)
+        client = await router.client()
+        await client.send(STREAM)
+        await client.head()
+        await client.chunk()
+        router.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.6)
+        gate.set()
+        assert await client.chunk() == event(b"[DONE]")
+        assert await client.chunk() == b""
+        assert await router.ended() == 0
+        assert "0 requests were cut" in router.log[-1]
+        client.close()
+    await server.stop()
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("KUBERNETES_")}
     return subprocess.run(

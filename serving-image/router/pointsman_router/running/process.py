@@ -54,7 +54,7 @@ class Process:
     source: Callable[[Process, Router], Feed]
     """Given the router, begins to feed it."""
     drain_seconds: float
-    """From SIGTERM on, how long requests in flight have to finish."""
+    """From SIGTERM on, how long requests in flight have to finish; the configuration may give them longer."""
     accept_seconds: float
     """How much of that time new connections are still taken, since who sends them lags behind readiness."""
     access_log: bool
@@ -130,7 +130,7 @@ class Process:
         logger.info("draining: %d requests in flight", router.in_flight)
         await asyncio.sleep(min(self.accept_seconds, self.drain_seconds))
         port.stop()
-        while monotonic() - began < self.drain_seconds:
+        while monotonic() - began < max(self.drain_seconds, router.state.table.drain_seconds):
             for connection in tuple(router.connections):
                 connection.drain()
             if not router.connections:
