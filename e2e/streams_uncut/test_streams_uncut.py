@@ -1,13 +1,12 @@
 """Long streams in flight while the engine changes: none is cut; where a drain is too short, all are told.
 
 Real vLLM. The clients count: a stream is whole when it has all tokens that were asked for and its proper end,
-cut when it ends with an error event and a proper end, and anything else is a defect.
+cut when an error is its last event and its body has its proper end, and anything else is a defect.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from e2e.cluster import Cluster
 from e2e.manifests import SMOLLM2, service
 from e2e.metrics import total
 from e2e.namespace import Namespace, names
+from e2e.streams_uncut.ending import ended
 from e2e.waiting import wait_for
 
 STREAMS = 50
@@ -176,24 +176,18 @@ class Streams:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        events: list[bytes] = []
+        body, flows = b"", False
         async with session.post(f"http://{self.address}/v1/chat/completions", json=document) as answer:
             self.flowing += 1
             try:
                 async for line in answer.content:
-                    if line.startswith(b"data: "):
-                        self.begun += not events
-                        events.append(line[6:].strip())
+                    if line.startswith(b"data: ") and not flows:
+                        flows = True
+                        self.begun += 1
+                    body += line
             finally:
                 self.flowing -= 1
-        return self._end(answer.status, events)
-
-    def _end(self, status: int, events: list[bytes]) -> str:
-        done = bool(events) and events[-1] == b"[DONE]"
-        last = json.loads(events[-2] if done else events[-1]) if len(events) > 1 else {}
-        if done and (last.get("usage") or {}).get("completion_tokens") == TOKENS:
-            return "whole"
-        if isinstance(last.get("error"), dict):
-            return "cut"
-        self.odd.append(f"{status}: {events[-2:]!r:.300}")
-        return "odd"
+        end = ended(body, TOKENS)
+        if end == "odd":
+            self.odd.append(f"{answer.status}: {body[-300:]!r}")
+        return end

@@ -81,14 +81,41 @@ async def test_what_does_not_finish_in_time_is_cut_and_counted(stack: Stack, fil
         client = await router.client()
         await client.send(STREAM)
         await client.head()
+        assert await client.chunk() == event({"n": 1})
         began = time.monotonic()
         router.process.send_signal(signal.SIGTERM)
+        told = await client.chunk()
+        assert told.startswith(b'data: {"error":')
+        assert told.endswith(b"\n\n")
+        assert b'"code":"router_stopped"' in told
+        assert await client.chunk() == b"", "the body has its proper end"
+        assert await client.closed()
         assert await router.ended() == 0
-        assert 0.4 <= time.monotonic() - began < 3
+        assert 0.4 <= time.monotonic() - began < 2
         assert "1 requests were cut" in router.log[-1]
         assert router.process.stdout is not None
         entry = json.loads(await router.process.stdout.readline())
-        assert (entry["ending"], entry["status"]) == ("stopped", 499)
+        assert (entry["ending"], entry["status"]) == ("stopped", 503)
+        client.close()
+
+
+async def test_a_client_that_does_not_listen_holds_up_no_stop(stack: Stack, file: Path) -> None:
+    async def flood(turn: Turn) -> None:
+        await turn.write(SSE_HEAD)
+        while True:
+            await turn.write(chunk(event({"text": "x" * 60_000})))
+
+    engine = await stack.engine(always=flood)
+    write(file, configuration(service("chat", variant("v", engine))), drainSeconds=0.2)
+    async with running(f"--config={file}") as router:
+        client = await router.client()
+        await client.send(STREAM)
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        router.process.send_signal(signal.SIGTERM)
+        assert await router.ended() == 0
+        assert 2 <= time.monotonic() - began < 5
+        assert "1 requests were cut" in router.log[-1]
         client.close()
 
 
@@ -147,6 +174,34 @@ async def test_in_a_cluster_it_follows_the_api_server(stack: Stack) -> None:
         client.close()
         router.process.send_signal(signal.SIGTERM)
         assert await router.ended() == 0
+
+
+async def test_in_a_cluster_the_configuration_may_give_what_is_in_flight_longer(stack: Stack) -> None:
+    gate = asyncio.Event()
+    engine = await stack.engine(gated(gate))
+    server = await FakeApiServer().start()
+    document = configuration(service("chat", variant("v", engine)))
+    async with running(
+        *("cluster", "--config-map=default-router", "--namespace=team-a", "--accept-seconds=0"),
+        *("--port=0", "--admin-port=0", "--drain-seconds=0.2"),
+        f"--api-server=http://127.0.0.1:{server.port}",
+    ) as router:
+        await server.put(MAPS, config_map({**document, "drainSeconds": 20}))
+        await router.until("running configuration")
+        await router.becomes("/readyz", 200)
+        client = await router.client()
+        await client.send(STREAM)
+        await client.head()
+        await client.chunk()
+        router.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.6)
+        gate.set()
+        assert await client.chunk() == event(b"[DONE]")
+        assert await client.chunk() == b""
+        assert await router.ended() == 0
+        assert "0 requests were cut" in router.log[-1]
+        client.close()
+    await server.stop()
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,14 @@
 """Prompts on the way of a request: wrapped, filled in, refused, and the same over every attempt."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from pointsman_router.rendering.renderer import LARGEST_BYTES
+from pointsman_router.errors import RefusedError
+from pointsman_router.prompts import Prompt, PromptMessage, PromptVariable
+from pointsman_router.rendering.renderer import LARGEST_BYTES, Renderer
 from tests.router.engine import FakeEngine, reply
 from tests.router.stack import Stack, configuration, post, service, variant
 
@@ -214,6 +217,20 @@ async def test_what_values_blow_up_is_refused(stack: Stack) -> None:
     assert len(engine.requests[0].body) < LARGEST_BYTES
     answer = await stack.chat(prompt_variables={"a": "x" * 400})
     assert (answer.status, answer.error["code"]) == (400, "invalid_value")
+
+
+def test_what_values_blow_up_is_refused_before_it_is_made() -> None:
+    many = PromptMessage("user", "{{a}}" * 3000)
+    renderer = Renderer(Prompt("large", (many,), (PromptVariable("a", max_length=32_768),)))
+    document = {"prompt_variables": {"a": "x" * 32_768}}
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusedError):
+            renderer.render(document)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < LARGEST_BYTES
 
 
 PATHS: dict[str, dict[str, Any]] = {

@@ -210,16 +210,6 @@ async def test_a_full_queue_says_nothing_of_an_engine(stack: Stack) -> None:
     assert (await counted(stack))["requests"] == 0
 
 
-async def test_a_retried_request_counts_once_for_who_answered(stack: Stack) -> None:
-    address = await refused_address()
-    engine = await stack.engine(always=reply(WHOLE))
-    await stack.start(measured(variant("stable", address, weight=50), variant("next", engine, weight=50)))
-    for _ in range(10):
-        assert (await stack.chat()).status == 200
-    stable, candidate = await counted(stack, "stable"), await counted(stack, "next")
-    assert (stable["requests"], candidate["requests"]) == (0, 10)
-
-
 async def test_an_answer_that_a_filter_ended_is_blocked(stack: Stack) -> None:
     blocked = {"choices": [{"delta": {}, "finish_reason": "content_filter"}]}
     await one_engine(stack, events({"n": 1}, blocked), reply(WHOLE))

@@ -234,3 +234,18 @@ async def test_a_router_made_on_demand_is_made_without_any_setting() -> None:
     await cluster.apply("LLMRouter", "default", {"limits": {"headSeconds": 5}})
     await cluster.settle()
     assert names.LABEL_ON_DEMAND not in (cluster.find("LLMRouter", "default")["metadata"].get("labels") or {})
+
+
+async def test_a_longer_drain_reaches_routers_without_replacing_one(served: Cluster) -> None:
+    before = pods(served)["front-router"]
+    await serving(served, {**BEHIND, "drainSeconds": 900})
+    assert document(served).drain_seconds == 900
+    assert pods(served)["front-router"] == before
+    await serving(served, {**BEHIND, "drainSeconds": 60})
+    assert document(served).drain_seconds == 0, "what they're started with is enough"
+
+
+async def test_a_longer_drain_is_not_told_to_routers_that_would_refuse_it(served: Cluster) -> None:
+    served.routers.understands = [name for name in config.LATER_FIELDS if name != "drainSeconds"]
+    await serving(served, {**BEHIND, "drainSeconds": 900})
+    assert document(served).drain_seconds == 0

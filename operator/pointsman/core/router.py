@@ -7,6 +7,7 @@ this pass is its only writer. A router that people declare is never deleted by u
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pointsman.api import names
@@ -112,6 +113,8 @@ def _run(world: RouterWorld, router: LLMRouter, waiting: Sequence[LLMService]) -
     copies = _copies(world)
     previous = _previous(world, copies)
     compiled = routing.compile_router(world.name, router.spec, world.services, previous, unreadable, copies)
+    longer = router_children.drain_seconds(world.name, world.services)
+    compiled = replace(compiled, drain_seconds=longer)
     told = (*world.signals, *world.unready)
     known = [s.understands for s in told if s.reachable]
     compiled = routing.understood(compiled, known, lambda: _running(world))

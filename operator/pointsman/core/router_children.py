@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pointsman.api import names
 from pointsman.api.common import ObjectMeta
 from pointsman.api.router import LLMRouter, Peer, RouterSpec
+from pointsman.api.service import LLMService
 from pointsman.core import owned, pod_template, routing
 from pointsman.core.settings import Settings
 
 REPLICAS = 2
 """What `replicas` means when it isn't set: one may go while the other serves."""
 
-DRAIN_SECONDS = 120
-"""How long a router pod that goes away may finish what it relays, in seconds."""
+LONGEST_DRAIN_SECONDS = 86_400
+"""What `drainSeconds` of a service may be at most. The grace of router pods is no shorter, whatever their
+services need: that is told in the configuration, since another grace would replace every pod."""
 
 RESOURCES: Mapping[str, Any] = {
     "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
@@ -34,6 +36,14 @@ def replicas(spec: RouterSpec) -> int:
 def pod_labels(router: str) -> dict[str, str]:
     """Labels of a router's pods; its Deployment, Services and policies select by exactly these."""
     return {names.LABEL_ROUTER: router, names.LABEL_ROLE: names.ROLE_ROUTER}
+
+
+def drain_seconds(router: str, services: Iterable[LLMService]) -> float:
+    """How long routers that end may relay what is in flight: as long as the engines of any of their services,
+    also of one that is being deleted, may go on. 0 where what every router is started with is enough."""
+    mine = (pod_template.drain_seconds(s.spec) for s in services if routing.router_of(s) == router)
+    longest = max(mine, default=0)
+    return float(longest) if longest > pod_template.DRAIN_SECONDS else 0.0
 
 
 def tls_secret(router: str, spec: RouterSpec) -> str:
@@ -191,7 +201,7 @@ def _deployment(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[
         "serviceAccountName": names.router_name(meta.name),
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": DRAIN_SECONDS + pod_template.GRACE_MARGIN_SECONDS,
+        "terminationGracePeriodSeconds": LONGEST_DRAIN_SECONDS + pod_template.GRACE_MARGIN_SECONDS,
         "securityContext": pod_template.pod_security(),
         "topologySpreadConstraints": [spread],
         "containers": [_container(meta, spec, settings)],
@@ -227,7 +237,7 @@ def _container(meta: ObjectMeta, spec: RouterSpec, settings: Settings) -> dict[s
             "cluster",
             f"--config-map={names.router_name(meta.name)}",
             f"--namespace={meta.namespace}",
-            f"--drain-seconds={DRAIN_SECONDS}",
+            f"--drain-seconds={pod_template.DRAIN_SECONDS}",
         ],
         "ports": [
             {"name": "http", "containerPort": names.PORT_ROUTER, "protocol": "TCP"},

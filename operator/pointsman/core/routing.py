@@ -220,6 +220,8 @@ def understood(
     services = compiled.services
     if not all("prompts" in fields for fields in told) and any(service.prompts for service in services):
         services = tuple(_held_back(services, running()))
+    if not all("drainSeconds" in fields for fields in told):
+        compiled = replace(compiled, drain_seconds=0.0)
     return replace(compiled, services=tuple(understood_service(s, told) for s in services))
 
 

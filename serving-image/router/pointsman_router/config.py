@@ -28,11 +28,11 @@ from pointsman_router.prompts import Prompt as Prompt
 from pointsman_router.prompts import PromptMessage as PromptMessage
 from pointsman_router.prompts import PromptVariable as PromptVariable
 from pointsman_router.prompts import VariableType as VariableType
-from pointsman_router.settings import HOUR, Cors, Limits, Routing, Tls, bounded
+from pointsman_router.settings import DAY, HOUR, Cors, Limits, Routing, Tls, bounded
 
 FORMAT = 1
 """Version of the document. A router refuses a document of a format it doesn't know, and keeps its last."""
-LATER_FIELDS = ("startSeconds", "assignment", "analysis", "shadow", "prompts")
+LATER_FIELDS = ("startSeconds", "assignment", "analysis", "shadow", "prompts", "drainSeconds")
 """Fields that came after the first release, whose routers refuse a document with one. A router tells which it
 knows (`understands` in /signals), and is told no other: during an upgrade old ones run on for a while."""
 
@@ -176,6 +176,9 @@ class RouterConfig:
     trusted_proxies: tuple[str, ...] = ()
     """Ranges of addresses (CIDR) whose X-Forwarded-* are believed; everyone else's are dropped."""
     keys: tuple[Key, ...] = ()
+    drain_seconds: float = bounded(0.0, 0, DAY, "")
+    """From SIGTERM on, how long requests in flight have to finish, where that's longer than the process was
+    started with. It changes while it runs: what a service needs is no reason to start routers anew."""
     format: int = FORMAT
 
 

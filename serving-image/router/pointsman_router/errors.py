@@ -230,6 +230,11 @@ def engine_stopped() -> Problem:
     return Problem(503, message, type=_SERVER, code="engine_stopped", retry_after=1)
 
 
+def router_stopped() -> Problem:
+    message = "The router was stopped before the answer was complete; ask again"
+    return Problem(503, message, type=_SERVER, code="router_stopped", retry_after=1)
+
+
 def engine_silent(seconds: float, limit: str) -> Problem:
     message = f"The engine sent nothing for {seconds:g} seconds"
     return Problem(504, message, type=_SERVER, code="engine_timeout", limit=limit)

@@ -99,8 +99,13 @@ class Router:
         """Begins to tick."""
         self._tick()
 
+    def cut(self) -> None:
+        """Ends every request with words about it, and every connection once they're out."""
+        for connection in tuple(self.connections):
+            connection.stop()
+
     def stop(self) -> None:
-        """Ends every connection. Counts in the log as stopped whatever was in flight."""
+        """Ends every connection now. Counts in the log as stopped whatever was in flight."""
         if self._timer is not None:
             self._timer.cancel()
         for connection in tuple(self.connections):

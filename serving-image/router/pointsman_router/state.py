@@ -160,6 +160,7 @@ class State:
         self.table = Table(
             hash=fixed.hash,
             limits=config.limits,
+            drain_seconds=config.drain_seconds,
             tls=config.tls,
             cors=fixed.cors,
             proxies=fixed.proxies,

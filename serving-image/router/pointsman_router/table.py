@@ -102,6 +102,8 @@ class Table:
     hash: str = ""
     """Hash of the configuration; empty before there is one."""
     limits: Limits = field(default_factory=Limits)
+    drain_seconds: float = 0.0
+    """How long requests in flight have to finish at least, when the process is told to stop."""
     tls: Tls = field(default_factory=Tls)
     cors: Pages | None = None
     """Which web pages may ask; None: none."""

@@ -35,7 +35,7 @@ def _full() -> config.RouterConfig:
         analysis=config.Analysis("chat-2/0", 50),
         variants=(replace(stable, start_seconds=40), replace(candidate, shadow=20)),
     )
-    return replace(PLAIN, services=(filled,))
+    return replace(PLAIN, services=(filled,), drain_seconds=900.0)
 
 
 def _names(document: object) -> set[str]:

@@ -29,7 +29,6 @@ from pointsman_router.table import ServiceState, VariantState
 if TYPE_CHECKING:
     from pointsman_router.router import Router
 
-_DRAINING = "Draining"
 _HEAD: Final = b"%b %b%b%b%bcontent-length: %d\r\nx-request-id: %b%b\r\n\r\n"
 """Of a request to an engine: method, path, query, its Host field, those that are passed on, the length of the
 body, the id, and the variant's tag that ends that."""
@@ -41,12 +40,14 @@ class Attempts(ABC):
     __slots__ = (
         "_attempts",
         "_caller",
+        "_came_at",
         "_cold",
         "_connection",
         "_document",
         "_draw",
         "_engine",
         "_engine_label",
+        "_faults",
         "_plain",
         "_probing",
         "_rendered",
@@ -72,6 +73,10 @@ class Attempts(ABC):
         self.service: ServiceState | None = None
         self.variant: VariantState | None = None
         """Of the latest attempt."""
+        self._came_at = 0.0
+        """When (monotonic) it came to that variant: what it lost at others is no time of this one's."""
+        self._faults: tuple[tuple[VariantState, Engine], ...] = ()
+        """Attempts that failed by their engine's fault and were followed by another one."""
         self._router = router
         self._caller = caller
         self._request = request
@@ -174,11 +179,15 @@ class Attempts(ABC):
         return True
 
     def _move_to(self, variant: VariantState | None) -> None:
-        if self.variant is not None:
-            self.variant.stats.in_flight -= 1
+        last = self.variant
+        if last is not None:
+            last.stats.in_flight -= 1
         if variant is not None:
             variant.stats.in_flight += 1
             self.variant = variant
+            if last is not None and variant.name != last.name:
+                self._came_at = self._sent_at
+                self._cold = False
 
     # The queue.
 
@@ -311,8 +320,11 @@ class Attempts(ABC):
         return True
 
     def _retry(self, reason: str, wait: bool) -> None:
-        if self.variant is not None:
-            self.variant.stats.count_retry(reason)
+        variant, engine = self.variant, self._engine
+        if variant is not None:
+            variant.stats.count_retry(reason)
+            if reason != "stale" and engine is not None and engine.expected:
+                self._faults = (*self._faults, (variant, engine))
         self._let_go()
         if wait:
             delay = backoff(self._attempts, self._router.random())
@@ -322,7 +334,7 @@ class Attempts(ABC):
 
     def _turned_away(self, engine: Engine) -> bool:
         """An engine said 503: it's overloaded or drains, and hasn't begun. Whether another one is asked."""
-        if engine.ready and engine.phase.phase != _DRAINING:
+        if engine.expected:
             self._count_failure("status")
         health.rest(engine, monotonic())
         tried = (*self._tried, engine)

@@ -7,8 +7,6 @@ services or engines. All its waiting is driven by callbacks and by the router's 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from pointsman_router import errors, refusals, routes
+from pointsman_router.answering import breaking
 from pointsman_router.answering.exchange import Exchange
 from pointsman_router.clients import keys
 from pointsman_router.clients.patience import LINGER_SECONDS, Patience
@@ -233,16 +232,9 @@ class Downstream(asyncio.Protocol):
     def cut(self) -> None:
         self._close = True
         self._patience.ending_since = monotonic()
-        transport = self._transport
-        if transport is None:
-            return
-        if self._request is not None and self._request.http10:
-            _reset(transport)  # an orderly end would look like the answer's
-            return
-        if self.paused:
-            # What was sent before is still on its way to a client that may never read it.
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
-        transport.close()
+        if self._transport is not None:
+            unframed = self._request is not None and self._request.http10
+            breaking.cut(self._transport, unframed, self.paused)
 
     def finished(self) -> None:
         self._exchange = None
@@ -263,6 +255,19 @@ class Downstream(asyncio.Protocol):
     def drain(self) -> None:
         """The router stops: an idle connection is closed, a busy one after its answer."""
         if not self.busy and not self._reader.in_message and self._transport is not None:
+            self._end()
+
+    def stop(self) -> None:
+        """The drain is over: what isn't whole ends in words that the client can read. May be told again."""
+        if self._patience.ending_since:
+            return
+        if not self.busy and self._reader.in_message:
+            self._reader.give_up(errors.router_stopped())
+            return
+        self._close = True
+        if self._exchange is not None:
+            self._exchange.stop()
+        else:
             self._end()
 
     def abort(self) -> None:
@@ -391,10 +396,3 @@ class Downstream(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None and data:
             self._transport.write(data)
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Ends a connection so that its other end sees an error, not an end."""
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()

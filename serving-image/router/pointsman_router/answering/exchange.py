@@ -69,14 +69,14 @@ class Exchange(Attempts):
         self._meter: Meter | None = None
         """What measures the answer, where a window is set."""
         self._cut = False
-        """Whether it ended because its engine went away."""
+        """Whether it ended because its engine went away, or the router does."""
         self._left = False
         """Whether the client left while an engine was at work for it, or all of a variant were for others."""
         self._progress = 0
         self._deadline: asyncio.TimerHandle | None = None
         """The client's own; the service's is looked after by `tick`."""
         self._done = False
-        self._spoke_at = self._quiet_since = self._started = monotonic()
+        self._spoke_at = self._quiet_since = self._started = self._came_at = monotonic()
 
     # What the caller does.
 
@@ -135,6 +135,10 @@ class Exchange(Attempts):
         self._left = ending == "client_gone" and held
         self._let_go()
         self._settle(CLIENT_GONE, ending)
+
+    def stop(self) -> None:
+        """The router ends before this does: it's told so, and cut."""
+        self._end_cut(errors.router_stopped(), "stopped")
 
     def pause(self) -> None:
         """The caller can't take more for now, so nothing more is read from the engine."""
@@ -264,21 +268,21 @@ class Exchange(Attempts):
 
     def _stopped(self) -> None:
         """The engine says that it was stopped: it was to go, and didn't get this done in time."""
-        self._end_cut()
+        self._end_cut(errors.engine_stopped(), "engine_stopped")
 
     def _cut_short(self) -> bool:
         """Whether the engine was to go, so that what it didn't finish is cut; ends the request if so."""
         engine = self._engine
         if engine is None or not engine.leaving:
             return False
-        self._end_cut()
+        self._stopped()
         return True
 
-    def _end_cut(self) -> None:
+    def _end_cut(self, problem: Problem, ending: str) -> None:
         self._cut = True
         if self.variant is not None and not self.internal:
             self.variant.stats.cut += 1
-        self.fail(errors.engine_stopped(), "engine_stopped")
+        self.fail(problem, ending)
 
     # Endings.
 
@@ -312,6 +316,8 @@ class Exchange(Attempts):
 
     def _record(self, status: int, ending: str, now: float) -> None:
         self._count(status, now)
+        if self._faults:
+            self._measure_faults()
         variant = self.variant
         asked = (self._attempts or self._left) and not self._cut
         if variant is not None and variant.measure is not None and asked:
@@ -320,15 +326,24 @@ class Exchange(Attempts):
         if log.enabled:
             log.add(self._entry(status, ending, now))
 
+    def _measure_faults(self) -> None:
+        """A variant that was left since it couldn't answer has failed the request, whoever answers it then.
+        Where it got another try, what became of that counts. That an engine goes may be known only now."""
+        last = self.variant
+        blamed = {variant.name: variant for variant, engine in self._faults if not engine.leaving}
+        for name, variant in blamed.items():
+            if variant.measure is not None and last is not None and name != last.name:
+                variant.measure.failed()
+
     def _measure(self, measure: Measure, status: int, ending: str, now: float) -> None:
         """What the window counts of it. Who found no room says nothing of an engine."""
         if ending == "refused":
             return
-        answer, meter = self._answer, self._meter
+        answer, meter, began = self._answer, self._meter, self._came_at
         if status == CLIENT_GONE:
             if self._left:
-                first = answer.first_byte_at - self._started if answer.first_byte_at else None
-                measure.left(first, now - self._started, self._stream, self._cold)
+                first = answer.first_byte_at - began if answer.first_byte_at else None
+                measure.left(first, now - began, self._stream, self._cold)
             return
         told = meter is not None and answer.streamed and meter.failed
         if status >= 500 or told or ending == "prompt_refused":
@@ -337,8 +352,8 @@ class Exchange(Attempts):
         elif meter is None or status >= 400:
             measure.refused()
         else:
-            first = answer.first_byte_at - self._started if answer.first_byte_at else 0.0
-            measure.answered(first, now - self._started, meter.tokens, answer.streamed, self._cold)
+            first = answer.first_byte_at - began if answer.first_byte_at else 0.0
+            measure.answered(first, now - began, meter.tokens, answer.streamed, self._cold)
             if meter.blocked:
                 measure.counts.blocked += 1
 

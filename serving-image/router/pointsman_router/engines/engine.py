@@ -17,8 +17,10 @@ from pointsman_router.settings import Routing
 
 READY = "Ready"
 """The phase of an engine that answers."""
+DRAINING = "Draining"
+"""The phase of one that is about to end."""
 STARTING = frozenset({"Preflight", "Downloading", "Loading", "Proving"})
-"""Those before."""
+"""Those before one answers."""
 
 _numbers = count(1)
 """Each engine's own in this process, never given again."""
@@ -144,6 +146,11 @@ class Engine:
     @property
     def name(self) -> str:
         return self.pod or self.address
+
+    @property
+    def expected(self) -> bool:
+        """Whether it ought to answer: it's ready, and as far as is known neither drains nor leaves."""
+        return self.ready and not self.leaving and self.phase.phase != DRAINING
 
     def turn(self, ready: bool, now: float, slow_start: float) -> None:
         """It takes requests from now on, or nothing new. `slow_start`: seconds until its share is full."""

@@ -79,7 +79,7 @@ class VariantStats:
         self.ejections = 0
         """Times that an engine was left out for its failures."""
         self.cut = 0
-        """Requests that an engine's going away ended before their answer was whole."""
+        """Requests that an engine's going away, or the router's, ended before their answer was whole."""
         self.shadowed = 0
         """Copies of other variants' requests that it answered, or failed to; they are in no other count."""
         self.shadow_dropped = 0

@@ -83,10 +83,9 @@ class Renderer:
         parts = list(self._parts)
         for place, name in self._places:
             parts[place] = values[name]
-        prefix = b"".join(parts)
-        if len(prefix) > LARGEST_BYTES:
+        if sum(map(len, parts)) > LARGEST_BYTES:  # before it's made: one long value may stand in many places
             raise RefusedError(errors.prompt_too_large(LARGEST_BYTES, VARIABLES))
-        return orjson.Fragment(prefix)
+        return orjson.Fragment(b"".join(parts))
 
     def _values(self, given: Any, probe: bool) -> dict[str, _Value]:
         if type(given) is not dict:

@@ -20,6 +20,8 @@ from pointsman_router.telling.admin import Admin
 from pointsman_router.telling.signals import Poller
 
 _DRAIN_ROUND_SECONDS: Final = 0.05
+_LAST_WORDS_SECONDS: Final = 2.0
+"""How long clients of what is cut when the drain is over have to take that it was."""
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Requests make next to no cycles; collecting often only costs."""
 
@@ -52,7 +54,7 @@ class Process:
     source: Callable[[Process, Router], Feed]
     """Given the router, begins to feed it."""
     drain_seconds: float
-    """From SIGTERM on, how long requests in flight have to finish."""
+    """From SIGTERM on, how long requests in flight have to finish; the configuration may give them longer."""
     accept_seconds: float
     """How much of that time new connections are still taken, since who sends them lags behind readiness."""
     access_log: bool
@@ -128,16 +130,25 @@ class Process:
         logger.info("draining: %d requests in flight", router.in_flight)
         await asyncio.sleep(min(self.accept_seconds, self.drain_seconds))
         port.stop()
-        while monotonic() - began < self.drain_seconds:
+        while monotonic() - began < max(self.drain_seconds, router.state.table.drain_seconds):
             for connection in tuple(router.connections):
                 connection.drain()
             if not router.connections:
                 break
             await asyncio.sleep(_DRAIN_ROUND_SECONDS)
         cut = router.in_flight
+        await _cut(router)
         router.stop()
         await asyncio.sleep(0)
         logger.info("stopped after %.1f s; %d requests were cut", monotonic() - began, cut)
+
+
+async def _cut(router: Router) -> None:
+    """Tells those whose time is over, and lets them hear of it. Who doesn't listen is left."""
+    began = monotonic()
+    while router.connections and monotonic() - began < _LAST_WORDS_SECONDS:
+        router.cut()
+        await asyncio.sleep(_DRAIN_ROUND_SECONDS)
 
 
 def _report(tasks: Sequence[asyncio.Future[None]]) -> int:
