@@ -15,9 +15,10 @@ from pointsman.core.settings import Settings
 REPLICAS = 2
 """What `replicas` means when it isn't set: one may go while the other serves."""
 
-LONGEST_DRAIN_SECONDS = 86_400
-"""What `drainSeconds` of a service may be at most. The grace of router pods is no shorter, whatever their
-services need: that is told in the configuration, since another grace would replace every pod."""
+LONGEST_DRAIN_SECONDS = 3600
+"""For how long a router pod relays at most once it's to end; requests end after an hour anyway, where nothing
+else is declared. Its grace is as long whatever its services need: what they do is told in the configuration,
+since another grace would replace every pod. One that hangs is killed by then."""
 
 RESOURCES: Mapping[str, Any] = {
     "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
@@ -40,9 +41,10 @@ def pod_labels(router: str) -> dict[str, str]:
 
 def drain_seconds(router: str, services: Iterable[LLMService]) -> float:
     """How long routers that end may relay what is in flight: as long as the engines of any of their services,
-    also of one that is being deleted, may go on. 0 where what every router is started with is enough."""
+    also of one that is being deleted, may go on, up to an hour. 0 where what every router is started with is
+    enough."""
     mine = (pod_template.drain_seconds(s.spec) for s in services if routing.router_of(s) == router)
-    longest = max(mine, default=0)
+    longest = min(max(mine, default=0), LONGEST_DRAIN_SECONDS)
     return float(longest) if longest > pod_template.DRAIN_SECONDS else 0.0
 
 
