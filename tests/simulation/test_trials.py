@@ -220,6 +220,33 @@ async def test_a_lost_status_means_another_trial_before_any_traffic() -> None:
     assert (rollout(cluster)["stable"], rollout(cluster)["failed"]) == (old, [new])
 
 
+def prompt(text: str) -> dict[str, Any]:
+    return {"messages": [{"role": "system", "content": text}]}
+
+
+async def test_a_change_of_the_prompt_alone_is_not_compared_since_it_is_to_change_answers() -> None:
+    cluster = Cluster()
+    for name in ("v1", "v2"):
+        await cluster.apply("PromptVersion", name, prompt(f"Answer by {name}."))
+    old = await serving(cluster, {**TRIED, "promptRef": {"name": "v1"}})
+    cluster.trial = PARTS
+    await cluster.apply("LLMService", "chat", {**TRIED, "promptRef": {"name": "v2"}})
+    await cluster.settle()
+    at = rollout(cluster)
+    assert (at["stable"].split(".")[:2], at.get("trial")) == ([old.split(".")[0], "v2"], None)
+
+
+async def test_a_change_of_engines_beside_its_prompt_is_compared() -> None:
+    cluster = Cluster()
+    for name in ("v1", "v2"):
+        await cluster.apply("PromptVersion", name, prompt(f"Answer by {name}."))
+    old = await serving(cluster, {**TRIED, "promptRef": {"name": "v1"}})
+    cluster.trial = PARTS
+    await cluster.apply("LLMService", "chat", changed(promptRef={"name": "v2"}))
+    await cluster.settle()
+    assert (rollout(cluster)["stable"], rollout(cluster)["trial"]["verdict"]) == (old, "Fail")
+
+
 UNREADABLE = {
     "no JSON object": [],
     "nothing of ours": {"x": 1},

@@ -278,7 +278,8 @@ class Rollout(Base):
     """PromptSuite whose cases the candidate must pass before it gets any traffic."""
     equivalence: Equivalence | None = None
     """What the candidate must answer as the stable variant does, before it gets any traffic. Where nothing is
-    stable yet there is nothing to compare with."""
+    stable yet there is nothing to compare with, and a change of the prompt alone isn't compared: it is meant
+    to change answers."""
     approve: NamedVariant | None = None
     """Candidate (status.rollout.candidate) that may pass what waits for approval."""
     abort: NamedVariant | None = None

@@ -169,7 +169,7 @@ def _more(plan: Plan, demand: Demand) -> str:
 def _steps(planned: Planned, now: datetime) -> list[Line]:
     if planned.plan.effect not in MOVING:
         return []
-    seen = Seen(planned.service, now)
+    seen = Seen(_moving(planned), now)
     made = rungs(seen)
     if planned.plan.effect is Effect.PROMPT:
         made = [rung for rung in made if rung.name not in ("engines", "draining")]
@@ -185,6 +185,14 @@ def _steps(planned: Planned, now: datetime) -> list[Line]:
         *table(rows, right),
         *_times(planned, least),
     ]
+
+
+def _moving(planned: Planned) -> Mapping[str, Any]:
+    """The service with what is to be its candidate."""
+    service, plan = planned.service, planned.plan
+    status = service.get("status") or {}
+    at = {**(status.get("rollout") or {}), "stable": plan.stable, "candidate": plan.target}
+    return {**service, "status": {**status, "rollout": at}}
 
 
 def _times(planned: Planned, least: timedelta) -> Iterator[Line]:

@@ -86,7 +86,8 @@ def _asked(facts: Facts) -> Trial | None:
     state, declared = facts.state, facts.world.service.spec.rollout
     if state.candidate is None or declared is None:
         return None
-    alike = declared.equivalence if state.stable is not None else None
+    # Of the same engines only the prompt differs, which is meant to change answers.
+    alike = None if state.stable is None or state.shares_engines else declared.equivalence
     if alike is None and declared.suite_ref is None:
         return None
     found, name = facts.world.suite, facts.world.service.metadata.name

@@ -153,6 +153,11 @@ PLANS: dict[str, tuple[Setup, list[Json], int]] = {
         0,
     ),
     "plan-prompt": (prompted, [manifest({**CHAT, "promptRef": {"name": "v2"}})], 0),
+    "plan-prompt-not-compared": (
+        prompted,
+        [manifest({**CHAT, **ALIKE, "promptRef": {"name": "v2"}})],
+        0,
+    ),
     "plan-new-prompt": (
         prompted,
         [manifest(said("So it is."), "v3", "PromptVersion"), manifest({**CHAT, "promptRef": {"name": "v3"}})],
