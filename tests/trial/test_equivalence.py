@@ -93,6 +93,7 @@ def test_both_are_asked_the_same_greedily(trial: Run, script: Script, target: di
     assert one.body == other.body
     assert (one.body["temperature"], one.body["seed"], one.body["max_tokens"]) == (0, 0, 8)
     assert {one.variant, other.variant} == {"chat-1", "chat-2.p.abc"}
+    assert one.override == other.override == "temperature,seed", "whatever the prompt fixes"
 
 
 def test_an_engine_that_tells_no_tokens_is_asked_without(

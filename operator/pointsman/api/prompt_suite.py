@@ -202,7 +202,8 @@ class SuiteSpec(Base):
     may_fail: Annotated[Int, Field(ge=0, le=63)] | None = None
     """How many cases may fail. Unset: none."""
     seed: Annotated[Int, Field(ge=0, le=2**31 - 1)] | None = None
-    """Seed of each case's first time; each further one has the next. Unset: 0."""
+    """Seed of each case's first time; each further one has the next. One that the prompt fixes doesn't count.
+    Unset: 0."""
 
 
 class SuiteStatus(Base):

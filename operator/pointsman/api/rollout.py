@@ -161,7 +161,7 @@ class Equivalence(Base):
         ListAtomic(),
     ]
     """What both variants are asked, each as a user's message in a chat of its own; the likeliest token is
-    taken each time."""
+    taken each time, whatever temperature the prompt fixes."""
     min_agreement_percent: Annotated[Int, Field(ge=1, le=100)] | None = None
     """How many percent of the answers must be the same to the letter. Unset: 100."""
 

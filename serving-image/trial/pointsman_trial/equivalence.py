@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import takewhile
-from typing import Any
+from typing import Any, Final
 
 from pointsman_trial.answers import Answer, Panel, question
 from pointsman_trial.asking import Asker
@@ -13,6 +13,8 @@ from pointsman_trial.document import Equivalence
 from pointsman_trial.result import Divergence, EquivalenceResult
 from pointsman_trial.together import in_order
 
+OVERRIDE: Final = ("temperature", "seed")
+"""What stands, whatever the prompt fixes: answers that were drawn tell nothing of engines."""
 BEFORE, AFTER = 24, 48
 """Characters shown around where answers part."""
 
@@ -35,11 +37,11 @@ def run(equivalence: Equivalence, panel: Panel, asker: Asker, at_once: int) -> E
 def _both(panel: Panel, request: Mapping[str, Any], max_tokens: int) -> tuple[Answer, Answer]:
     """Both answers, by tokens where the engines tell them; some refuse to."""
     asked = question(request, seed=0, greedy=True, max_tokens=max_tokens, by_token=True)
-    found = panel.stable(asked), panel.candidate(asked)
+    found = panel.stable(asked, OVERRIDE), panel.candidate(asked, OVERRIDE)
     if not any(answer.fault for answer in found):
         return found
     plainly = {key: value for key, value in asked.items() if key != "logprobs"}
-    return panel.stable(plainly), panel.candidate(plainly)
+    return panel.stable(plainly, OVERRIDE), panel.candidate(plainly, OVERRIDE)
 
 
 def divergence(number: int, stable: Answer, candidate: Answer) -> Divergence | None:
