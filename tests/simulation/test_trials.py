@@ -247,6 +247,46 @@ async def test_a_change_of_engines_beside_its_prompt_is_compared() -> None:
     assert (rollout(cluster)["stable"], rollout(cluster)["trial"]["verdict"]) == (old, "Fail")
 
 
+DAYS: dict[str, Any] = {
+    "messages": [{"role": "system", "content": "Answer within {{days}} days."}],
+    "variables": [{"name": "days", "type": "integer"}],
+}
+REFUSED = {
+    "reason": "QuestionRefused",
+    "message": "both variants refuse prompt 1 by 400: “prompt_variables: it lacks 'days'”",
+}
+
+
+async def test_questions_that_both_refuse_reject_nothing_and_values_for_the_prompt_mend_them() -> None:
+    cluster = Cluster()
+    await cluster.apply("PromptVersion", "v1", DAYS)
+    cluster.trial = REFUSED
+    declared = {**TRIED, "promptRef": {"name": "v1"}}
+    old = await serving(cluster, declared)
+    await cluster.apply("LLMService", "chat", {**declared, "drainSeconds": 7})
+    await until(cluster, "Trial")
+    for _ in range(90):
+        await cluster.round()
+    assert cluster.condition("chat", "Ready")[:2] == ("False", "TrialRunning")
+    assert (
+        "refuse prompt 1 by 400: “prompt_variables: it lacks 'days'”" in cluster.condition("chat", "Ready")[2]
+    )
+    assert rollout(cluster)["traffic"][0] == {"revision": old, "weight": 100}
+    assert rollout(cluster).get("failed", []) == []
+    cluster.trial = None
+    alike = {**ALIKE["equivalence"], "variables": [{"name": "days", "value": "30"}]}
+    mended = {**declared, "drainSeconds": 7, "rollout": {"equivalence": alike}}
+    await cluster.apply("LLMService", "chat", mended)
+    for _ in range(5):
+        await cluster.round()
+    asked = document(cluster)["equivalence"]["requests"]
+    assert [one["prompt_variables"] for one in asked] == [{"days": 30}] * 2
+    cluster.trial = PASSES
+    await cluster.settle()
+    assert rollout(cluster)["stable"] != old
+    assert cluster.condition("chat", "Ready")[0] == "True"
+
+
 UNREADABLE = {
     "no JSON object": [],
     "nothing of ours": {"x": 1},

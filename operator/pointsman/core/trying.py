@@ -99,7 +99,7 @@ def _asked(facts: Facts) -> Trial | None:
         stable=state.stable.name if state.stable else "",
         model=next(iter(facts.granted), name),
         suite=questions.suite(found, _prompt(facts), peers) if isinstance(found, PromptSuite) else None,
-        equivalence=questions.equivalence(alike) if alike else None,
+        equivalence=questions.equivalence(alike, _prompt(facts)) if alike else None,
     )
 
 

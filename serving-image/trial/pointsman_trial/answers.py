@@ -30,6 +30,13 @@ class Answer:
     """The text by tokens, where it was asked for and told."""
     fault: str = ""
     """Why there is no text; the rest is empty then."""
+    status: int = 200
+    """By HTTP."""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the question itself is said to be wrong."""
+        return 400 <= self.status < 500
 
     def shown(self) -> str:
         """In one line, for a result."""
@@ -68,7 +75,7 @@ def question(
 def read_answer(reply: Reply) -> Answer:
     """The answer in what came back."""
     if reply.status != 200:
-        return Answer("", fault=f"{reply.status}: {quoted(reply.message())}")
+        return Answer("", fault=f"{reply.status}: {quoted(reply.message())}", status=reply.status)
     try:
         document = reply.json()
         choice = document["choices"][0]

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 from pointsman_trial.answers import Answer, Panel, question
-from pointsman_trial.asking import Asker
+from pointsman_trial.asking import Asker, CannotJudge
 from pointsman_trial.bounded import quoted
 from pointsman_trial.document import Equivalence
 from pointsman_trial.result import Divergence, EquivalenceResult
@@ -28,6 +28,7 @@ def run(equivalence: Equivalence, panel: Panel, asker: Asker, at_once: int) -> E
     agreed, first = 0, None
     for number, (stable, candidate) in enumerate(in_order(ask, equivalence.requests, at_once), 1):
         asker.check(f"prompt {number}")
+        _check_question(number, stable, candidate)
         parted = divergence(number, stable, candidate)
         agreed += parted is None
         first = first or parted
@@ -42,6 +43,12 @@ def _both(panel: Panel, request: Mapping[str, Any], max_tokens: int) -> tuple[An
         return found
     plainly = {key: value for key, value in asked.items() if key != "logprobs"}
     return panel.stable(plainly, OVERRIDE), panel.candidate(plainly, OVERRIDE)
+
+
+def _check_question(number: int, stable: Answer, candidate: Answer) -> None:
+    """Raises CannotJudge where both say alike that the question is wrong: that tells nothing of either."""
+    if stable.rejected and stable.status == candidate.status:
+        raise CannotJudge("QuestionRefused", f"both variants refuse prompt {number} by {stable.fault}")
 
 
 def divergence(number: int, stable: Answer, candidate: Answer) -> Divergence | None:
