@@ -195,7 +195,9 @@ class SuiteSpec(Base):
     )
 
     family: Family | None = None
-    """Whose prompts it tests: PromptVersions of the same family. Unset: any."""
+    """Whose prompts it tests: PromptVersions of the same family. A service that names it in rollout.suiteRef
+    and has a prompt of another family, or of none, says so in ReferencesResolved, and tries no candidate. One
+    without a prompt has none of another family, so its candidates are tried. Unset: any."""
     cases: Annotated[tuple[SuiteCase, ...], Field(min_length=1, max_length=64), ListMap("name")]
     """What is asked. The likeliest token is taken each time (temperature 0), unless the prompt fixes its
     temperature."""

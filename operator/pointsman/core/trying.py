@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointsman.api import names
-from pointsman.api.prompt import PromptSpec
+from pointsman.api.prompt import PromptSpec, PromptVersion
 from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.service_status import Found, Step, TrialStatus
 from pointsman.core import diagnosis, jobs, questions, rollout
@@ -119,7 +119,31 @@ def _hindrance(facts: Facts, trial: Trial) -> str:
         return (
             f"PromptSuite {trial.suite and trial.suite.name!r} asks LLMService {lacking!r}, which isn't there"
         )
+    strange = mismatch(facts)
+    if strange:
+        return strange
     return "" if trial.fits else "what it asks is larger than a ConfigMap holds"
+
+
+def mismatch(facts: Facts) -> str:
+    """Why the suite isn't for the prompt that the spec asks for; empty where it is, or there is no prompt."""
+    suite, (name, prompt) = facts.world.suite, _declared(facts)
+    if not isinstance(suite, PromptSuite) or prompt is None:
+        return ""
+    family = suite.spec.family
+    if family in (None, prompt.family):
+        return ""
+    told = f"PromptSuite {suite.metadata.name!r} tests prompts of family {family!r}"
+    return f"{told}, and PromptVersion {name!r} is of {repr(prompt.family) if prompt.family else 'none'}"
+
+
+def _declared(facts: Facts) -> tuple[str, PromptSpec | None]:
+    """The prompt that the spec asks for, and its name: of the copy where it is gone. A copy isn't made anew
+    where a prompt is, to be of another family."""
+    if isinstance(facts.world.prompt, PromptVersion):
+        return facts.world.prompt.metadata.name, facts.world.prompt.spec
+    copy = facts.copies.get(facts.wanted.digest) if facts.wanted else None
+    return (copy.name, copy.spec) if copy else ("", None)
 
 
 def _known(facts: Facts) -> TrialStatus | None:

@@ -33,6 +33,7 @@ EXPERIMENT = {
     "experiment": {"promptRef": {"name": "v2"}, "weight": 30, "metrics": [{"metric": "feedbackScore"}]},
 }
 ALIKE = {"rollout": {"equivalence": {"prompts": ["Hello"]}}}
+CASES = [{"name": "a", "messages": [{"role": "user", "content": "a"}], "assertions": [{"exact": "b"}]}]
 LARGE = {
     "model": {"source": {"uri": "file:///models/large"}, "facts": {"parameters": 70_000_000_000}},
     "hardware": {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}, "deviceMemory": "24Gi"},
@@ -162,6 +163,15 @@ PLANS: dict[str, tuple[Setup, list[Json], int]] = {
         prompted,
         [manifest(said("So it is."), "v3", "PromptVersion"), manifest({**CHAT, "promptRef": {"name": "v3"}})],
         0,
+    ),
+    "plan-suite-of-another-family": (
+        prompted,
+        [
+            manifest({**said("So it is."), "family": "sales"}, "v3", "PromptVersion"),
+            manifest({"family": "support", "cases": CASES}, "support", "PromptSuite"),
+            manifest({**CHAT, "promptRef": {"name": "v3"}, "rollout": {"suiteRef": {"name": "support"}}}),
+        ],
+        1,
     ),
     "plan-no-prompt": (prompted, [manifest({**CHAT, "promptRef": {"name": "v9"}})], 1),
     "plan-experiment": (prompted, [manifest(EXPERIMENT)], 0),
