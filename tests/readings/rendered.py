@@ -1,7 +1,7 @@
 """Everything that Pointsman ever asks a cluster for, as manifests: the chart's, and the operator's children.
 
-The children are those of what people are shown (examples/), of specs that say all there is to say, and of a
-model behind a private hub with proxies and a private CA.
+The children are those of what people are shown (examples/), of specs that say all there is to say, of a model
+behind a private hub with proxies and a private CA, and of a candidate that is tried and checked.
 """
 
 from __future__ import annotations
@@ -17,9 +17,31 @@ from tests.charts.rendering import VALUE_SETS, manifests
 from tests.contract.manifests import FULL
 from tests.pss import pod_specs
 from tests.readings.stage import Stage
+from tests.simulation.stories import CHAT, serving
 from tests.simulation.worlds import PROXIED, REMOTE
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
+
+CHECKS: Final = (
+    {"name": "webhook", "webhook": {"url": "https://ci.test/gate", "tokenSecretRef": {"name": "gate"}}},
+    {"name": "job", "job": {"image": "registry.test/eval:1", "tokenSecretRef": {"name": "gate"}}},
+    {"name": "account", "job": {"image": "registry.test/eval:1", "serviceAccountName": "evaluation"}},
+)
+ASKED: Final[Mapping[str, Any]] = {
+    **CHAT,
+    "engine": {"maxModelLen": 4096},
+    "rollout": {
+        "strategy": "Canary",
+        "steps": [{"weight": 50, "minSeconds": 0}],
+        "gates": [],
+        "suiteRef": {"name": "support"},
+        "equivalence": {"prompts": ["2 + 2 ="]},
+        "checks": CHECKS,
+    },
+}
+"""What a service becomes whose candidate everybody is asked about."""
+SUITE: Final = {"cases": [{"name": "greets", "assertions": [{"contains": "Hello"}]}]}
+PASSED: Final = {"passed": True, "suite": {"cases": 1, "failed": 0, "failing": []}}
 
 Manifest = Mapping[str, Any]
 Declared = Sequence[tuple[str, str, Mapping[str, Any]]]
@@ -65,10 +87,22 @@ async def children(of: Declared) -> list[Manifest]:
     return [manifest for (kind, _), manifest in sorted(stage.applied.items()) if kind != "LLMRouter"]
 
 
+async def asking() -> list[Manifest]:
+    """The same for a service whose candidate passes its trial, and whose checks are asked then."""
+    stage = Stage(PROXIED)
+    await stage.apply("PromptSuite", "support", SUITE)
+    await serving(stage, CHAT)
+    stage.trial, stage.check = PASSED, None
+    await stage.apply("LLMService", "chat", ASKED)
+    await stage.rounds(60)
+    return [manifest for (kind, _), manifest in sorted(stage.applied.items()) if kind != "LLMRouter"]
+
+
 async def everything() -> dict[str, list[Manifest]]:
     """Manifests by where they come from."""
     charts: dict[str, list[Manifest]] = {f"chart, {name}": [*manifests(name)] for name in VALUE_SETS}
-    return charts | {name: await children(of) for name, of in declared().items() if of}
+    of_operator = {name: await children(of) for name, of in declared().items() if of}
+    return charts | of_operator | {"asking": await asking()}
 
 
 def pods(rendered: Mapping[str, Sequence[Manifest]]) -> Iterator[tuple[str, Mapping[str, Any]]]:

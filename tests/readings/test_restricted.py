@@ -13,7 +13,7 @@ import pytest
 
 from e2e.cluster import ControlPlane
 from tests.pss import violations
-from tests.readings.rendered import everything, pods
+from tests.readings.rendered import CHECKS, everything, pods
 from tests.unit.house.test_pss import CASES, RESTRICTED
 
 Pods = Mapping[str, Mapping[str, Any]]
@@ -26,8 +26,14 @@ def rendered() -> Pods:
 
 def test_every_sort_of_pod_is_among_them(rendered: Pods) -> None:
     containers = {container["name"] for spec in rendered.values() for container in spec["containers"]}
-    assert containers == {"operator", "router", "engine", "resolve"}
+    assert containers == {"operator", "router", "engine", "resolve", "trial", "check"}
     assert len(rendered) > 20
+
+
+def test_whoever_asks_about_a_candidate_is_among_them(rendered: Pods) -> None:
+    asking = [name for name in rendered if name.startswith("asking: Job ")]
+    assert sum("-trial-" in name for name in asking) == 1
+    assert sum("-check-" in name for name in asking) == len(CHECKS)
 
 
 def test_our_checker_finds_nothing(rendered: Pods) -> None:
@@ -36,8 +42,10 @@ def test_our_checker_finds_nothing(rendered: Pods) -> None:
 
 def test_no_pod_holds_a_token_it_does_not_use(rendered: Pods) -> None:
     for name, spec in rendered.items():
-        talks = {"operator", "router"} & {container["name"] for container in spec["containers"]}
-        assert spec.get("automountServiceAccountToken", bool(talks)) == bool(talks), name
+        containers = {container["name"] for container in spec["containers"]}
+        declared = containers == {"check"} and "serviceAccountName" in spec
+        talks = declared or bool({"operator", "router"} & containers)
+        assert spec.get("automountServiceAccountToken", talks) is talks, name
 
 
 @pytest.fixture

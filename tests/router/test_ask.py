@@ -89,6 +89,7 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "no question": ("/ask/chat", {"n": 1}, 400, "messages, prompt_variables, prompt, input"),
     "no object": ("/ask/chat", [], 400, "messages, prompt_variables, prompt, input"),
     "no JSON": ("/ask/chat", b"{", 400, "messages, prompt_variables, prompt, input"),
+    "what no prompt fixes": ("/ask/chat?override=n", CHAT, 400, "temperature, top_p"),
     "a stream": ("/ask/chat", CHAT | {"stream": True}, 400, "leave `stream` out"),
 }
 
@@ -151,3 +152,21 @@ async def test_values_of_a_prompts_variables_are_question_enough(stack: Stack) -
     answer = await asked(stack, "/ask/chat", {"prompt_variables": {"x": "Why"}, "temperature": 0})
     assert answer.status == 200
     assert engine.requests[0].document["messages"] == [{"role": "user", "content": "Why?"}]
+
+
+async def test_what_a_question_overrides_stands_whatever_the_prompt_fixes(stack: Stack) -> None:
+    engine = await stack.engine(always=reply({"choices": []}))
+    fixed = {"temperature": "0.7", "seed": "1", "max_completion_tokens": "300"}
+    prompt = {
+        "name": "p",
+        "messages": [{"role": "system", "content": "Be brief."}],
+        "parameters": [{"name": name, "value": value} for name, value in fixed.items()],
+    }
+    one = service("chat", variant("v1", engine) | {"prompt": "p"}) | {"prompts": [prompt]}
+    await stack.start(configuration(one))
+    for query in ("", "?override=seed", "?variant=v1&override=temperature,seed,stop"):
+        assert (await asked(stack, f"/ask/chat{query}", CHAT)).status == 200
+    found = [(one.document["temperature"], one.document["seed"]) for one in engine.requests]
+    assert found == [(0.7, 1), (0.7, 7), (0, 7)]
+    assert all(one.document["max_completion_tokens"] == 300 for one in engine.requests)
+    assert not any("stop" in one.document or "max_tokens" in one.document for one in engine.requests)

@@ -45,6 +45,17 @@ async def tried(cluster: TroubledCluster) -> None:
     await cluster.apply("LLMService", "chat", {**declared, "drainSeconds": 7})
 
 
+async def strange_suite(cluster: TroubledCluster) -> None:
+    """A prompt that is to come in by a suite of another family."""
+    said = {"family": "sales", "messages": [{"role": "system", "content": "Be brief."}]}
+    await cluster.apply("PromptVersion", "v1", said)
+    cases = [{"name": "a", "assertions": [{"exact": "b"}]}]
+    await cluster.apply("PromptSuite", "support", {"family": "support", "cases": cases})
+    await serving(cluster, CHAT)
+    tested = {**CHAT, "promptRef": {"name": "v1"}, "rollout": {"suiteRef": {"name": "support"}}}
+    await cluster.apply("LLMService", "chat", tested)
+
+
 def checked(says: dict[str, Any] | None) -> Act:
     """A canary of which a check says this; None: it thinks on."""
     given: dict[str, Any] = {"steps": [{"weight": 50, "minSeconds": 0}], "gates": []}
@@ -79,6 +90,14 @@ OFTEN: Final = {"intervalSeconds": 10}
 MANUAL: Final = [{"weight": 50, "minSeconds": 0, "approval": "Manual"}]
 
 JUDGED: Final = (
+    Cause(
+        R.SUITE_FAMILY_MISMATCH,
+        C.REFERENCES_RESOLVED,
+        "False",
+        strange_suite,
+        BACK,
+        says="PromptSuite 'support' tests prompts of family 'support', and PromptVersion 'v1' is of 'sales'",
+    ),
     Cause(R.TRIAL_RUNNING, C.READY, "False", tried, BACK),
     Cause(
         R.STABLE_FAILING,

@@ -32,6 +32,14 @@ IN_A_CHANGE = {
     ("LLMService", ("rollout", "equivalence", "prompts", "[]")): [
         {"rollout": {"equivalence": {"prompts": [text]}}} for text in ("a", "b")
     ],
+    ("LLMService", ("rollout", "equivalence", "variables", "[]", "name")): [
+        {"rollout": {"equivalence": {"prompts": ["a"], "variables": [{"name": name, "value": "1"}]}}}
+        for name in ("days", "years")
+    ],
+    ("LLMService", ("rollout", "equivalence", "variables", "[]", "value")): [
+        {"rollout": {"equivalence": {"prompts": ["a"], "variables": [{"name": "days", "value": value}]}}}
+        for value in ("1", "2")
+    ],
     ("LLMService", ("rollout", "equivalence", "minAgreementPercent")): [
         {"rollout": {"equivalence": {"prompts": ["a"], "minAgreementPercent": percent}}}
         for percent in (90, 95)

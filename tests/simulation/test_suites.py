@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from pointsman.api import names
 from pointsman.app import debug_record
 from pointsman.engine import looking
@@ -138,6 +140,73 @@ async def test_a_suite_that_is_not_there_holds_the_candidate_back_and_is_named()
     await cluster.delete("PromptSuite", "support")
     await cluster.settle()
     assert cluster.condition("chat", "Ready")[0] == "True", "of who serves nobody asks it any more"
+
+
+def prompt(family: str | None) -> dict[str, Any]:
+    said = {"messages": [{"role": "system", "content": f"You are of {family}."}]}
+    return said | ({"family": family} if family else {})
+
+
+PASSES = {"passed": True, "suite": {"cases": 1, "failed": 0, "failing": []}}
+PROMPTED = {**TRIED, "promptRef": {"name": "v1"}}
+
+
+@pytest.mark.parametrize(("family", "of"), [("sales", "'sales'"), (None, "none")])
+async def test_a_suite_of_another_family_is_named_before_the_trial_and_asks_nothing(
+    family: str | None, of: str
+) -> None:
+    cluster = Cluster()
+    old = await serving(cluster, CHAT)
+    await cluster.apply("PromptSuite", "support", {**PLAIN, "family": "support"})
+    await cluster.apply("PromptVersion", "v1", prompt(family))
+    cluster.trial = PASSES
+    await cluster.apply("LLMService", "chat", PROMPTED)
+    await cluster.settle()
+    told = f"PromptSuite 'support' tests prompts of family 'support', and PromptVersion 'v1' is of {of}"
+    for kind in ("Ready", "ReferencesResolved"):
+        assert cluster.condition("chat", kind) == (
+            "False",
+            "SuiteFamilyMismatch",
+            f"spec.rollout.suiteRef: {told}; name a suite of the prompt's family",
+        )
+    assert cluster.all("Job") == []
+    assert [one for one in rollout(cluster)["traffic"] if one["weight"]] == [{"revision": old, "weight": 100}]
+    assert cluster.condition("chat", "Available")[0] == "True"
+    await cluster.apply("PromptSuite", "support", {**PLAIN, "family": family} if family else PLAIN)
+    await cluster.settle()
+    assert cluster.condition("chat", "Ready")[0] == "True"
+    assert rollout(cluster)["trial"]["verdict"] == "Pass"
+
+
+async def test_a_prompt_that_is_made_anew_of_the_suites_family_is_tried() -> None:
+    cluster = Cluster()
+    await serving(cluster, CHAT)
+    await cluster.apply("PromptSuite", "support", {**PLAIN, "family": "support"})
+    await cluster.apply("PromptVersion", "v1", prompt("sales"))
+    cluster.trial = PASSES
+    await cluster.apply("LLMService", "chat", PROMPTED)
+    await cluster.settle()
+    await cluster.delete("PromptVersion", "v1")
+    await cluster.settle()
+    assert cluster.condition("chat", "Ready")[1] == "SuiteFamilyMismatch", "the copy tells its family too"
+    await cluster.apply("PromptVersion", "v1", {**prompt("sales"), "family": "support"})
+    await cluster.settle()
+    assert cluster.condition("chat", "Ready")[0] == "True"
+
+
+async def test_a_service_without_a_prompt_is_tried_by_a_suite_of_any_family() -> None:
+    cluster = await begun(PASSES, suite={**PLAIN, "family": "support"})
+    await cluster.settle()
+    assert (rollout(cluster)["stable"], rollout(cluster)["trial"]["verdict"]) == (revision_of(NEXT), "Pass")
+
+
+async def test_a_prompt_of_the_suites_family_is_tried() -> None:
+    cluster = Cluster()
+    await cluster.apply("PromptSuite", "support", {**PLAIN, "family": "support"})
+    await cluster.apply("PromptVersion", "v1", prompt("support"))
+    cluster.trial = PASSES
+    await serving(cluster, PROMPTED)
+    assert rollout(cluster)["trial"]["verdict"] == "Pass"
 
 
 async def test_an_embedding_service_that_is_not_there_is_named() -> None:

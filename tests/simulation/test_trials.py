@@ -220,6 +220,73 @@ async def test_a_lost_status_means_another_trial_before_any_traffic() -> None:
     assert (rollout(cluster)["stable"], rollout(cluster)["failed"]) == (old, [new])
 
 
+def prompt(text: str) -> dict[str, Any]:
+    return {"messages": [{"role": "system", "content": text}]}
+
+
+async def test_a_change_of_the_prompt_alone_is_not_compared_since_it_is_to_change_answers() -> None:
+    cluster = Cluster()
+    for name in ("v1", "v2"):
+        await cluster.apply("PromptVersion", name, prompt(f"Answer by {name}."))
+    old = await serving(cluster, {**TRIED, "promptRef": {"name": "v1"}})
+    cluster.trial = PARTS
+    await cluster.apply("LLMService", "chat", {**TRIED, "promptRef": {"name": "v2"}})
+    await cluster.settle()
+    at = rollout(cluster)
+    assert (at["stable"].split(".")[:2], at.get("trial")) == ([old.split(".")[0], "v2"], None)
+
+
+async def test_a_change_of_engines_beside_its_prompt_is_compared() -> None:
+    cluster = Cluster()
+    for name in ("v1", "v2"):
+        await cluster.apply("PromptVersion", name, prompt(f"Answer by {name}."))
+    old = await serving(cluster, {**TRIED, "promptRef": {"name": "v1"}})
+    cluster.trial = PARTS
+    await cluster.apply("LLMService", "chat", changed(promptRef={"name": "v2"}))
+    await cluster.settle()
+    assert (rollout(cluster)["stable"], rollout(cluster)["trial"]["verdict"]) == (old, "Fail")
+
+
+DAYS: dict[str, Any] = {
+    "messages": [{"role": "system", "content": "Answer within {{days}} days."}],
+    "variables": [{"name": "days", "type": "integer"}],
+}
+REFUSED = {
+    "reason": "QuestionRefused",
+    "message": "both variants refuse prompt 1 by 400: “prompt_variables: it lacks 'days'”",
+}
+
+
+async def test_questions_that_both_refuse_reject_nothing_and_values_for_the_prompt_mend_them() -> None:
+    cluster = Cluster()
+    await cluster.apply("PromptVersion", "v1", DAYS)
+    cluster.trial = REFUSED
+    declared = {**TRIED, "promptRef": {"name": "v1"}}
+    old = await serving(cluster, declared)
+    await cluster.apply("LLMService", "chat", {**declared, "drainSeconds": 7})
+    await until(cluster, "Trial")
+    for _ in range(90):
+        await cluster.round()
+    assert cluster.condition("chat", "Ready")[:2] == ("False", "TrialRunning")
+    assert (
+        "refuse prompt 1 by 400: “prompt_variables: it lacks 'days'”" in cluster.condition("chat", "Ready")[2]
+    )
+    assert rollout(cluster)["traffic"][0] == {"revision": old, "weight": 100}
+    assert rollout(cluster).get("failed", []) == []
+    cluster.trial = None
+    alike = {**ALIKE["equivalence"], "variables": [{"name": "days", "value": "30"}]}
+    mended = {**declared, "drainSeconds": 7, "rollout": {"equivalence": alike}}
+    await cluster.apply("LLMService", "chat", mended)
+    for _ in range(5):
+        await cluster.round()
+    asked = document(cluster)["equivalence"]["requests"]
+    assert [one["prompt_variables"] for one in asked] == [{"days": 30}] * 2
+    cluster.trial = PASSES
+    await cluster.settle()
+    assert rollout(cluster)["stable"] != old
+    assert cluster.condition("chat", "Ready")[0] == "True"
+
+
 UNREADABLE = {
     "no JSON object": [],
     "nothing of ours": {"x": 1},

@@ -20,6 +20,8 @@ class Asked:
 
     path: str
     variant: str
+    override: str
+    """Members that stand, whatever a prompt fixes."""
     body: dict[str, Any]
     token: str
 
@@ -64,9 +66,9 @@ def serving(script: Script) -> Iterator[Script]:
         def do_POST(self) -> None:
             parts = urlsplit(self.path)
             content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            variant = parse_qs(parts.query).get("variant", [""])[0]
+            variant, override = (parse_qs(parts.query).get(name, [""])[0] for name in ("variant", "override"))
             token = self.headers.get("Authorization", "")
-            status, document = script.reply(Asked(parts.path, variant, json.loads(content), token))
+            status, document = script.reply(Asked(parts.path, variant, override, json.loads(content), token))
             if status == 0:
                 self.close_connection = True
                 return

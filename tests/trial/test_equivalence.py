@@ -93,6 +93,7 @@ def test_both_are_asked_the_same_greedily(trial: Run, script: Script, target: di
     assert one.body == other.body
     assert (one.body["temperature"], one.body["seed"], one.body["max_tokens"]) == (0, 0, 8)
     assert {one.variant, other.variant} == {"chat-1", "chat-2.p.abc"}
+    assert one.override == other.override == "temperature,seed", "whatever the prompt fixes"
 
 
 def test_an_engine_that_tells_no_tokens_is_asked_without(
@@ -101,6 +102,34 @@ def test_an_engine_that_tells_no_tokens_is_asked_without(
     script.by_path["/ask/chat"] = lambda asked: (400, {}) if "logprobs" in asked.body else SAME
     code, found = trial({"target": target, "equivalence": {"requests": requests("a")}})
     assert (code, found["passed"]) == (0, True)
+
+
+LACKING: Reply = (400, {"error": {"message": "prompt_variables: it lacks 'days'"}})
+BOTH: dict[str, tuple[Reply, Reply, bool]] = {
+    "alike": (LACKING, LACKING, True),
+    "otherwise": (LACKING, (422, {"error": {"message": "no"}}), False),
+    "the candidate alone": (SAME, LACKING, False),
+    "the stable one alone": (LACKING, SAME, False),
+    "by an error of their own": ((500, {}), (500, {}), False),
+}
+
+
+@pytest.mark.parametrize(("stable", "candidate", "undecided"), BOTH.values(), ids=BOTH)
+def test_a_question_that_both_refuse_alike_says_nothing_of_the_candidate(
+    trial: Run, script: Script, target: dict[str, Any], stable: Reply, candidate: Reply, undecided: bool
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        if said(asked) != "b":
+            return SAME
+        return stable if asked.variant == "chat-1" else candidate
+
+    script.by_path["/ask/chat"] = answer
+    code, found = trial({"target": target, "equivalence": {"requests": requests("a", "b")}})
+    if undecided:
+        message = "both variants refuse prompt 2 by 400: “prompt_variables: it lacks 'days'”"
+        assert (code, found) == (1, {"reason": "QuestionRefused", "message": message})
+    else:
+        assert (code, found["passed"], found["equivalence"]["agreed"]) == (0, False, 1)
 
 
 ENOUGH = {"fewer than needed": (81, False), "as many as needed": (80, True), "more": (50, True)}

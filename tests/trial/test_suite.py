@@ -47,6 +47,7 @@ def test_each_time_has_a_seed_of_its_own(trial: Run, script: Script, target: dic
     code, found = trial({"target": target, "suite": {"cases": [asked]}})
     assert (code, found["passed"]) == (0, True)
     assert sorted(one.body["seed"] for one in script.asked) == [7, 8, 9, 10]
+    assert {one.override for one in script.asked} == {"seed"}, "whatever the prompt fixes"
     assert not any("temperature" in one.body for one in script.asked)
     assert {one.body["max_tokens"] for one in script.asked} == {9}
 

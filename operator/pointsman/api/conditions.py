@@ -46,6 +46,7 @@ class Reason(StrEnum):
     REFERENCE_NOT_FOUND = "ReferenceNotFound"
     PROMPT_DELETED = "PromptDeleted"
     PROMPT_INVALID = "PromptInvalid"
+    SUITE_FAMILY_MISMATCH = "SuiteFamilyMismatch"
     RESOLVING_MODEL = "ResolvingModel"
     WEIGHTS_NOT_FOUND = "WeightsNotFound"
     WEIGHTS_DOWNLOAD_FAILED = "WeightsDownloadFailed"

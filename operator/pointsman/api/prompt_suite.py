@@ -195,14 +195,17 @@ class SuiteSpec(Base):
     )
 
     family: Family | None = None
-    """Whose prompts it tests: PromptVersions of the same family. Unset: any."""
+    """Whose prompts it tests: PromptVersions of the same family. A service that names it in rollout.suiteRef
+    and has a prompt of another family, or of none, says so in ReferencesResolved, and tries no candidate. One
+    without a prompt has none of another family, so its candidates are tried. Unset: any."""
     cases: Annotated[tuple[SuiteCase, ...], Field(min_length=1, max_length=64), ListMap("name")]
     """What is asked. The likeliest token is taken each time (temperature 0), unless the prompt fixes its
     temperature."""
     may_fail: Annotated[Int, Field(ge=0, le=63)] | None = None
     """How many cases may fail. Unset: none."""
     seed: Annotated[Int, Field(ge=0, le=2**31 - 1)] | None = None
-    """Seed of each case's first time; each further one has the next. Unset: 0."""
+    """Seed of each case's first time; each further one has the next. One that the prompt fixes doesn't count.
+    Unset: 0."""
 
 
 class SuiteStatus(Base):

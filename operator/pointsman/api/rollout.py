@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pointsman.api.checks import MOST_CHECKS, Check
 from pointsman.api.common import Base, Int, LocalRef
+from pointsman.api.prompt_suite import CaseVariable
 from pointsman.api.schema import API_DEFAULT, ListAtomic, ListMap, Rule
 
 WEEK: Final = 604_800
@@ -161,7 +162,12 @@ class Equivalence(Base):
         ListAtomic(),
     ]
     """What both variants are asked, each as a user's message in a chat of its own; the likeliest token is
-    taken each time."""
+    taken each time, whatever temperature the prompt fixes."""
+    variables: (
+        Annotated[tuple[CaseVariable, ...], Field(min_length=1, max_length=32), ListMap("name")] | None
+    ) = None
+    """Values of the prompt's variables, the same with each of prompts, where the service has a promptRef.
+    Those that it doesn't name are left out, as a client would."""
     min_agreement_percent: Annotated[Int, Field(ge=1, le=100)] | None = None
     """How many percent of the answers must be the same to the letter. Unset: 100."""
 
@@ -278,7 +284,8 @@ class Rollout(Base):
     """PromptSuite whose cases the candidate must pass before it gets any traffic."""
     equivalence: Equivalence | None = None
     """What the candidate must answer as the stable variant does, before it gets any traffic. Where nothing is
-    stable yet there is nothing to compare with."""
+    stable yet there is nothing to compare with, and a change of the prompt alone isn't compared: it is meant
+    to change answers."""
     approve: NamedVariant | None = None
     """Candidate (status.rollout.candidate) that may pass what waits for approval."""
     abort: NamedVariant | None = None

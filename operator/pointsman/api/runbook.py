@@ -83,6 +83,12 @@ REFERENCES: Final[dict[Reason, Entry]] = {
         "Goes on with the prompt that served before.",
         "Name another PromptVersion; this one can't be changed.",
     ),
+    Reason.SUITE_FAMILY_MISMATCH: Entry(
+        "The PromptSuite that spec.rollout.suiteRef names tests prompts of another family than the one that "
+        "spec.promptRef names. The message names both.",
+        "Goes on with what served before. The candidate isn't tried, and gets no traffic.",
+        "Name a suite of the prompt's family, or a prompt of the suite's; or change the suite's spec.family.",
+    ),
     Reason.RESOLVING_MODEL: Entry(
         "The model's repository is being asked for its commit, sizes and configuration.",
         "Runs a short Job for it, before the revision is born.",

@@ -107,7 +107,7 @@ def _field(key: str, value: Any) -> Any:
     if key == PROMPT_VARIABLES and isinstance(value, Mapping):
         return {name: sealed(_spelled(item)) for name, item in value.items()}
     if key == "equivalence" and isinstance(value, Mapping):
-        return {name: _prompts(item) for name, item in value.items()}
+        return {name: _alike(str(name), item) for name, item in value.items()}
     if key == "proof" and isinstance(value, list | tuple):
         return _proof(value)
     if key in _PROMPTS and isinstance(value, list | tuple):
@@ -123,11 +123,11 @@ def _field(key: str, value: Any) -> Any:
     return seal(value)
 
 
-def _prompts(value: Any) -> Any:
-    """The prompts of an equivalence, or the requests that are made of them; its numbers stay."""
-    if isinstance(value, list | tuple):
+def _alike(key: str, value: Any) -> Any:
+    """The prompts of an equivalence, or the requests that are made of them, and values; its numbers stay."""
+    if key == "prompts" and isinstance(value, list | tuple):
         return [sealed_message(item) if isinstance(item, str) else seal(item) for item in value]
-    return value
+    return _field(key, value)
 
 
 def _sealed_trial(text: str) -> str:

@@ -20,7 +20,10 @@ def add_rollout_to(parser: argparse.ArgumentParser) -> None:
 def add_plan_to(parser: argparse.ArgumentParser) -> None:
     """Adds what `plan` takes."""
     parser.add_argument(
-        "-f", "--filename", required=True, help="manifest of LLMServices; - reads standard input"
+        "-f",
+        "--filename",
+        required=True,
+        help="manifest of LLMServices and what they name; - reads standard input",
     )
     parser.add_argument(
         "--operator-namespace",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ import yaml
 from pointsman.api import names
 from pointsman.app import plan_look
 from pointsman.app.debug import Failed, kubeconfig_of, settings_of
-from pointsman.app.drawing import Piece, Tone, line
-from pointsman.app.plan_look import OURS, Previewed
-from pointsman.app.plan_view import view, wanting
+from pointsman.app.drawing import Piece, Tone, clean, line
+from pointsman.app.plan_look import OURS
+from pointsman.app.plan_view import used, view, wanting
 from pointsman.app.screen import Screen, screen
 from pointsman.core.settings import Settings
 from pointsman.engine.clock import utc_now
@@ -68,22 +68,30 @@ async def plan(
     now: Callable[[], datetime] = utc_now,
 ) -> int:
     """Prints the plan of every service concerned. Raises Failed, Unreadable and the kube errors."""
-    previewed: list[Previewed] = []
-    for manifest in manifests:
-        if manifest["kind"] in OURS:
-            previewed.append(await plan_look.preview(kube, manifest, namespace))
-        else:
-            said = f"{manifest['kind']} {manifest['metadata'].get('name')!r} isn't looked at"
-            shown.show([line(Piece(said, Tone.DIM))])
-    keys = await plan_look.concerned(kube, previewed)
-    if not keys:
-        raise Failed("the manifest holds no LLMService, and no LLMModel that one uses")
+    previewed = [await plan_look.preview(kube, one, namespace) for one in manifests if one["kind"] in OURS]
+    using = await plan_look.users(kube, previewed)
+    keys = plan_look.concerned(previewed, using)
+    beside = [*_passed_over(manifests), *map(used, using, using.values())]
+    if beside:
+        shown.show([line(Piece(clean(words), Tone.DIM)) for words in beside])
+    if not keys and not using:
+        raise Failed("the manifest holds no LLMService, LLMModel, PromptVersion or PromptSuite")
     short = False
     for key in keys:
         found = await plan_look.look(kube, signals, settings, previewed, key, now())
         shown.show(view(found, now()))
         short |= wanting(found.plan)
     return WANTING if short else PLANNED
+
+
+def _passed_over(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """What counts for no plan, or has none of its own."""
+    for manifest in manifests:
+        called = f"{manifest['kind']} {manifest['metadata'].get('name')!r}"
+        if manifest["kind"] not in OURS:
+            yield f"{called} isn't looked at"
+        elif manifest["kind"] == names.LLMROUTER.kind:
+            yield f"{called} counts for its services; what becomes of its own pods isn't planned"
 
 
 def read(text: str) -> list[Manifest]:

@@ -15,7 +15,7 @@ from pointsman.api import names
 from pointsman.core import patch, plan
 from pointsman.core.plan import Plan
 from pointsman.core.settings import Settings
-from pointsman.engine import looking
+from pointsman.engine import looking, triggers
 from pointsman.engine.gather import Gatherer
 from pointsman.kube.protocol import Kube, NotFound, Object, Objects, Previewing
 from pointsman.signals.protocol import Signals
@@ -129,14 +129,23 @@ async def look(
     return Planned(dict(seen.raw), made, kept, silent)
 
 
-async def concerned(kube: Kube, previewed: Sequence[Previewed]) -> list[names.Key]:
-    """The services to plan: those of the manifest, and those that use a model of it."""
+async def users(kube: Kube, previewed: Sequence[Previewed]) -> dict[Address, list[names.Key]]:
+    """The services that would name each model, prompt and suite of the manifest."""
+    overlay = Overlay(kube, [one.obj for one in previewed])
+    found: dict[Address, list[names.Key]] = {}
+    for kind, namespace, name in (one.address for one in previewed):
+        if kind in triggers.NAMED_KINDS:
+            found[kind, namespace, name] = [
+                names.Key(names.LLMSERVICE.kind, namespace, service["metadata"]["name"])
+                for service in await overlay.list(names.LLMSERVICE, namespace)
+                if (kind, name) in triggers.named(service.get("spec") or {})
+            ]
+    return found
+
+
+def concerned(
+    previewed: Sequence[Previewed], using: Mapping[Address, Sequence[names.Key]]
+) -> list[names.Key]:
+    """The services to plan: those of the manifest, and those that use something of it."""
     keys = [names.Key(*one.address) for one in previewed if one.address[0] == names.LLMSERVICE.kind]
-    for one in previewed:
-        kind, namespace, name = one.address
-        if kind != names.LLMMODEL.kind:
-            continue
-        for service in await kube.list(names.LLMSERVICE, namespace):
-            if ((service.get("spec") or {}).get("modelRef") or {}).get("name") == name:
-                keys.append(names.Key(names.LLMSERVICE.kind, namespace, service["metadata"]["name"]))
-    return list(dict.fromkeys(keys))
+    return list(dict.fromkeys([*keys, *(key for found in using.values() for key in found)]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from pointsman.api.names import Key
 from pointsman.app.drawing import Line, Piece, Tone, clean, line, table
-from pointsman.app.plan_look import Planned
+from pointsman.app.plan_look import Address, Planned
 from pointsman.app.rollout_seen import Seen, lasting
 from pointsman.app.rollout_steps import rungs
 from pointsman.core.experiment.asking import WEIGHT
@@ -56,6 +57,15 @@ def view(planned: Planned, now: datetime) -> list[Line]:
         if part:
             shown += [(), *part] if shown else part
     return shown
+
+
+def used(address: Address, by: Sequence[Key]) -> str:
+    """For whom something counts that has no plan of its own."""
+    kind, _, name = address
+    if not by:
+        return f"{kind} {name!r} changes nothing by itself: no LLMService names it"
+    services = ", ".join(repr(key.name) for key in by)
+    return f"{kind} {name!r} counts for {services}, which {'names' if len(by) == 1 else 'name'} it"
 
 
 def wanting(plan: Plan) -> bool:
@@ -169,7 +179,7 @@ def _more(plan: Plan, demand: Demand) -> str:
 def _steps(planned: Planned, now: datetime) -> list[Line]:
     if planned.plan.effect not in MOVING:
         return []
-    seen = Seen(planned.service, now)
+    seen = Seen(_moving(planned), now)
     made = rungs(seen)
     if planned.plan.effect is Effect.PROMPT:
         made = [rung for rung in made if rung.name not in ("engines", "draining")]
@@ -185,6 +195,14 @@ def _steps(planned: Planned, now: datetime) -> list[Line]:
         *table(rows, right),
         *_times(planned, least),
     ]
+
+
+def _moving(planned: Planned) -> Mapping[str, Any]:
+    """The service with what is to be its candidate."""
+    service, plan = planned.service, planned.plan
+    status = service.get("status") or {}
+    at = {**(status.get("rollout") or {}), "stable": plan.stable, "candidate": plan.target}
+    return {**service, "status": {**status, "rollout": at}}
 
 
 def _times(planned: Planned, least: timedelta) -> Iterator[Line]:

@@ -118,8 +118,15 @@ class Seen:
 
     @property
     def tried(self) -> bool:
-        """Whether a candidate is tried before it gets traffic."""
-        return bool(self.declared.get("suiteRef") or self.declared.get("equivalence"))
+        """Whether a candidate is tried before it gets traffic. One that shares the stable one's engines isn't
+        compared with it: by its prompt it's meant to answer otherwise."""
+        compared = self.declared.get("equivalence") and not self.shares_engines
+        return bool(self.declared.get("suiteRef") or compared)
+
+    @property
+    def shares_engines(self) -> bool:
+        """Whether there is a candidate that differs from the stable one in its prompt alone."""
+        return bool(self.candidate) and self.candidate.partition(".")[0] == self.stable.partition(".")[0]
 
     @property
     def checked(self) -> bool:

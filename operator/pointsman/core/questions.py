@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pointsman.api import sealing
 from pointsman.api.prompt import PromptSpec, VariableType
-from pointsman.api.prompt_suite import ANSWERS_LIMIT, Assertion, PromptSuite, SuiteCase
+from pointsman.api.prompt_suite import ANSWERS_LIMIT, Assertion, CaseVariable, PromptSuite, SuiteCase
 from pointsman.api.prompt_suite import Embedding as DeclaredEmbedding
 from pointsman.api.rollout import Equivalence as DeclaredEquivalence
 from pointsman.api.service import LLMService
@@ -45,12 +45,17 @@ def missing_embedding(declared: PromptSuite, peers: Iterable[LLMService]) -> str
     return next((name for name in named if name not in there), "")
 
 
-def equivalence(declared: DeclaredEquivalence) -> Equivalence:
-    """Each prompt as a user's message in a chat of its own."""
-    requests = [{"messages": [_user(text)]} for text in declared.prompts]
+def equivalence(declared: DeclaredEquivalence, prompt: PromptSpec | None) -> Equivalence:
+    """Each text as a user's message in a chat of its own, all with the same values for the prompt."""
+    types = _types(prompt)
+    values = _values(declared.variables, types)
     percent = declared.min_agreement_percent
-    sealed = sealing.seal({"equivalence": declared.to_wire()})
-    return Equivalence(requests, 100 if percent is None else percent, digest=_digest(sealed))
+    digest = _digest(sealing.seal({"equivalence": declared.to_wire()}))
+    return Equivalence(
+        requests=[{"messages": [_user(text)], **values} for text in declared.prompts],
+        min_agreement_percent=100 if percent is None else percent,
+        digest=f"{digest}/{_digest(sorted(types.items()))}" if values else digest,
+    )
 
 
 def _user(text: str) -> dict[str, str]:
@@ -60,16 +65,10 @@ def _user(text: str) -> dict[str, str]:
 def _case(
     case: SuiteCase, types: Mapping[str, VariableType], places: Mapping[DeclaredEmbedding, str]
 ) -> Case:
-    request: dict[str, Any] = {
-        "messages": [{"role": m.role.value, "content": m.content} for m in case.messages or ()]
-    }
-    if case.variables:
-        request[sealing.PROMPT_VARIABLES] = {
-            v.name: _value(v.value, types.get(v.name)) for v in case.variables
-        }
+    messages = [{"role": m.role.value, "content": m.content} for m in case.messages or ()]
     return Case(
         name=case.name,
-        request=request,
+        request={"messages": messages, **_values(case.variables, types)},
         assertions=[_assertion(one, places) for one in case.assertions],
         times=case.times or 1,
         may_fail=case.may_fail or 0,
@@ -87,6 +86,12 @@ def _assertion(declared: Assertion, places: Mapping[DeclaredEmbedding, str]) -> 
 
 def _types(prompt: PromptSpec | None) -> dict[str, VariableType]:
     return {variable.name: variable.type for variable in (prompt and prompt.variables) or ()}
+
+
+def _values(given: Sequence[CaseVariable] | None, types: Mapping[str, VariableType]) -> dict[str, Any]:
+    """The member of a request that values are sent in; nothing where none are given."""
+    values = {one.name: _value(one.value, types.get(one.name)) for one in given or ()}
+    return {sealing.PROMPT_VARIABLES: values} if values else {}
 
 
 def _value(text: str, wanted: VariableType | None) -> str | int | float | bool:

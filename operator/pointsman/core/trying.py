@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointsman.api import names
-from pointsman.api.prompt import PromptSpec
+from pointsman.api.prompt import PromptSpec, PromptVersion
 from pointsman.api.prompt_suite import PromptSuite
 from pointsman.api.service_status import Found, Step, TrialStatus
 from pointsman.core import diagnosis, jobs, questions, rollout
@@ -86,7 +86,8 @@ def _asked(facts: Facts) -> Trial | None:
     state, declared = facts.state, facts.world.service.spec.rollout
     if state.candidate is None or declared is None:
         return None
-    alike = declared.equivalence if state.stable is not None else None
+    # Of the same engines only the prompt differs, which is meant to change answers.
+    alike = None if state.stable is None or state.shares_engines else declared.equivalence
     if alike is None and declared.suite_ref is None:
         return None
     found, name = facts.world.suite, facts.world.service.metadata.name
@@ -98,7 +99,7 @@ def _asked(facts: Facts) -> Trial | None:
         stable=state.stable.name if state.stable else "",
         model=next(iter(facts.granted), name),
         suite=questions.suite(found, _prompt(facts), peers) if isinstance(found, PromptSuite) else None,
-        equivalence=questions.equivalence(alike) if alike else None,
+        equivalence=questions.equivalence(alike, _prompt(facts)) if alike else None,
     )
 
 
@@ -118,7 +119,31 @@ def _hindrance(facts: Facts, trial: Trial) -> str:
         return (
             f"PromptSuite {trial.suite and trial.suite.name!r} asks LLMService {lacking!r}, which isn't there"
         )
+    strange = mismatch(facts)
+    if strange:
+        return strange
     return "" if trial.fits else "what it asks is larger than a ConfigMap holds"
+
+
+def mismatch(facts: Facts) -> str:
+    """Why the suite isn't for the prompt that the spec asks for; empty where it is, or there is no prompt."""
+    suite, (name, prompt) = facts.world.suite, _declared(facts)
+    if not isinstance(suite, PromptSuite) or prompt is None:
+        return ""
+    family = suite.spec.family
+    if family in (None, prompt.family):
+        return ""
+    told = f"PromptSuite {suite.metadata.name!r} tests prompts of family {family!r}"
+    return f"{told}, and PromptVersion {name!r} is of {repr(prompt.family) if prompt.family else 'none'}"
+
+
+def _declared(facts: Facts) -> tuple[str, PromptSpec | None]:
+    """The prompt that the spec asks for, and its name: of the copy where it is gone. A copy isn't made anew
+    where a prompt is, to be of another family."""
+    if isinstance(facts.world.prompt, PromptVersion):
+        return facts.world.prompt.metadata.name, facts.world.prompt.spec
+    copy = facts.copies.get(facts.wanted.digest) if facts.wanted else None
+    return (copy.name, copy.spec) if copy else ("", None)
 
 
 def _known(facts: Facts) -> TrialStatus | None:

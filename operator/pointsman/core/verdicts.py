@@ -14,7 +14,7 @@ from pointsman.api.prompt import PromptVersion
 from pointsman.api.rollout import Strategy
 from pointsman.api.router import LLMRouter
 from pointsman.api.service_status import Step
-from pointsman.core import diagnosis, pod_template, prompting, rollout, routing, startup
+from pointsman.core import diagnosis, pod_template, prompting, rollout, routing, startup, trying
 from pointsman.core.conditions import Finding, Verdict
 from pointsman.core.facts import Facts
 from pointsman.core.rollout import Judged, Rejection
@@ -27,7 +27,11 @@ AWAITED = "routers have yet to acknowledge the configuration"
 
 def unmet(facts: Facts) -> Verdict | None:
     """What the spec itself asks for and can't have: a reference that leads nowhere, a name that is taken."""
-    return _missing(facts) or _flawed(facts) or _conflict(facts)
+    return _led_astray(facts) or _conflict(facts)
+
+
+def _led_astray(facts: Facts) -> Verdict | None:
+    return _missing(facts) or _flawed(facts) or _mismatched(facts)
 
 
 def _missing(facts: Facts) -> Verdict | None:
@@ -36,8 +40,7 @@ def _missing(facts: Facts) -> Verdict | None:
     if facts.wanted is None:
         # A copy in use stands in for a prompt that is gone.
         named.insert(1, (world.prompt, "spec.promptRef"))
-    if _changing(facts) and not facts.rejection:
-        # Of who serves already nobody asks it any more.
+    if _asks_suite(facts):
         named.append((world.suite, "spec.rollout.suiteRef"))
     for reference, field in named:
         if isinstance(reference, Missing):
@@ -61,11 +64,24 @@ def _flawed(facts: Facts) -> Verdict | None:
     return Verdict(ConditionType.REFERENCES_RESOLVED, False, Reason.PROMPT_INVALID, message)
 
 
+def _mismatched(facts: Facts) -> Verdict | None:
+    strange = trying.mismatch(facts) if _asks_suite(facts) else ""
+    if not strange:
+        return None
+    message = f"spec.rollout.suiteRef: {strange}; name a suite of the prompt's family"
+    return Verdict(ConditionType.REFERENCES_RESOLVED, False, Reason.SUITE_FAMILY_MISMATCH, message)
+
+
+def _asks_suite(facts: Facts) -> bool:
+    """Whether a suite has a say: of who serves already, or was rejected, nobody asks it any more."""
+    return facts.uncopied is not None or (_changing(facts) and not facts.rejection)
+
+
 def references(facts: Facts) -> Verdict:
     kind = ConditionType.REFERENCES_RESOLVED
-    missing = _missing(facts) or _flawed(facts)
-    if missing:
-        return missing
+    astray = _led_astray(facts)
+    if astray:
+        return astray
     asking, events = facts.pods_of(names.ROLE_RESOLVE, facts.target), facts.world.pod_events
     pods = [*facts.pods_of(names.ROLE_ENGINE, facts.target), *asking]
     finding = diagnosis.references(pods, _makers(facts), events, facts.world.now)

@@ -37,7 +37,8 @@ _NAMED = (
     (PROMPTSUITE.kind, ("rollout", "suiteRef")),
 )
 """What services name, and by which field of their spec."""
-_NAMED_KINDS = frozenset(kind for kind, _ in _NAMED)
+NAMED_KINDS = frozenset(kind for kind, _ in _NAMED)
+"""Kinds of what services name."""
 ROUTER_PAUSE = 0.2
 """Seconds by which a router's pass waits after what it compiles has changed: the service's own pass, which is
 what writes that, has its effects first, and what changes next to it comes along."""
@@ -94,7 +95,7 @@ class Triggers:
         priority = _priority(kind, obj)
         if known is None or known.own != face.own or known.held > face.held or known.told > face.told:
             self._add(key, priority)
-        if key.kind in _NAMED_KINDS and kind is not None and (known is None or known.own != face.own):
+        if key.kind in NAMED_KINDS and kind is not None and (known is None or known.own != face.own):
             # A model's own pass tells them too, unless it fails after it wrote down that it has.
             self._wake_users(key, priority)
         # The first pass of a service writes its rollout state; until then its router, if there is one, has
@@ -230,16 +231,21 @@ def _face(obj: Mapping[str, Any]) -> _Face:
     window = (status.get("experiment") or {}).get("window")
     routed = [asked, window, *(spec.get(name) for name in ("routerRef", "modelNames", "routing", "paused"))]
     wanted = str((spec.get("routerRef") or {}).get("name") or DEFAULT_ROUTER)
-    named = [(kind, _name_at(spec, path)) for kind, path in _NAMED]
+    found = named(spec)
     return _Face(
         own,
         held,
         told,
         routed=_digest([*life, *routed, divided, status.get("startup")]),
         routers=frozenset({wanted, str((rollout or {}).get("router") or "")} - {""}),
-        counted=_digest([*life, named]),
-        named=frozenset(pair for pair in named if pair[1]),
+        counted=_digest([*life, found]),
+        named=frozenset(pair for pair in found if pair[1]),
     )
+
+
+def named(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a service names, by kind and name. A field that names nothing has an empty name."""
+    return [(kind, _name_at(spec, path)) for kind, path in _NAMED]
 
 
 def _name_at(spec: Mapping[str, Any], path: tuple[str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +30,13 @@ class Answer:
     """The text by tokens, where it was asked for and told."""
     fault: str = ""
     """Why there is no text; the rest is empty then."""
+    status: int = 200
+    """By HTTP."""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the question itself is said to be wrong."""
+        return 400 <= self.status < 500
 
     def shown(self) -> str:
         """In one line, for a result."""
@@ -42,14 +49,15 @@ class Panel:
     def __init__(self, asker: Asker, target: Target) -> None:
         self._asker, self._target = asker, target
 
-    def candidate(self, body: Mapping[str, Any]) -> Answer:
-        return self._ask(self._target.candidate, "the candidate", body)
+    def candidate(self, body: Mapping[str, Any], override: Sequence[str]) -> Answer:
+        return self._ask(self._target.candidate, "the candidate", body, override)
 
-    def stable(self, body: Mapping[str, Any]) -> Answer:
-        return self._ask(self._target.stable, "the stable one", body)
+    def stable(self, body: Mapping[str, Any], override: Sequence[str]) -> Answer:
+        return self._ask(self._target.stable, "the stable one", body, override)
 
-    def _ask(self, variant: str, who: str, body: Mapping[str, Any]) -> Answer:
-        url = f"{self._target.url}?variant={quote(variant, safe='')}"
+    def _ask(self, variant: str, who: str, body: Mapping[str, Any], override: Sequence[str]) -> Answer:
+        """`override`: members of the body that stand, whatever the variant's prompt fixes."""
+        url = f"{self._target.url}?variant={quote(variant, safe='')}&override={','.join(override)}"
         named = {"model": self._target.model} if self._target.model else {}
         whole = {**body, **named, "stream": False, "n": 1}
         return read_answer(self._asker.post(url, whole, what=f"a question to {who}", later=_LATER))
@@ -67,7 +75,7 @@ def question(
 def read_answer(reply: Reply) -> Answer:
     """The answer in what came back."""
     if reply.status != 200:
-        return Answer("", fault=f"{reply.status}: {quoted(reply.message())}")
+        return Answer("", fault=f"{reply.status}: {quoted(reply.message())}", status=reply.status)
     try:
         document = reply.json()
         choice = document["choices"][0]

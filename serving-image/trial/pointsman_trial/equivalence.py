@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import takewhile
-from typing import Any
+from typing import Any, Final
 
 from pointsman_trial.answers import Answer, Panel, question
-from pointsman_trial.asking import Asker
+from pointsman_trial.asking import Asker, CannotJudge
 from pointsman_trial.bounded import quoted
 from pointsman_trial.document import Equivalence
 from pointsman_trial.result import Divergence, EquivalenceResult
 from pointsman_trial.together import in_order
 
+OVERRIDE: Final = ("temperature", "seed")
+"""What stands, whatever the prompt fixes: answers that were drawn tell nothing of engines."""
 BEFORE, AFTER = 24, 48
 """Characters shown around where answers part."""
 
@@ -26,6 +28,7 @@ def run(equivalence: Equivalence, panel: Panel, asker: Asker, at_once: int) -> E
     agreed, first = 0, None
     for number, (stable, candidate) in enumerate(in_order(ask, equivalence.requests, at_once), 1):
         asker.check(f"prompt {number}")
+        _check_question(number, stable, candidate)
         parted = divergence(number, stable, candidate)
         agreed += parted is None
         first = first or parted
@@ -35,11 +38,17 @@ def run(equivalence: Equivalence, panel: Panel, asker: Asker, at_once: int) -> E
 def _both(panel: Panel, request: Mapping[str, Any], max_tokens: int) -> tuple[Answer, Answer]:
     """Both answers, by tokens where the engines tell them; some refuse to."""
     asked = question(request, seed=0, greedy=True, max_tokens=max_tokens, by_token=True)
-    found = panel.stable(asked), panel.candidate(asked)
+    found = panel.stable(asked, OVERRIDE), panel.candidate(asked, OVERRIDE)
     if not any(answer.fault for answer in found):
         return found
     plainly = {key: value for key, value in asked.items() if key != "logprobs"}
-    return panel.stable(plainly), panel.candidate(plainly)
+    return panel.stable(plainly, OVERRIDE), panel.candidate(plainly, OVERRIDE)
+
+
+def _check_question(number: int, stable: Answer, candidate: Answer) -> None:
+    """Raises CannotJudge where both say alike that the question is wrong: that tells nothing of either."""
+    if stable.rejected and stable.status == candidate.status:
+        raise CannotJudge("QuestionRefused", f"both variants refuse prompt {number} by {stable.fault}")
 
 
 def divergence(number: int, stable: Answer, candidate: Answer) -> Divergence | None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pointsman_trial.answers import Answer, Panel, question
 from pointsman_trial.asking import Asker
 from pointsman_trial.assertions import Failed, Judge
 from pointsman_trial.document import Case, Suite
 from pointsman_trial.result import FailedCase, SuiteResult
 from pointsman_trial.together import in_order
+
+OVERRIDE: Final = ("seed",)
+"""What stands, whatever the prompt fixes: by one seed, a case that's asked several times is asked once. The
+prompt's own temperature is a part of what is tested."""
 
 
 def run(suite: Suite, panel: Panel, asker: Asker, at_once: int) -> SuiteResult:
@@ -16,7 +22,7 @@ def run(suite: Suite, panel: Panel, asker: Asker, at_once: int) -> SuiteResult:
     def ask(one: tuple[Case, int]) -> Answer:
         case, time = one
         body = question(case.request, seed=case.seed + time, greedy=case.greedy, max_tokens=case.max_tokens)
-        return panel.candidate(body)
+        return panel.candidate(body, OVERRIDE)
 
     judge = Judge(suite, asker)
     failed: dict[str, list[Failed]] = {case.name: [] for case in suite.cases}

@@ -33,6 +33,7 @@ EXPERIMENT = {
     "experiment": {"promptRef": {"name": "v2"}, "weight": 30, "metrics": [{"metric": "feedbackScore"}]},
 }
 ALIKE = {"rollout": {"equivalence": {"prompts": ["Hello"]}}}
+CASES = [{"name": "a", "messages": [{"role": "user", "content": "a"}], "assertions": [{"exact": "b"}]}]
 LARGE = {
     "model": {"source": {"uri": "file:///models/large"}, "facts": {"parameters": 70_000_000_000}},
     "hardware": {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}, "deviceMemory": "24Gi"},
@@ -118,6 +119,26 @@ async def with_model() -> Cluster:
     return cluster
 
 
+async def awaiting_prompt() -> Cluster:
+    """Two services, of which one is to answer by a prompt that isn't there."""
+    cluster = await prompted()
+    await serving(cluster, {**CHAT, "promptRef": {"name": "v2"}}, "other")
+    await cluster.apply("LLMService", "chat", {**CHAT, "promptRef": {"name": "v3"}})
+    await cluster.settle()
+    return cluster
+
+
+async def tested() -> Cluster:
+    """Two services whose candidates pass a suite, and one that has none."""
+    cluster = Cluster()
+    await cluster.apply("PromptSuite", "support", {"cases": [{"name": "b", "assertions": [{"exact": "b"}]}]})
+    cluster.trial = {"passed": True, "suite": {"cases": 1, "failed": 0, "failing": []}}
+    for name in ("chat", "other"):
+        await serving(cluster, {**CHAT, "rollout": {"suiteRef": {"name": "support"}}}, name)
+    await serving(cluster, CHAT, "untested")
+    return cluster
+
+
 async def nothing() -> Cluster:
     return Cluster()
 
@@ -153,11 +174,41 @@ PLANS: dict[str, tuple[Setup, list[Json], int]] = {
         0,
     ),
     "plan-prompt": (prompted, [manifest({**CHAT, "promptRef": {"name": "v2"}})], 0),
+    "plan-prompt-not-compared": (
+        prompted,
+        [manifest({**CHAT, **ALIKE, "promptRef": {"name": "v2"}})],
+        0,
+    ),
     "plan-new-prompt": (
         prompted,
         [manifest(said("So it is."), "v3", "PromptVersion"), manifest({**CHAT, "promptRef": {"name": "v3"}})],
         0,
     ),
+    "plan-suite-of-another-family": (
+        prompted,
+        [
+            manifest({**said("So it is."), "family": "sales"}, "v3", "PromptVersion"),
+            manifest({"family": "support", "cases": CASES}, "support", "PromptSuite"),
+            manifest({**CHAT, "promptRef": {"name": "v3"}, "rollout": {"suiteRef": {"name": "support"}}}),
+        ],
+        1,
+    ),
+    "plan-unused": (
+        prompted,
+        [
+            manifest(said("So it is."), "v3", "PromptVersion"),
+            manifest({"cases": CASES}, "support", "PromptSuite"),
+            manifest(OTHER, "unused", "LLMModel"),
+        ],
+        0,
+    ),
+    "plan-prompt-that-was-missing": (
+        awaiting_prompt,
+        [manifest(said("So it is."), "v3", "PromptVersion")],
+        0,
+    ),
+    "plan-suite": (tested, [manifest({"cases": CASES}, "support", "PromptSuite")], 0),
+    "plan-router": (running, [manifest({"replicas": 3}, "default", "LLMRouter"), manifest(CHAT)], 0),
     "plan-no-prompt": (prompted, [manifest({**CHAT, "promptRef": {"name": "v9"}})], 1),
     "plan-experiment": (prompted, [manifest(EXPERIMENT)], 0),
     "plan-no-experiment": (compared, [manifest({**CHAT, "promptRef": {"name": "v1"}})], 0),
@@ -199,9 +250,17 @@ async def test_a_plan_is_what_then_happens() -> None:
     assert f"{stable} is to take the place of" in text
 
 
-async def test_a_manifest_without_a_service_has_no_plan() -> None:
+WITHOUT_SERVICE = {
+    "nothing": [],
+    "nothing of ours": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "more"}}],
+    "a router": [manifest({}, "default", "LLMRouter")],
+}
+
+
+@pytest.mark.parametrize("manifests", WITHOUT_SERVICE.values(), ids=WITHOUT_SERVICE)
+async def test_a_manifest_without_a_service_has_no_plan(manifests: list[Json]) -> None:
     with pytest.raises(Failed, match="holds no LLMService"):
-        await planned(Cluster(), manifest(OTHER, "unused", "LLMModel"))
+        await planned(Cluster(), *manifests)
 
 
 def test_lists_and_several_documents_are_taken_apart() -> None:

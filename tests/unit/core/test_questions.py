@@ -112,7 +112,8 @@ def test_what_is_asked_is_sealed_as_what_was_declared(prompt: PromptSpec | None)
 
     def written(one: PromptSuite) -> str:
         asked = questions.suite(one, prompt, ())
-        alike = questions.equivalence(Equivalence.model_validate({"prompts": ["secret"]}))
+        same = Equivalence.model_validate({"prompts": ["secret"], **given})
+        alike = questions.equivalence(same, prompt)
         return Trial(
             "chat", "r", "chat-1", "chat", stable="chat-0", suite=asked, equivalence=alike
         ).document()
@@ -123,9 +124,34 @@ def test_what_is_asked_is_sealed_as_what_was_declared(prompt: PromptSpec | None)
 
 
 def test_prompts_that_must_be_answered_alike_are_sealed_too() -> None:
-    declared = Equivalence.model_validate({"prompts": ["secret"], "minAgreementPercent": 90})
+    variables = [{"name": "name", "value": "secret"}]
+    declared = Equivalence.model_validate(
+        {"prompts": ["secret"], "minAgreementPercent": 90, "variables": variables}
+    )
     sealed = sealing.seal({"equivalence": declared.to_wire()})["equivalence"]
     assert "secret" not in str(sealed)
     again = Equivalence.model_validate(sealed)
-    assert questions.equivalence(declared).digest == questions.equivalence(again).digest
-    assert questions.equivalence(declared).min_agreement_percent == 90
+    asked = questions.equivalence(declared, PROMPT)
+    assert asked.digest == questions.equivalence(again, PROMPT).digest
+    assert asked.min_agreement_percent == 90
+
+
+def test_each_prompt_is_asked_with_the_same_values_in_the_types_that_the_service_has() -> None:
+    variables = [{"name": "days", "value": "3"}, {"name": "name", "value": "4"}]
+    declared = Equivalence.model_validate({"prompts": ["a", "b"], "variables": variables})
+    asked = questions.equivalence(declared, PROMPT)
+    assert asked.requests == [
+        {
+            "messages": [{"role": "user", "content": text}],
+            "prompt_variables": {"days": 3, "name": "4"},
+        }
+        for text in ("a", "b")
+    ]
+    assert asked.digest != questions.equivalence(declared, None).digest, "another prompt's types are another"
+
+
+def test_without_values_it_does_not_matter_what_the_prompt_is() -> None:
+    declared = Equivalence.model_validate({"prompts": ["a"]})
+    asked = questions.equivalence(declared, PROMPT)
+    assert asked == questions.equivalence(declared, None)
+    assert asked.requests == [{"messages": [{"role": "user", "content": "a"}]}]

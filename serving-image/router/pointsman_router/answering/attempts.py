@@ -60,6 +60,7 @@ class Attempts(ABC):
         "_wish",
         "internal",
         "only",
+        "override",
         "probe",
         "service",
         "variant",
@@ -82,6 +83,8 @@ class Attempts(ABC):
         self._request = request
         self.probe = False
         """Asks only whether something answers: no values of a prompt's variables are known."""
+        self.override: frozenset[str] = frozenset()
+        """What of the request stands, whatever a prompt fixes."""
         self._document: Mapping[str, Any] | None = None
         """What the body says, where a prompt may have to go into it."""
         self._plain = b""
@@ -172,7 +175,9 @@ class Attempts(ABC):
             self._plain = request.body
         self._rendered = variant
         try:
-            request.body = stages.rendered(self._plain, document, route, variant.renderer, self.probe)
+            request.body = stages.rendered(
+                self._plain, document, route, variant.renderer, self.probe, self.override
+            )
         except RefusedError as refusal:
             self.fail(refusal.problem, "prompt_refused")
             return False

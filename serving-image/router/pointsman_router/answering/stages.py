@@ -96,7 +96,12 @@ def _from_form(request: Request, table: Table, only: str) -> Prepared:
 
 
 def rendered(
-    body: bytes, document: Mapping[str, Any], route: Route, renderer: Renderer | None, probe: bool
+    body: bytes,
+    document: Mapping[str, Any],
+    route: Route,
+    renderer: Renderer | None,
+    probe: bool,
+    override: frozenset[str],
 ) -> bytes:
     """The body as the engine of a variant gets it. Raises RefusedError.
 
@@ -109,7 +114,7 @@ def rendered(
         return body
     match route.prompted:
         case Prompted.FIRST:
-            return renderer.render(document, probe=probe)
+            return renderer.render(document, probe=probe, override=override)
         case Prompted.ALIKE:
             return body
         case Prompted.REFUSED:

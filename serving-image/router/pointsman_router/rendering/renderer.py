@@ -58,11 +58,14 @@ class Renderer:
         self._fixed = {fixed.name: orjson.Fragment(fixed.value) for fixed in prompt.parameters}
         self._dropped = tuple(name for fixed in prompt.parameters for name in _ALIASES.get(fixed.name, ()))
 
-    def render(self, document: Mapping[str, Any], *, probe: bool = False) -> bytes:
+    def render(
+        self, document: Mapping[str, Any], *, probe: bool = False, override: frozenset[str] = frozenset()
+    ) -> bytes:
         """The body with the prompt in it; `document` is what the request says. Raises RefusedError.
 
         The prompt's messages come before the client's, what the prompt fixes replaces what the client asks
         for, and the values are taken out. `probe`: no values are known, and the answer is to be short.
+        `override`: members that stand as the request has them, whatever the prompt fixes.
         """
         messages = document.get("messages", ())
         if type(messages) is not list and "messages" in document:
@@ -73,6 +76,8 @@ class Renderer:
             for name in self._dropped:
                 whole.pop(name, None)
             whole.update(self._fixed)
+            if override:
+                whole.update((name, document[name]) for name in override if name in document)
         return orjson.dumps(whole)
 
     def _prefix(self, given: Any, probe: bool) -> orjson.Fragment:

@@ -58,8 +58,8 @@ class Admin:
             if path.startswith(prefix) and len(path) > len(prefix):
                 if method != "POST":
                     return _words(405, "POST only")
-                only = parse_qs(query).get("variant", [""])[-1]
-                return await asked(unquote(path[len(prefix) :]), only, body)
+                said = {name: values[-1] for name, values in parse_qs(query).items()}
+                return await asked(unquote(path[len(prefix) :]), said, body)
         if method != "GET":
             return _words(405, "GET only")
         match path:
@@ -73,12 +73,13 @@ class Admin:
                 return 200, _JSON, orjson.dumps(signals.describe(self._router))
         return _words(404, "not found")
 
-    async def _probe(self, service: str, only: str, body: bytes) -> Answer:
-        status, document = await self._prober.probe(service, only)
+    async def _probe(self, service: str, said: Mapping[str, str], body: bytes) -> Answer:
+        status, document = await self._prober.probe(service, said.get("variant", ""))
         return status, _JSON, orjson.dumps(document)
 
-    async def _ask(self, service: str, only: str, body: bytes) -> Answer:
-        status, answer = await ask(self._router, service, only, body)
+    async def _ask(self, service: str, said: Mapping[str, str], body: bytes) -> Answer:
+        override = frozenset(filter(None, said.get("override", "").split(",")))
+        status, answer = await ask(self._router, service, said.get("variant", ""), body, override)
         return status, _JSON, answer
 
     async def _metrics(self) -> Answer:

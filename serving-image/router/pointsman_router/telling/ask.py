@@ -1,7 +1,8 @@
 """`POST /ask/<service>?variant=`: one question for one variant, whatever its weight, as a trial asks it.
 
-The body is what a client would send, but for the model, which is the service's. What comes back is the
-engine's answer, with its status. Nothing of it is measured or counted: a trial is no traffic.
+The body is what a client would send, but for the model, which is the service's. The members of it that
+`&override=` names stand, whatever the variant's prompt fixes. What comes back is the engine's answer, with
+its status. Nothing of it is measured or counted: a trial is no traffic.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from pointsman_router.errors import Problem, Shape, render
+from pointsman_router.prompts import FIXED
 from pointsman_router.router import Router
 from pointsman_router.telling import internal
 
@@ -26,8 +28,11 @@ _PATHS: Final[Mapping[str, bytes]] = {
 """Where a body is asked, by the member that holds its question."""
 
 
-async def ask(router: Router, name: str, only: str, body: bytes) -> tuple[int, bytes]:
-    """Status and body of the answer, as JSON. `only`: the variant to ask; empty: whichever a draw gives."""
+async def ask(
+    router: Router, name: str, only: str, body: bytes, override: frozenset[str] = frozenset()
+) -> tuple[int, bytes]:
+    """Status and body of the answer, as JSON. `only`: the variant to ask; empty: whichever a draw gives.
+    `override`: members of the body that stand, whatever a prompt fixes."""
     service = router.state.table.services.get(name)
     if service is None:
         return _refused(404, f"there is no service {name!r}", "unknown_service")
@@ -43,10 +48,12 @@ async def ask(router: Router, name: str, only: str, body: bytes) -> tuple[int, b
         )
     if document.get("stream"):
         return _refused(400, "an answer is given whole; leave `stream` out", "invalid_body")
+    if not override.issubset(FIXED):
+        return _refused(400, f"override names what a prompt may fix: {', '.join(FIXED)}", "invalid_override")
     question = orjson.dumps({**document, "model": service.model_names[0]})
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            _, sink = await internal.ask(router, path, b"application/json", question, only)
+            _, sink = await internal.ask(router, path, b"application/json", question, only, override=override)
     except TimeoutError:
         return _refused(504, f"no answer within {TIMEOUT_SECONDS:g} seconds", "deadline_exceeded")
     if sink.cut_short:

@@ -52,10 +52,18 @@ class Sink:
 
 
 async def ask(
-    router: Router, path: bytes, content_type: bytes, body: bytes, only: str, *, probe: bool = False
+    router: Router,
+    path: bytes,
+    content_type: bytes,
+    body: bytes,
+    only: str,
+    *,
+    probe: bool = False,
+    override: frozenset[str] = frozenset(),
 ) -> tuple[Exchange, Sink]:
     """Asks and waits; given up where nobody waits any more. `only`: the variant to stay in, whatever its
-    weight. `probe`: asks only whether something answers, and knows no values of a prompt's variables."""
+    weight. `probe`: asks only whether something answers, and knows no values of a prompt's variables.
+    `override`: members of the body that stand, whatever a prompt fixes."""
     request = Request()
     request.method = b"POST"
     request.path = path
@@ -67,6 +75,7 @@ async def ask(
     exchange = Exchange(router, sink, request)
     exchange.internal = True
     exchange.probe = probe
+    exchange.override = override
     exchange.only = only
     exchange.begin()
     try:
