@@ -200,7 +200,7 @@ ENGINES: Final = (
         "Unknown",
         act.started_slower,
         act.heals,
-        says="more than twice the 10 s of the last start",
+        says="more than twice the 10 s that earlier starts make likely",
     ),
     Cause(
         R.STARTUP_BUDGET_EXCEEDED,

@@ -284,6 +284,6 @@ def test_what_is_slow_is_told_without_what_ticks() -> None:
     seen = pod(container(state={"running": {"startedAt": NOW}}, started=False), **PROBED)
     moments = (datetime.fromisoformat(NOW) + timedelta(seconds=s) for s in (130, 200, 599))
     assert {finding.message for now in moments if (finding := diagnosis.slow([seen], 60, now))} == {
-        "an engine takes more than twice the 60 s of the last start; it is restarted if it isn't ready "
-        "within 600 s"
+        "an engine takes more than twice the 60 s that earlier starts make likely; it is restarted if it "
+        "isn't ready within 600 s"
     }

@@ -112,8 +112,8 @@ def slow(pods: Sequence[Manifest], expected: int, now: datetime) -> Finding | No
             if now - since > max(timedelta(seconds=2 * expected), SOON):
                 return Finding(
                     Reason.SLOW_START,
-                    f"an engine takes more than twice the {expected} s of the last start; it is restarted "
-                    f"if it isn't ready within {patient} s",
+                    f"an engine takes more than twice the {expected} s that earlier starts make likely; it "
+                    f"is restarted if it isn't ready within {patient} s",
                 )
     return None
 
