@@ -198,14 +198,15 @@ def budget(seconds: int | None, most: int) -> int:
 def loading(
     before: LoadingStatus | None, revision: str, told: Sequence[EngineSignals], now: datetime
 ) -> Mapping[str, Any] | None:
-    """How far the slowest engine of a revision that isn't ready is; None before any told.
+    """How far the slowest engine of a revision that isn't ready is; None before any of it told.
 
-    What was told stays for ten seconds, and longer while nothing moves.
+    What was told stays for ten seconds, and longer while nothing moves or nobody tells: where the only router
+    starts anew engines don't.
     """
     starting = [engine for engine in told if not engine.ready and engine.phase]
     kept = before.model_dump(mode="json", by_alias=True, exclude_none=True) if before else None
-    if before is None and not starting:
-        return None
+    if not starting and (before is None or not any(engine.ready for engine in told)):
+        return kept if before and before.revision == revision else None
     slowest = min(starting, key=_progress, default=EngineSignals(""))
     found: dict[str, Any] = {"revision": revision, "stage": slowest.phase or "Pending"}
     if slowest.bytes_total:

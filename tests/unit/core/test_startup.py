@@ -211,6 +211,8 @@ KEPT: dict[str, tuple[list[EngineSignals], float]] = {
     "within ten seconds, though it does something else": ([starting("Proving", 100)], 9),
     "within ten seconds, though nobody tells": ([], 9),
     "later, where nothing moved": ([starting("Loading", 20)], 3600),
+    "later, where nobody tells": ([], 3600),
+    "later, where routers have yet to hear from engines": ([engine("", ready=False)], 3600),
 }
 
 
@@ -232,7 +234,10 @@ MOVED: dict[str, tuple[list[EngineSignals], dict[str, Any]]] = {
         [starting("Proving", 100)],
         {"stage": "Proving", "bytesLoaded": 100, "bytesTotal": 100},
     ),
-    "nobody": ([], {"stage": "Pending"}),
+    "what told is ready, and nobody else tells": (
+        [engine("Ready"), engine("", pod="b", ready=False)],
+        {"stage": "Pending"},
+    ),
 }
 
 
@@ -240,6 +245,14 @@ MOVED: dict[str, tuple[list[EngineSignals], dict[str, Any]]] = {
 def test_loading_is_told_anew_after_ten_seconds(told: list[EngineSignals], found: dict[str, Any]) -> None:
     at = {"revision": "new", "observedAt": "2026-01-01T00:01:20Z"}
     assert loading(BEFORE, *told, later=20) == {**found, **at}
+
+
+@pytest.mark.parametrize("later", [1, 20])
+def test_of_another_revision_nothing_stays_while_nobody_tells(later: float) -> None:
+    assert startup.loading(BEFORE, "newer", [], NOW + timedelta(seconds=later)) is None
+    found = startup.loading(BEFORE, "newer", [starting("Loading", 5)], NOW + timedelta(seconds=20))
+    assert found is not None
+    assert (found["revision"], found["bytesLoaded"]) == ("newer", 5)
 
 
 def test_status_holds_what_is_written_to_the_letter() -> None:
