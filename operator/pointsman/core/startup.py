@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pointsman.api import names
 from pointsman.api.service_status import STARTS_KEPT, LoadingStatus, StartupRecord
 from pointsman.core.conditions import timestamp
 from pointsman.core.observed import EngineSignals, RouterSignals, ServiceSignals, VariantSignals
@@ -114,7 +115,8 @@ def _whole(seconds: float) -> int:
 
 
 def _before_start(pod: Manifest) -> dict[str, float]:
-    """What happened before the container's first second, by the pod's own times (whole seconds).
+    """What happened before the engine's first second, by the pod's own times (whole seconds). Admission may
+    have put other containers beside it.
 
     A container that was started again says nothing of the first time, so its image is left out then.
     """
@@ -124,7 +126,8 @@ def _before_start(pod: Manifest) -> dict[str, float]:
     placed = next(
         (_moment(c.get("lastTransitionTime")) for c in conditions if c.get("type") == "PodScheduled"), None
     )
-    container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
+    statuses: Iterable[Mapping[str, Any]] = status.get("containerStatuses") or ()
+    container = next((one for one in statuses if one.get("name") == names.ENGINE_CONTAINER), {})
     running = (container.get("state") or {}).get("running") or {}
     begun = _moment(running.get("startedAt")) if not container.get("restartCount") else None
     found = {}

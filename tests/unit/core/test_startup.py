@@ -29,13 +29,19 @@ def row(revision: str = "old", total: int = 100, **fields: Any) -> StartupRecord
 
 
 def pod(name: str = "a", restarts: int = 0) -> dict[str, Any]:
-    """Made at :00, placed at :07, its container begun at :40."""
+    """Made at :00, placed at :07, its engine begun at :40; another's container beside it began at :10."""
+    began = {"startedAt": "2026-01-01T00:00:10Z"}
     return {
         "metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
         "status": {
             "conditions": [{"type": "PodScheduled", "lastTransitionTime": "2026-01-01T00:00:07Z"}],
             "containerStatuses": [
-                {"restartCount": restarts, "state": {"running": {"startedAt": "2026-01-01T00:00:40Z"}}}
+                {"name": "auth-proxy", "restartCount": 0, "state": {"running": began}},
+                {
+                    "name": "engine",
+                    "restartCount": restarts,
+                    "state": {"running": {"startedAt": "2026-01-01T00:00:40Z"}},
+                },
             ],
         },
     }
