@@ -26,6 +26,7 @@ PROBED: dict[str, Any] = {
             {
                 "name": "engine",
                 "startupProbe": {"periodSeconds": 5, "failureThreshold": 120},
+                "livenessProbe": {"periodSeconds": 10, "failureThreshold": 6},
                 "resources": {"limits": {"memory": "64Gi"}},
             }
         ],
@@ -154,6 +155,31 @@ TABLE: list[tuple[str, dict[str, Any], Reason, str]] = [
         pod(ended(137, startedAt="2026-01-01T01:00:00Z", finishedAt="2026-01-01T12:12:00Z"), **PROBED),
         Reason.ENGINE_UNRESPONSIVE,
         "the engine stopped answering its liveness probe and was restarted by the kubelet",
+    ),
+    (
+        "killed, nobody knows after how long",
+        pod(ended(137), **PROBED),
+        Reason.ENGINE_UNRESPONSIVE,
+        "the engine stopped answering its liveness probe and was restarted by the kubelet",
+    ),
+    (
+        "killed before a liveness probe can have failed",
+        pod(ended(137, startedAt="2026-01-01T12:00:00Z", finishedAt="2026-01-01T12:00:59Z"), **PROBED),
+        Reason.ENGINE_FAILED,
+        "the engine ended: exit code 137 (killed from outside, SIGKILL), no message left",
+    ),
+    (
+        "killed again and again, without a probe",
+        pod(ended(137, restartCount=5)),
+        Reason.ENGINE_CRASH_LOOPING,
+        "the engine ended: exit code 137 (killed from outside, SIGKILL), no message left",
+    ),
+    (
+        "another's container that was killed, and has no liveness probe",
+        pod({**ended(137), "name": "istio-proxy"}, **PROBED),
+        Reason.ENGINE_FAILED,
+        "container 'istio-proxy': the container ended: exit code 137 (killed from outside, SIGKILL), no "
+        "message left",
     ),
     (
         "gone with its node, which nobody saw",
