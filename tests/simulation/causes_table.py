@@ -337,6 +337,7 @@ ROUTING: Final = (
         C.READY,
         "False",
         act.big_configuration,
+        act.small_configuration,
         kind="LLMRouter",
         name="front",
         says="900 KiB",
@@ -356,7 +357,7 @@ ROUTING: Final = (
 ROLLOUT: Final = (
     Cause(R.COMPLETE, C.ROLLOUT_HEALTHY, "True", act.ready()),
     Cause(R.ROLLOUT_IN_PROGRESS, C.ROLLOUT_HEALTHY, "True", act.candidate_befalls(Trouble()), act.heals),
-    Cause(R.RECREATE_GAP, C.AVAILABLE, "False", act.recreating),
+    Cause(R.RECREATE_GAP, C.AVAILABLE, "False", act.recreating, act.heals),
     Cause(
         R.CANDIDATE_FAILING,
         C.ROLLOUT_HEALTHY,
