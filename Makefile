@@ -67,6 +67,10 @@ readings: venv ## What kstatus, Flux, Argo CD, Helm and kubectl make of our stat
 test-faults: venv ## Faults in every scenario: at each write, at each event or every 5th, at every 11th read, by 8 seeds (ARGS=--list, --mutations)
 	@$(python) -m tests.simulation.faults $(ARGS)
 
+.PHONY: test-crashes
+test-crashes: venv ## The operator dies before and after every write to a real kube-apiserver, not every third as in `make test`
+	@POINTSMAN_CRASH_STRIDE=$${POINTSMAN_CRASH_STRIDE:-1} $(python) -m pytest tests/conformance/test_crashes.py --timeout=3600 $(ARGS)
+
 .PHONY: test-specs
 test-specs: venv ## Ten times as many generated specs and worlds as `make test` tries, and other ones each time; ten minutes
 	@POINTSMAN_EXAMPLES=$${POINTSMAN_EXAMPLES:-10} $(python) -m pytest tests/simulation/test_specs.py tests/simulation/test_misoperation.py tests/simulation/test_paths.py --timeout=3600 $(ARGS)
