@@ -64,8 +64,12 @@ readings: venv ## What kstatus, Flux, Argo CD, Helm and kubectl make of our stat
 	@$(python) -m tests.readings
 
 .PHONY: test-faults
-test-faults: venv ## Every fault at every moment of every scenario: crashes, conflicts, lost events, stale reads (ARGS=--mutations, --list)
+test-faults: venv ## Faults in every scenario: at each write, at each event or every 5th, at every 11th read, by 8 seeds (ARGS=--list, --mutations)
 	@$(python) -m tests.simulation.faults $(ARGS)
+
+.PHONY: test-crashes
+test-crashes: venv ## The operator dies before and after every write to a real kube-apiserver, not every third as in `make test`
+	@POINTSMAN_CRASH_STRIDE=$${POINTSMAN_CRASH_STRIDE:-1} $(python) -m pytest tests/conformance/test_crashes.py --timeout=3600 $(ARGS)
 
 .PHONY: test-specs
 test-specs: venv ## Ten times as many generated specs and worlds as `make test` tries, and other ones each time; ten minutes

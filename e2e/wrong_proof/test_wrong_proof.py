@@ -10,6 +10,7 @@ from e2e.conditions import shares
 from e2e.manifests import SMOLLM2, TINY, service
 from e2e.namespace import Namespace
 from e2e.traffic import Trickle
+from tests.readings.tools import kstatus
 
 READY_WITHIN_S = 600.0
 QUESTION = "What is the capital of France?"
@@ -67,3 +68,6 @@ def _tells(namespace: Namespace) -> None:
     ):
         found = namespace.condition("llmservice/chat", type_)
         assert (found.status, found.reason) == (status, reason), found
+    # Who waits by kstatus, as Flux and kpt do, is told to give up, by the object as a real API server has it.
+    (words,) = kstatus([namespace.the("llmservice/chat")])
+    assert {tool: word.word for tool, word in words.items()} == dict.fromkeys(words, "Failed"), words

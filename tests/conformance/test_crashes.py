@@ -1,6 +1,7 @@
 """The operator dies before or after a write, on the real API server: what comes after must not tell.
 
-The same as in tests/simulation/faults, on fewer scenarios and every third write. There is no kubelet, so
+The same as in tests/simulation/faults, on fewer scenarios and every third write; `make test-crashes` strikes
+every one, by POINTSMAN_CRASH_STRIDE=1. There is no kubelet, so
 engines never come up; all that the operator itself does up to there, and its way out, is crashed through.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -52,7 +54,8 @@ KINDS = (
 )
 THE_SERVERS = frozenset({"kube-root-ca.crt", "default"})
 """Objects that every namespace has. (The router called default is told apart by its kind.)"""
-STRIDE = 3
+STRIDE = int(os.environ.get("POINTSMAN_CRASH_STRIDE", "3"))
+"""Only every so many writes are struck."""
 TOGETHER = 4
 """Runs at once, each in a namespace of its own."""
 PATIENCE_S = 60.0

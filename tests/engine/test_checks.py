@@ -160,6 +160,19 @@ def test_the_root_cause_is_found_in_what_vllm_really_writes(case: str) -> None:
 
 EXCEPTIONS = [
     ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", Reason.OUT_OF_MEMORY),
+    ("torch.OutOfMemoryError: HIP out of memory. Tried to allocate 2.00 GiB.", Reason.OUT_OF_MEMORY),
+    ("RuntimeError: CUDA error: out of memory", Reason.OUT_OF_MEMORY),
+    ("torch.AcceleratorError: CUDA error: out of memory", Reason.OUT_OF_MEMORY),
+    ("torch.AcceleratorError: HIP error: out of memory", Reason.OUT_OF_MEMORY),
+    ("RuntimeError: CUDA driver error: out of memory", Reason.OUT_OF_MEMORY),
+    ("RuntimeError: Triton Error [CUDA]: out of memory", Reason.OUT_OF_MEMORY),
+    (
+        "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED in `cublasCreate`",
+        Reason.OUT_OF_MEMORY,
+    ),
+    ("RuntimeError: cuDNN error: CUDNN_STATUS_ALLOC_FAILED", Reason.OUT_OF_MEMORY),
+    ("RuntimeError: NCCL error: Cuda failure 'out of memory'", Reason.OUT_OF_MEMORY),
+    ("RuntimeError: CUDA error: an illegal memory access was encountered", Reason.ENGINE_FAILED),
     ("ValueError: Free memory on device (3/80 GiB) on startup is less than desired", Reason.OUT_OF_MEMORY),
     ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory", Reason.OUT_OF_MEMORY),
     ("RuntimeError: No CUDA GPUs are available", Reason.DEVICE_UNAVAILABLE),
@@ -182,6 +195,21 @@ def test_exceptions_have_reasons(text: str, reason: Reason) -> None:
     found = causes.explain(lines, 1, out_of_memory=False)
     assert found.reason is reason
     assert text.partition(": ")[2][:20] in found.message
+
+
+def test_what_nccl_ran_out_of_stands_below_its_exception() -> None:
+    lines = [
+        "Traceback (most recent call last):",
+        '  File "x.py", line 1',
+        "torch.distributed.DistBackendError: NCCL error in: NCCLUtils.cpp:94, unhandled cuda error",
+        "ncclUnhandledCudaError: Call to CUDA function failed.",
+        "Last error:",
+        "Cuda failure 2 'out of memory'",
+    ]
+    found = causes.explain(lines, 1, out_of_memory=False)
+    assert found.reason is Reason.OUT_OF_MEMORY
+    assert "NCCLUtils.cpp:94, unhandled cuda error Cuda failure 2 'out of memory'" in found.message
+    assert causes.explain(lines[:-1], 1, out_of_memory=False).reason is Reason.ENGINE_FAILED
 
 
 def test_the_cause_counts_and_not_what_followed_from_it() -> None:

@@ -1,7 +1,8 @@
 """`make lint-manifests`: kube-score's opinion of the chart and of every child the operator makes.
 
-What it finds is mended, or accepted with a reason in lint/accepted.yaml. kube-score is a Go module, built
-like the cluster's parts, the first time it is asked for.
+What it finds is mended, or accepted in tests/readings/lint/accepted.yaml, where each exception says why.
+kube-score stands in for kube-linter and kubescape: neither can be had as a package, since the Go module proxy
+refuses them. It is a Go module itself, built like the cluster's parts, the first time it is asked for.
 """
 
 from __future__ import annotations

@@ -70,6 +70,9 @@ async def test_every_metric_is_documented_and_every_documented_one_is_there(stac
     first_cells = "".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
     documented = {"pointsman_router_" + name for name in re.findall("`([a-z_]+)`", first_cells)}
     assert documented == {name for name in shown if name.startswith("pointsman_router_")}
+    named = set(re.findall("pointsman_router_[a-z_]+", (ROOT / "docs/conditions.md").read_text()))
+    assert named
+    assert named <= documented
 
 
 async def test_the_access_log_tells_everything_but_content(stack: Stack) -> None:

@@ -239,6 +239,7 @@ async def deleting(cluster: TroubledCluster) -> None:
 async def recreating(cluster: TroubledCluster) -> None:
     spec = {"rollout": {"strategy": "Recreate"}}
     await serving(cluster, edited(**spec))
+    cluster.newborn = Trouble()
     await cluster.apply("LLMService", "chat", {**CHANGED, **spec})
 
 
@@ -260,9 +261,12 @@ def _long_name(text: str) -> str:
     return "m" + base64.b32encode(digest).decode().strip("=").lower()[:127]
 
 
+SERVICES_TOO_MANY = 750
+
+
 async def big_configuration(cluster: TroubledCluster) -> None:
     await cluster.apply("LLMRouter", "front", {})
-    for number in range(750):
+    for number in range(SERVICES_TOO_MANY):
         name = f"s{number}"
         spec = edited(routerRef={"name": "front"}, modelNames=[_long_name(f"{name}-{n}") for n in range(16)])
         service = {
@@ -274,6 +278,12 @@ async def big_configuration(cluster: TroubledCluster) -> None:
         }
         cluster.kube.store.insert(address_of(names.LLMSERVICE, NAMESPACE, name), service, {})
     await cluster.reconciler.reconcile(names.Key("LLMRouter", NAMESPACE, "front"))
+
+
+async def small_configuration(cluster: TroubledCluster) -> None:
+    """All but one of the services go."""
+    for number in range(1, SERVICES_TOO_MANY):
+        cluster.kube.store.remove(address_of(names.LLMSERVICE, NAMESPACE, f"s{number}"))
 
 
 async def answered_before(cluster: TroubledCluster) -> None:

@@ -200,7 +200,7 @@ ENGINES: Final = (
         "Unknown",
         act.started_slower,
         act.heals,
-        says="more than twice the 10 s of the last start",
+        says="more than twice the 10 s that earlier starts make likely",
     ),
     Cause(
         R.STARTUP_BUDGET_EXCEEDED,
@@ -337,6 +337,7 @@ ROUTING: Final = (
         C.READY,
         "False",
         act.big_configuration,
+        act.small_configuration,
         kind="LLMRouter",
         name="front",
         says="900 KiB",
@@ -356,7 +357,7 @@ ROUTING: Final = (
 ROLLOUT: Final = (
     Cause(R.COMPLETE, C.ROLLOUT_HEALTHY, "True", act.ready()),
     Cause(R.ROLLOUT_IN_PROGRESS, C.ROLLOUT_HEALTHY, "True", act.candidate_befalls(Trouble()), act.heals),
-    Cause(R.RECREATE_GAP, C.AVAILABLE, "False", act.recreating),
+    Cause(R.RECREATE_GAP, C.AVAILABLE, "False", act.recreating, act.heals),
     Cause(
         R.CANDIDATE_FAILING,
         C.ROLLOUT_HEALTHY,

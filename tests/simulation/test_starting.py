@@ -7,13 +7,17 @@ import json
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from pointsman.api import names
 from pointsman.core import routing
 from tests.simulation.cluster import Cluster
 from tests.simulation.stories import CHAT, edited, engines, revision_of, rollout, serving
+from tests.simulation.trouble import Trouble, TroubledCluster, ago
 
 TIMINGS = {"preflight": 4.2, "load": 40.0, "compile": 10.6, "firstToken": 0.4, "proof": 2.8, "total": 58.0}
 CHANGE = edited(engine={"maxModelLen": 1024})
+OTHER_MODEL = {"model": {"source": {"uri": "file:///models/large"}}}
 NOW = "2026-01-01T00:10:00Z"
 RUNNING = {"name": "engine", "ready": False, "state": {"running": {}}}
 
@@ -106,6 +110,20 @@ async def test_what_took_a_minute_on_an_accelerator_may_take_an_hour_on_a_cpu(cl
     await cluster.apply("LLMService", "chat", CHAT)
     await cluster.settle()
     assert budget(cluster, rollout(cluster)["stable"]) == 3600
+
+
+@pytest.mark.parametrize(("spec", "reason"), [(OTHER_MODEL, "EngineStarting"), (CHANGE, "SlowStart")])
+async def test_a_start_is_called_slow_only_beside_one_like_it(spec: dict[str, Any], reason: str) -> None:
+    """A large model may need longer than the small one before it."""
+    cluster = TroubledCluster()
+    stable = await serving(cluster)
+    cluster.routers.told[stable] = [telling("Ready", ready=True, timings={**TIMINGS, "total": 20.0})]
+    await cluster.settle()
+    running = {"state": {"running": {"startedAt": ago(cluster, 100)}}, "started": False}
+    cluster.newborn = Trouble(containers=(running,))
+    await cluster.apply("LLMService", "chat", spec)
+    await cluster.rounds(3)
+    assert cluster.condition("chat", "EngineHealthy")[:2] == ("Unknown", reason)
 
 
 async def test_after_a_revision_that_never_came_up_the_next_may_take_all_the_time(cluster: Cluster) -> None:

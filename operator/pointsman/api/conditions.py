@@ -153,3 +153,14 @@ CONDITIONS: Final[dict[ConditionType, str]] = {
     ),
 }
 """What each type means when it is True."""
+
+BEYOND: Final = (
+    "Requests are no part of Ready or Available once a generation's first answer has proven it: from then on "
+    "both go by Kubernetes' readiness of pods and by the engines that routers see ready. Engines that answer "
+    "every request with an error while their health check passes leave both True. A router sets single ones "
+    "aside, and never all. That is seen in its metrics: pointsman_router_requests_total by code, "
+    "pointsman_router_engine_failures_total with reason status, and pointsman_router_ejected_endpoints. "
+    "Alert on them beside the conditions. Only while a change is judged do errors count here: gates of a "
+    "Canary or BlueGreen rollout take a candidate back."
+)
+"""What no condition tells."""

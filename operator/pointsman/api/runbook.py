@@ -196,7 +196,7 @@ ENGINES: Final[dict[Reason, Entry]] = {
         f"{NOTHING} status.startup tells how long it took before.",
     ),
     Reason.SLOW_START: Entry(
-        "Engines take more than twice as long to start as the last ones, and are within their budget.",
+        "Engines start for more than twice as long as earlier ones make likely, and are within their budget.",
         "Goes on waiting; past the budget the kubelet restarts them.",
         "status.loading tells the stage and its rate: a slow hub, a cold node or a busy disk are usual.",
     ),

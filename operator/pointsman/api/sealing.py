@@ -1,8 +1,9 @@
 """Secrets and prompts out of a document: each replaced by a hash that stands for it.
 
 A recorded World is sent to other people, so nothing in it may be what someone would not show them: values
-of environment variables, texts of proofs, addresses of proxies. A revision is named by sealed values too
-(`revision_fields`), so that a sealed World asks for the same one. Sealing what is sealed changes nothing.
+of environment variables, commands of containers that run others' code, texts of proofs, addresses of proxies.
+A revision is named by sealed values too (`revision_fields`), so that a sealed World asks for the same one.
+Sealing what is sealed changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from pointsman.api import names
 
 MARK: Final = "sealed:"
 PROOF_VARIABLE: Final = "POINTSMAN_PROOF"
@@ -41,6 +44,12 @@ _ASSERTED: Final = frozenset({"exact", "contains", "notContains", "regex", "to"}
 _PROOF_TEXTS: Final = frozenset({"message", "prompt", "exact", "contains", "regex"})
 SPEECH: Final = frozenset({"message", "note", "divergence", "config_error", "tls_error"})
 """Fields in which conditions, events, containers and routers say something in words."""
+_RUN: Final = frozenset({"command", "args"})
+"""What a container runs. Who writes a command may write a token into it."""
+_OPEN_RUNS: Final = frozenset(
+    {names.ENGINE_CONTAINER, names.ROUTER_CONTAINER, names.RESOLVE_CONTAINER, names.TRIAL_CONTAINER}
+)
+"""Containers that run what we write; an engine's arguments are a spec's `engine.args`, which are open too."""
 _OPEN_MAPS: Final = frozenset({"args", "labels", "matchLabels", "nodeSelector", "annotations"})
 """Maps whose keys users choose: a label called `message` says nothing."""
 
@@ -102,6 +111,10 @@ def _field(key: str, value: Any) -> Any:
     if key in ("webhook", "service") and isinstance(value, Mapping) and isinstance(value.get("url"), str):
         # Webhooks often bear what admits to them in their path.
         return {**seal(value), "url": sealed_address(value["url"])}
+    if key == "job" and isinstance(value, Mapping):
+        return _ran(value)
+    if key in ("containers", "initContainers") and isinstance(value, list | tuple):
+        return [_contained(item) for item in value]
     if key == TRIAL_DOCUMENT and isinstance(value, str):
         return _sealed_trial(value)
     if key == PROMPT_VARIABLES and isinstance(value, Mapping):
@@ -120,6 +133,23 @@ def _field(key: str, value: Any) -> Any:
         return sealed_words(value)
     if key in _OPEN_MAPS and isinstance(value, Mapping):
         return {name: sealed(item) if name == LAST_APPLIED else item for name, item in value.items()}
+    return seal(value)
+
+
+def _contained(container: Any) -> Any:
+    if not isinstance(container, Mapping) or container.get("name") in _OPEN_RUNS:
+        return seal(container)
+    return _ran(container)
+
+
+def _ran(container: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs a user's command, in a pod or as a check's job declares it."""
+    return {key: _words(value) if key in _RUN else _field(key, value) for key, value in container.items()}
+
+
+def _words(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [sealed(word) if isinstance(word, str) else seal(word) for word in value]
     return seal(value)
 
 

@@ -270,12 +270,14 @@ class StartupRecord(Base):
 
 
 class LoadingStatus(Base):
-    """How far the slowest engine is that isn't ready; rewritten at most every 10 s, and gone once all are."""
+    """How far the slowest engine is that isn't ready; rewritten at most every 10 s, and gone once all are. It
+    stays as it was while no engine of the revision says anything."""
 
     revision: RevisionName
     """Revision whose engines start."""
     stage: Annotated[str, Field(max_length=32)]
-    """What the engine does: Preflight, Downloading, Loading, Proving, Failed; Pending: none says anything."""
+    """What the engine does: Preflight, Downloading, Loading, Proving, Failed; Pending: some are ready, and
+    the others say nothing."""
     bytes_loaded: Bytes | None = None
     """Bytes of weights that were fetched (Downloading) or read (from then on)."""
     bytes_total: Bytes | None = None

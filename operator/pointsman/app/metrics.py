@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from pointsman import __version__
 from pointsman.api.names import LLMROUTER, LLMSERVICE, Key
+from pointsman.core.variant import Variant
 from pointsman.engine.queue import Finished, KeyQueue
 
 _PASS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
@@ -192,10 +193,15 @@ class ObjectStates:
         yield from (*conditions.values(), step, weight, starts)
 
 
+_ROLES = ("candidate", "stable")
+"""Parts in a rollout that have engines; of one revision in both, the last counts."""
+
+
 def _starts(status: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """Role, phase and seconds of what is known of the starts of the revisions in use."""
+    """Role, phase and seconds of what is known of the starts of the revisions in use. Engines that stable and
+    candidate share are the stable one's."""
     rollout = status.get("rollout") or {}
-    roles = {rollout.get("stable"): "stable", rollout.get("candidate"): "candidate"}
+    roles = {Variant.parse(rollout[role]).revision: role for role in _ROLES if rollout.get(role)}
     for row in status.get("startup") or ():
         if row["revision"] in roles:
             for phase, seconds in row.items():

@@ -129,6 +129,14 @@ class Facts:
         ]
         return sorted(chosen, key=lambda pod: str(pod["metadata"]["name"]))
 
+    @property
+    def kinds(self) -> Mapping[str, startup.Kind]:
+        """What the starts of the remembered revisions' engines go by."""
+        return {
+            name: startup.Kind(r.model, pod_template.device_of(r.template), revision.weight_bytes(r.facts))
+            for name, r in self.revisions.items()
+        }
+
     def engines(self, name: str) -> list[EngineSignals]:
         """What the engines of one revision told of themselves, ready or not."""
         return startup.engines(self.world.signals, self.world.service.metadata.name, name)

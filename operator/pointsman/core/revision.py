@@ -102,6 +102,12 @@ def rebuilt(deployment: Manifest, number: int) -> Revision:
     )
 
 
+def weight_bytes(told: Mapping[str, Any]) -> int:
+    """Size of the weights by what their source told, else of all that is fetched; 0 where it isn't known."""
+    sizes = (told.get(name) for name in ("weightBytes", "bytes"))
+    return next((size for size in sizes if isinstance(size, int) and size > 0), 0)
+
+
 def next_number(revisions: Sequence[Revision]) -> int:
     """The number of the next birth."""
     return max((r.number for r in revisions), default=0) + 1

@@ -117,7 +117,7 @@ def _variant(service: LLMService, share: Share) -> config.Variant:
         port=names.PORT_ENGINE,
         status_port=names.PORT_ENGINE_STATUS,
     )
-    seconds = startup.expected(service.status.startup, revision) or 0
+    seconds = startup.hinted(service.status.startup, revision) or 0
     return config.Variant(
         name=share.variant.name,
         upstream=upstream,

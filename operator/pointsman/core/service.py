@@ -265,7 +265,7 @@ def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
         settings=facts.world.settings,
         commit=str(resolution.get("commit", "")),
         weight_bytes=size if isinstance(size, int) else 0,
-        startup_seconds=_budget(facts, size if isinstance(size, int) else 0),
+        startup_seconds=_budget(facts, revision.weight_bytes(resolution)),
     )
     return Revision(
         name=facts.target,
@@ -280,20 +280,18 @@ def _freeze(facts: Facts, resolution: Mapping[str, object]) -> Revision:
 
 
 def _budget(facts: Facts, weight_bytes: int) -> int:
-    """How long a newborn's engines may take to start, by how long the last ones on such devices took.
+    """How long a newborn's engines may take to start, by how long the last ones like them took.
 
     Where the last revision never came up, what was measured before it may be too little for both.
     """
     assert facts.model is not None
-    same = frozenset(r.name for r in facts.revisions.values() if r.model == facts.model.source.uri)
-    service, most = facts.world.service, facts.world.settings.startup_seconds
-    device = pod_template.device(service.spec)
-    alike = {r.name for r in facts.revisions.values() if pod_template.device_of(r.template) == device}
-    rows = [row for row in service.status.startup if row.revision in alike]
+    rows, most = facts.world.service.status.startup, facts.world.settings.startup_seconds
     last = max(facts.revisions.values(), key=lambda r: r.number, default=None)
-    if last is not None and startup.record(service.status.startup, last.name) is None:
+    if last is not None and startup.record(rows, last.name) is None:
         return most
-    return startup.budget(rows, weight_bytes=weight_bytes, comparable=same, most=most)
+    device = pod_template.device(facts.world.service.spec)
+    kind = startup.Kind(facts.model.source.uri, device, weight_bytes)
+    return startup.budget(startup.expected(rows, facts.target, {**facts.kinds, facts.target: kind}), most)
 
 
 def _resolve_job(facts: Facts, after: rollout.State) -> Manifest | None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pointsman.api import names
 from pointsman.api.service_status import STARTS_KEPT, LoadingStatus, StartupRecord
 from pointsman.core.conditions import timestamp
 from pointsman.core.observed import EngineSignals, RouterSignals, ServiceSignals, VariantSignals
@@ -113,7 +115,8 @@ def _whole(seconds: float) -> int:
 
 
 def _before_start(pod: Manifest) -> dict[str, float]:
-    """What happened before the container's first second, by the pod's own times (whole seconds).
+    """What happened before the engine's first second, by the pod's own times (whole seconds). Admission may
+    have put other containers beside it.
 
     A container that was started again says nothing of the first time, so its image is left out then.
     """
@@ -123,7 +126,8 @@ def _before_start(pod: Manifest) -> dict[str, float]:
     placed = next(
         (_moment(c.get("lastTransitionTime")) for c in conditions if c.get("type") == "PodScheduled"), None
     )
-    container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or ()), {})
+    statuses: Iterable[Mapping[str, Any]] = status.get("containerStatuses") or ()
+    container = next((one for one in statuses if one.get("name") == names.ENGINE_CONTAINER), {})
     running = (container.get("state") or {}).get("running") or {}
     begun = _moment(running.get("startedAt")) if not container.get("restartCount") else None
     found = {}
@@ -147,41 +151,65 @@ def engine_seconds(row: StartupRecord) -> int:
     return max(row.total - (row.scheduling or 0) - (row.image or 0), 0)
 
 
-def expected(rows: Sequence[StartupRecord], revision: str) -> int | None:
-    """How many seconds an engine of a revision should take from its first second to ready, by the revision's
-    own measured start, else by the last one of another; None where nothing was measured."""
+def hinted(rows: Sequence[StartupRecord], revision: str) -> int | None:
+    """The seconds that routers tell waiting clients: of the revision's own measured start, else of the last
+    one of any other. Where routes are compiled no revisions are at hand, so that may be one of another model;
+    routers correct it by the pace at which weights load."""
     row = record(rows, revision) or next(iter(rows), None)
     return engine_seconds(row) if row else None
 
 
-def budget(rows: Sequence[StartupRecord], *, weight_bytes: int, comparable: frozenset[str], most: int) -> int:
-    """How many seconds an engine of a newborn revision may take before it's started again.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the length of an engine's start goes by."""
 
-    Three times the last measured start, in proportion to the weights' size; where that can't be compared (the
-    sizes aren't known and `comparable`, the revisions of the same model, doesn't hold it) all of `most`.
-    """
-    last = next(iter(rows), None)
-    if last is None:
-        return most
-    seconds = float(engine_seconds(last))
-    if weight_bytes and last.weight_bytes:
-        seconds *= weight_bytes / last.weight_bytes
-    elif last.revision not in comparable:
-        return most
-    return min(max(math.ceil(BUDGET_FACTOR * seconds), LEAST_BUDGET_SECONDS), most)
+    model: str
+    """URI of the model."""
+    device: str
+    """What it computes on."""
+    weight_bytes: int = 0
+    """Size of the weights; 0 where it isn't known."""
+
+
+def expected(rows: Sequence[StartupRecord], revision: str, kinds: Mapping[str, Kind]) -> int | None:
+    """How many seconds an engine of a revision should take from its first second to ready: by the revision's
+    own measured start, else by the newest that compares, of the revisions whose `kinds` are known; None where
+    none does."""
+    own, kind = record(rows, revision), kinds.get(revision)
+    if own or kind is None:
+        return engine_seconds(own) if own else None
+    shares = ((row, _share(kind, kinds.get(row.revision), row)) for row in rows)
+    return next((_whole(engine_seconds(row) * share) for row, share in shares if share), None)
+
+
+def _share(kind: Kind, other: Kind | None, row: StartupRecord) -> float:
+    """How much longer a start takes than another's that was measured, on the same sort of device: in
+    proportion to the weights, else as long where it's the same model. 0: they don't compare."""
+    if other is None or other.device != kind.device:
+        return 0.0
+    if kind.weight_bytes and row.weight_bytes:
+        return kind.weight_bytes / row.weight_bytes
+    return 1.0 if other.model == kind.model else 0.0
+
+
+def budget(seconds: int | None, most: int) -> int:
+    """How many seconds an engine of a newborn revision may take before it's started again: three times what
+    is expected, and all of `most` where nothing is."""
+    return most if seconds is None else min(max(BUDGET_FACTOR * seconds, LEAST_BUDGET_SECONDS), most)
 
 
 def loading(
     before: LoadingStatus | None, revision: str, told: Sequence[EngineSignals], now: datetime
 ) -> Mapping[str, Any] | None:
-    """How far the slowest engine of a revision that isn't ready is; None before any told.
+    """How far the slowest engine of a revision that isn't ready is; None before any of it told.
 
-    What was told stays for ten seconds, and longer while nothing moves.
+    What was told stays for ten seconds, and longer while nothing moves or nobody tells: where the only router
+    starts anew engines don't.
     """
     starting = [engine for engine in told if not engine.ready and engine.phase]
     kept = before.model_dump(mode="json", by_alias=True, exclude_none=True) if before else None
-    if before is None and not starting:
-        return None
+    if not starting and (before is None or not any(engine.ready for engine in told)):
+        return kept if before and before.revision == revision else None
     slowest = min(starting, key=_progress, default=EngineSignals(""))
     found: dict[str, Any] = {"revision": revision, "stage": slowest.phase or "Pending"}
     if slowest.bytes_total:

@@ -158,7 +158,7 @@ def engine_health(facts: Facts) -> Verdict:
 
 
 def _late(facts: Facts) -> Finding | None:
-    expected = startup.expected(facts.world.service.status.startup, facts.shown)
+    expected = startup.expected(facts.world.service.status.startup, facts.shown, facts.kinds)
     pods = facts.pods_of(names.ROLE_ENGINE, facts.shown)
     return diagnosis.slow(pods, expected, facts.world.now) if expected else None
 

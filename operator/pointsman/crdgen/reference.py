@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from pointsman.api.conditions import CONDITIONS
+from pointsman.api.conditions import BEYOND, CONDITIONS
 from pointsman.api.kinds import KINDS, KindRow
 from pointsman.api.names import API_VERSION
 from pointsman.api.rbac import DISCOVERY, RBAC, Permission
@@ -58,7 +58,9 @@ def conditions_page() -> str:
             *_table(
                 ("Type", "Kinds", "When True"), ((t, carried[t], text) for t, text in CONDITIONS.items())
             ),
-            "\n## Reasons\n",
+            "\n## What no condition tells\n",
+            f"{BEYOND}\n",
+            "## Reasons\n",
             "Of each: what was seen, what Pointsman does meanwhile, and what you can do.\n",
             *_runbook(),
         ]

@@ -122,6 +122,7 @@ def _conditions(obj: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _event_name(name: str, key: tuple[str, ...], now: datetime) -> str:
-    """A name that a second try of the same event gives again, and the next window's event doesn't."""
+    """A name of its own for each event, by whom it's about, what it says and when: the same words a window
+    later are another one. Nothing hangs on it beyond that, since one that can't be written is lost."""
     text = "\0".join((*key, now.isoformat()))
     return f"{name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -27,6 +27,7 @@ _WRAPPERS = (
     "EngineDeadError",
 )
 _PYDANTIC = re.compile(r"^\s+(?:Value error|Assertion failed|Input should), (.*)$")
+_LAST_ERROR = "Last error:"
 _NOISE = re.compile(r" ?\[type=\w+, input_value=.*$| For further information visit \S+")
 
 
@@ -104,8 +105,11 @@ def tracebacks(lines: Sequence[str]) -> list[Traceback]:
 
 
 def _whole(lines: Sequence[str]) -> str:
-    """An exception's text; pydantic's stands on the second line, and may go on for some more."""
+    """An exception's text; pydantic's stands on the second line, and may go on for some more. NCCL's own is
+    below the words "Last error"."""
     first = lines[0].strip()
+    if "NCCL error" in first and _LAST_ERROR in lines[:-1]:
+        return f"{first} {lines[lines.index(_LAST_ERROR) + 1].strip()}"
     if "ValidationError" not in first or len(lines) < 2:
         return first
     pydantic = _PYDANTIC.match(lines[1])

@@ -40,7 +40,14 @@ MEMORY = (
         Reason.OUT_OF_MEMORY,
         "the device's memory is too small for this model: lower engine.maxModelLen, take a quantized model, "
         "or spread it by parallelism.tensor",
-        ("CUDA out of memory", "HIP out of memory", "OutOfMemoryError"),
+        (
+            # Of torch's allocator, of the runtime, of the driver, of kernels, of BLAS, of NCCL.
+            r"\b(?:CUDA|HIP)(?: driver)?(?: error:)? out of memory",
+            "OutOfMemoryError",
+            r"Triton Error \[(?:CUDA|HIP)\]: out of memory",
+            r"(?:BLAS|DNN)_STATUS_ALLOC_FAILED",
+            r"(?:Cuda|HIP) failure:? (?:\d+ )?'out of memory'",
+        ),
     ),
     Pattern(
         Reason.OUT_OF_MEMORY,

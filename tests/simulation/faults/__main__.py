@@ -1,4 +1,7 @@
-"""`make test-faults`: every scenario with every fault at every moment, and what that shows.
+"""`make test-faults`: every scenario with every fault, and what that shows.
+
+A fault strikes at each write or watch event in turn; where there are many and neighbours are alike, at every
+so many (the strides of `table`), and what concerns a whole run is drawn some times. `--list` tells.
 
 Prints what it found as it goes, scenario by scenario, each with the one command that runs it alone, then a
 line of figures and the same as JSON. Exits 1 where anything was violated.
@@ -19,7 +22,7 @@ from tests.simulation.faults import mutations, parts
 from tests.simulation.faults.parts import Part
 from tests.simulation.faults.runs import NO_FAULT, Case, Result, Runs
 from tests.simulation.faults.scenarios import SCENARIOS
-from tests.simulation.faults.table import FAULTS
+from tests.simulation.faults.table import FAULTS, SEEDS, Fault, Moment
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,7 +83,8 @@ def _scenarios(asked: argparse.Namespace) -> list[str]:
 
 
 def sample(runs: Runs, most: int, seed: int) -> list[Case]:
-    """Every scenario without a fault, and others drawn at random, every scenario and every fault alike."""
+    """Every scenario without a fault and with one, and others drawn at random, every scenario and every fault
+    alike."""
     cases = [case for name in SCENARIOS for case in runs.cases(name)]
     plain = [case for case in cases if case.fault == NO_FAULT]
     weight = Counter((case.scenario, case.fault) for case in cases)
@@ -90,6 +94,8 @@ def sample(runs: Runs, most: int, seed: int) -> list[Case]:
         key=lambda case: draw.random() ** (weight[case.scenario, case.fault] ** 0.5),
         reverse=True,
     )
+    first = {case.scenario: case for case in reversed(rest)}
+    rest.sort(key=lambda case: case is not first[case.scenario])
     return plain + rest[: max(0, most - len(plain))]
 
 
@@ -116,7 +122,17 @@ def _list(asked: argparse.Namespace) -> None:
         print(f"{scenario.name}: {costs} runs\n    given {scenario.given}")
         print("".join(f"    {act.words}\n" for act in scenario.acts), end="", flush=True)
     for fault in FAULTS.values():
-        print(f"{fault.name:15} {fault.oracle:4} {fault.means}; at each {fault.moment.value}")
+        print(f"{fault.name:15} {fault.oracle:4} {fault.means}; {_moments(fault)}")
+
+
+def _moments(fault: Fault) -> str:
+    if fault.moment is Moment.SEED:
+        return f"by {SEEDS} seeds"
+    return (
+        f"at every {fault.stride}th {fault.moment.value}"
+        if fault.stride > 1
+        else f"at each {fault.moment.value}"
+    )
 
 
 if __name__ == "__main__":

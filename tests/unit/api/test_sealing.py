@@ -38,6 +38,28 @@ DOCUMENTS: dict[str, tuple[Any, Any]] = {
         {"env": [{"name": "POINTSMAN_SOURCE", "value": "hf://a/b"}]},
         {"env": [{"name": "POINTSMAN_SOURCE", "value": "hf://a/b"}]},
     ),
+    "what a check's Job runs": (
+        {"checks": [{"name": "a", "job": {"image": "i", "command": ["sh", SECRET], "args": [SECRET]}}]},
+        {"checks": [{"name": "a", "job": {"image": "i", "command": [sealed("sh"), HASH], "args": [HASH]}}]},
+    ),
+    "what it runs in its pod, and what others run beside ours": (
+        {
+            "containers": [
+                {"name": name, "image": "i", "args": [SECRET]} for name in ("check", "istio-proxy")
+            ],
+            "initContainers": [
+                {"name": "others", "command": [SECRET], "env": [{"name": "A", "value": SECRET}]}
+            ],
+        },
+        {
+            "containers": [{"name": name, "image": "i", "args": [HASH]} for name in ("check", "istio-proxy")],
+            "initContainers": [{"name": "others", "command": [HASH], "env": [{"name": "A", "value": HASH}]}],
+        },
+    ),
+    "an engine's arguments are declared openly": (
+        {"containers": [{"name": "engine", "args": ["--seed=1"]}], "arguments": ["--seed=1"]},
+        {"containers": [{"name": "engine", "args": ["--seed=1"]}], "arguments": ["--seed=1"]},
+    ),
     "questions and answers, but not their names": (
         {"proof": [{"name": "capital", "message": SECRET, "answer": {"exact": SECRET}, "maxTokens": 3}]},
         {"proof": [{"name": "capital", "message": HASH, "answer": {"exact": HASH}, "maxTokens": 3}]},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pointsman
-from pointsman.api.conditions import CONDITIONS, ConditionType, Reason
+from pointsman.api.conditions import BEYOND, CONDITIONS, ConditionType, Reason
 from pointsman.api.kinds import KINDS, KindRow
 from pointsman.api.names import (
     NAME_LIMIT,
@@ -49,6 +49,7 @@ def test_a_type_or_reason_is_one_camel_case_word(word: str) -> None:
 
 TEXTS = [
     *CONDITIONS.values(),
+    BEYOND,
     *(text for entry in RUNBOOK.values() for text in (entry.means, entry.does, entry.help)),
 ]
 

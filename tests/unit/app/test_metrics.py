@@ -43,6 +43,23 @@ def test_starts_of_the_revisions_in_use_are_shown_by_their_role_and_go_with_the_
     assert scraped(metrics) == set()
 
 
+def test_a_variants_engines_are_known_by_their_revision_and_the_stable_ones_are_shared() -> None:
+    """With a prompt the rollout names variants; rows name the engines that they run on."""
+    metrics = Metrics()
+    where = {"namespace": "team-a", "name": "chat"}
+    rollouts: dict[str, set[tuple[str, float]]] = {
+        "chat-2.support.abcdef01": {("stable", 33), ("candidate", 40)},
+        "chat-1.support.abcdef02": {("stable", 33)},
+    }
+    for candidate, shown in rollouts.items():
+        rollout = {"stable": "chat-1.support.abcdef01", "candidate": candidate}
+        status = {**STATUS, "rollout": rollout}
+        metrics.states.seen(
+            {"apiVersion": API_VERSION, "kind": LLMSERVICE.kind, "metadata": where, "status": status}
+        )
+        assert {(role, seconds) for role, phase, seconds in scraped(metrics) if phase == "total"} == shown
+
+
 def test_a_status_of_another_schema_shows_nothing_and_disturbs_nobody() -> None:
     metrics = Metrics()
     where = {"namespace": "team-a", "name": "chat"}

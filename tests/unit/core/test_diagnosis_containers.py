@@ -26,6 +26,7 @@ PROBED: dict[str, Any] = {
             {
                 "name": "engine",
                 "startupProbe": {"periodSeconds": 5, "failureThreshold": 120},
+                "livenessProbe": {"periodSeconds": 10, "failureThreshold": 6},
                 "resources": {"limits": {"memory": "64Gi"}},
             }
         ],
@@ -156,6 +157,31 @@ TABLE: list[tuple[str, dict[str, Any], Reason, str]] = [
         "the engine stopped answering its liveness probe and was restarted by the kubelet",
     ),
     (
+        "killed, nobody knows after how long",
+        pod(ended(137), **PROBED),
+        Reason.ENGINE_UNRESPONSIVE,
+        "the engine stopped answering its liveness probe and was restarted by the kubelet",
+    ),
+    (
+        "killed before a liveness probe can have failed",
+        pod(ended(137, startedAt="2026-01-01T12:00:00Z", finishedAt="2026-01-01T12:00:59Z"), **PROBED),
+        Reason.ENGINE_FAILED,
+        "the engine ended: exit code 137 (killed from outside, SIGKILL), no message left",
+    ),
+    (
+        "killed again and again, without a probe",
+        pod(ended(137, restartCount=5)),
+        Reason.ENGINE_CRASH_LOOPING,
+        "the engine ended: exit code 137 (killed from outside, SIGKILL), no message left",
+    ),
+    (
+        "another's container that was killed, and has no liveness probe",
+        pod({**ended(137), "name": "istio-proxy"}, **PROBED),
+        Reason.ENGINE_FAILED,
+        "container 'istio-proxy': the container ended: exit code 137 (killed from outside, SIGKILL), no "
+        "message left",
+    ),
+    (
         "gone with its node, which nobody saw",
         pod(ended(137, "The container could not be located", "ContainerStatusUnknown"), **PROBED),
         Reason.ENGINE_FAILED,
@@ -284,6 +310,6 @@ def test_what_is_slow_is_told_without_what_ticks() -> None:
     seen = pod(container(state={"running": {"startedAt": NOW}}, started=False), **PROBED)
     moments = (datetime.fromisoformat(NOW) + timedelta(seconds=s) for s in (130, 200, 599))
     assert {finding.message for now in moments if (finding := diagnosis.slow([seen], 60, now))} == {
-        "an engine takes more than twice the 60 s of the last start; it is restarted if it isn't ready "
-        "within 600 s"
+        "an engine takes more than twice the 60 s that earlier starts make likely; it is restarted if it "
+        "isn't ready within 600 s"
     }

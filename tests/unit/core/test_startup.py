@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pointsman.api.service_status import LoadingStatus, StartupRecord
 from pointsman.core import startup
 from pointsman.core.observed import EngineSignals, parse_signals
+from pointsman.core.startup import Kind
 
 NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 TIMINGS = {"preflight": 4.0, "download": 20.4, "load": 30.0, "compile": 9.6, "firstToken": 0.4, "total": 66.0}
@@ -28,13 +29,19 @@ def row(revision: str = "old", total: int = 100, **fields: Any) -> StartupRecord
 
 
 def pod(name: str = "a", restarts: int = 0) -> dict[str, Any]:
-    """Made at :00, placed at :07, its container begun at :40."""
+    """Made at :00, placed at :07, its engine begun at :40; another's container beside it began at :10."""
+    began = {"startedAt": "2026-01-01T00:00:10Z"}
     return {
         "metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
         "status": {
             "conditions": [{"type": "PodScheduled", "lastTransitionTime": "2026-01-01T00:00:07Z"}],
             "containerStatuses": [
-                {"restartCount": restarts, "state": {"running": {"startedAt": "2026-01-01T00:00:40Z"}}}
+                {"name": "auth-proxy", "restartCount": 0, "state": {"running": began}},
+                {
+                    "name": "engine",
+                    "restartCount": restarts,
+                    "state": {"running": {"startedAt": "2026-01-01T00:00:40Z"}},
+                },
             ],
         },
     }
@@ -113,38 +120,69 @@ def test_of_several_routers_the_one_that_knows_more_of_an_engine_is_believed() -
     assert startup.engines(routers, "chat", "other") == []
 
 
-def test_a_start_is_expected_to_take_what_it_took_before() -> None:
+def test_routers_are_told_what_a_start_took_before_or_the_last_one() -> None:
     rows = [row("new", 100, scheduling=20, image=30), row("old", 70)]
-    assert startup.expected(rows, "new") == 50
-    assert startup.expected(rows, "old") == 70
-    assert startup.expected(rows, "unborn") == 50
-    assert startup.expected([], "unborn") is None
+    assert startup.hinted(rows, "new") == 50
+    assert startup.hinted(rows, "old") == 70
+    assert startup.hinted(rows, "unborn") == 50
+    assert startup.hinted([], "unborn") is None
 
 
-SAME = frozenset({"old"})
-BUDGETS: dict[str, tuple[list[StartupRecord], int, frozenset[str], int]] = {
-    "nothing measured": ([], 0, SAME, 3600),
-    "three times the last start": ([row(total=300)], 0, SAME, 900),
-    "what came before the engine doesn't count": ([row(total=3000, scheduling=2700)], 0, SAME, 900),
-    "never less than ten minutes": ([row(total=5)], 0, SAME, 600),
-    "never more than the operator allows": ([row(total=2000)], 0, SAME, 3600),
-    "in proportion to the weights": ([row(total=300, weight_bytes=10)], 20, frozenset(), 1800),
-    "another model of unknown size": ([row(total=300, weight_bytes=10)], 0, frozenset(), 3600),
-    "the newest row counts": ([row("old", 400), row("older", 250)], 0, SAME, 1200),
+KINDS = {
+    "old": Kind("hf://a", "cuda"),
+    "older": Kind("hf://a", "cuda"),
+    "on a CPU": Kind("hf://a", "cpu"),
+    "of another model": Kind("hf://b", "cuda"),
+}
+NEW, LARGE, OTHER = Kind("hf://a", "cuda"), Kind("hf://c", "cuda", 20), Kind("hf://c", "cuda")
+EXPECTED: dict[str, tuple[list[StartupRecord], Kind, int | None]] = {
+    "nothing measured": ([], NEW, None),
+    "its own start, whatever else was measured": ([row("old", 70), row("new", 90)], NEW, 90),
+    "the newest of the same model": ([row("old", 400), row("older", 250)], NEW, 400),
+    "what came before the engine doesn't count": ([row(total=3000, scheduling=2700)], NEW, 300),
+    "in proportion to the weights": ([row(total=20, weight_bytes=1)], LARGE, 400),
+    "also to those of another model": ([row("of another model", 20, weight_bytes=10)], LARGE, 40),
+    "another model, the row's size unknown": ([row(total=20)], LARGE, None),
+    "another model of unknown size": ([row(total=20, weight_bytes=10)], OTHER, None),
+    "another sort of device": ([row("on a CPU", 20, weight_bytes=10)], LARGE, None),
+    "a revision that is forgotten": ([row("forgotten", 20, weight_bytes=10)], LARGE, None),
+    "an older row that compares": ([row("on a CPU", 20), row("older", 250)], NEW, 250),
 }
 
 
-@pytest.mark.parametrize(("rows", "size", "same", "seconds"), BUDGETS.values(), ids=BUDGETS)
-def test_the_budget(rows: list[StartupRecord], size: int, same: frozenset[str], seconds: int) -> None:
-    assert startup.budget(rows, weight_bytes=size, comparable=same, most=3600) == seconds
+@pytest.mark.parametrize(("rows", "kind", "seconds"), EXPECTED.values(), ids=EXPECTED)
+def test_a_start_is_expected_to_take_what_the_last_one_like_it_took(
+    rows: list[StartupRecord], kind: Kind, seconds: int | None
+) -> None:
+    assert startup.expected(rows, "new", {**KINDS, "new": kind}) == seconds
 
 
-@given(st.integers(0, 2**31), st.integers(0, 2**60), st.integers(0, 2**60), st.integers(1, 10**6))
-def test_a_budget_stays_within_its_bounds(total: int, old: int, new: int, most: int) -> None:
-    seconds = startup.budget(
-        [row(total=min(total, 2**31 - 1), weight_bytes=old)], weight_bytes=new, comparable=SAME, most=most
-    )
-    assert min(startup.LEAST_BUDGET_SECONDS, most) <= seconds <= most
+def test_of_a_revision_that_is_not_born_nothing_is_expected() -> None:
+    assert startup.expected([row()], "new", KINDS) is None
+
+
+BUDGETS = {
+    "nothing to compare with": (None, 3600),
+    "three times what is expected": (300, 900),
+    "never less than ten minutes": (5, 600),
+    "never more than the operator allows": (2000, 3600),
+}
+
+
+@pytest.mark.parametrize(("likely", "seconds"), BUDGETS.values(), ids=BUDGETS)
+def test_the_budget(likely: int | None, seconds: int) -> None:
+    assert startup.budget(likely, 3600) == seconds
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 2**60), st.integers(0, 2**60), st.integers(1, 10**6))
+def test_what_is_expected_and_a_budget_stay_within_their_bounds(
+    total: int, old: int, new: int, most: int
+) -> None:
+    kinds = {**KINDS, "new": Kind("hf://a", "cuda", new)}
+    likely = startup.expected([row(total=total, weight_bytes=old)], "new", kinds)
+    assert likely is not None
+    assert 0 <= likely < 2**31
+    assert min(startup.LEAST_BUDGET_SECONDS, most) <= startup.budget(likely, most) <= most
 
 
 def loading(before: LoadingStatus | None, *told: EngineSignals, later: float = 0) -> Any:
@@ -179,6 +217,8 @@ KEPT: dict[str, tuple[list[EngineSignals], float]] = {
     "within ten seconds, though it does something else": ([starting("Proving", 100)], 9),
     "within ten seconds, though nobody tells": ([], 9),
     "later, where nothing moved": ([starting("Loading", 20)], 3600),
+    "later, where nobody tells": ([], 3600),
+    "later, where routers have yet to hear from engines": ([engine("", ready=False)], 3600),
 }
 
 
@@ -200,7 +240,10 @@ MOVED: dict[str, tuple[list[EngineSignals], dict[str, Any]]] = {
         [starting("Proving", 100)],
         {"stage": "Proving", "bytesLoaded": 100, "bytesTotal": 100},
     ),
-    "nobody": ([], {"stage": "Pending"}),
+    "what told is ready, and nobody else tells": (
+        [engine("Ready"), engine("", pod="b", ready=False)],
+        {"stage": "Pending"},
+    ),
 }
 
 
@@ -208,6 +251,14 @@ MOVED: dict[str, tuple[list[EngineSignals], dict[str, Any]]] = {
 def test_loading_is_told_anew_after_ten_seconds(told: list[EngineSignals], found: dict[str, Any]) -> None:
     at = {"revision": "new", "observedAt": "2026-01-01T00:01:20Z"}
     assert loading(BEFORE, *told, later=20) == {**found, **at}
+
+
+@pytest.mark.parametrize("later", [1, 20])
+def test_of_another_revision_nothing_stays_while_nobody_tells(later: float) -> None:
+    assert startup.loading(BEFORE, "newer", [], NOW + timedelta(seconds=later)) is None
+    found = startup.loading(BEFORE, "newer", [starting("Loading", 5)], NOW + timedelta(seconds=20))
+    assert found is not None
+    assert (found["revision"], found["bytesLoaded"]) == ("newer", 5)
 
 
 def test_status_holds_what_is_written_to_the_letter() -> None:

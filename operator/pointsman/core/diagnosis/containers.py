@@ -112,15 +112,20 @@ def slow(pods: Sequence[Manifest], expected: int, now: datetime) -> Finding | No
             if now - since > max(timedelta(seconds=2 * expected), SOON):
                 return Finding(
                     Reason.SLOW_START,
-                    f"an engine takes more than twice the {expected} s of the last start; it is restarted "
-                    f"if it isn't ready within {patient} s",
+                    f"an engine takes more than twice the {expected} s that earlier starts make likely; it "
+                    f"is restarted if it isn't ready within {patient} s",
                 )
     return None
 
 
 def budget(pod: Manifest, container: str) -> int:
     """Seconds that a container may take to start, from its startupProbe; 0 where it has none."""
-    probe = reports.spec_of(pod, container).get("startupProbe") or {}
+    return _patience(pod, container, "startupProbe")
+
+
+def _patience(pod: Manifest, container: str, kind: str) -> int:
+    """Seconds that a probe takes at least to fail for good; 0 where there is none."""
+    probe = reports.spec_of(pod, container).get(kind) or {}
     return int(probe.get("periodSeconds") or 10) * int(probe.get("failureThreshold") or 3) if probe else 0
 
 
@@ -200,8 +205,10 @@ def _ran_for(pod: Manifest, ended: Status, patient: int) -> bool:
 
 
 def _killed_for_silence(pod: Manifest, status: Status, ended: Status, left: Status) -> Finding | None:
-    killed = ended.get("exitCode") == _SIGKILL and ended.get("reason") not in VANISHED
-    if not left.get("started") and not killed:
+    """The kubelet's liveness probe stops what doesn't answer; the entrypoint then tells that it had started,
+    unless it had to be killed."""
+    silent = _killed(ended) and _outlived(ended, _patience(pod, str(status.get("name")), "livenessProbe"))
+    if not left.get("started") and not silent:
         return None
     return Finding(
         Reason.ENGINE_UNRESPONSIVE,
@@ -209,10 +216,21 @@ def _killed_for_silence(pod: Manifest, status: Status, ended: Status, left: Stat
     )
 
 
+def _killed(ended: Status) -> bool:
+    return ended.get("exitCode") == _SIGKILL and ended.get("reason") not in VANISHED
+
+
+def _outlived(ended: Status, patient: int) -> bool:
+    """Whether it ran for as long as a probe takes to fail, as far as is known; never, where there is none."""
+    began, over = reports.moment(ended.get("startedAt")), reports.moment(ended.get("finishedAt"))
+    return bool(patient) and (began is None or over is None or over - began >= timedelta(seconds=patient))
+
+
 def _ended_by_itself(pod: Manifest, status: Status, ended: Status, left: Status) -> Finding:
     again = status.get("restartCount", 0) > 1 or reports.waiting(status).get("reason") == "CrashLoopBackOff"
     last = reports.plain(str(ended.get("message") or ""), pod)
-    last = last or f"exit code {ended.get('exitCode')}, no message left"
+    killed = " (killed from outside, SIGKILL)" if _killed(ended) else ""
+    last = last or f"exit code {ended.get('exitCode')}{killed}, no message left"
     return Finding(
         Reason.ENGINE_CRASH_LOOPING if again else Reason.ENGINE_FAILED, f"{reports.who(status)} ended: {last}"
     )
