@@ -1,8 +1,9 @@
 """The operator dies before or after a write, on the real API server: what comes after must not tell.
 
 The same as in tests/simulation/faults, on fewer scenarios and every third write; `make test-crashes` strikes
-every one, by POINTSMAN_CRASH_STRIDE=1. There is no kubelet, so
-engines never come up; all that the operator itself does up to there, and its way out, is crashed through.
+every one, by POINTSMAN_CRASH_STRIDE=1. There is no kubelet: in most scenarios engines never come up, and all
+that the operator itself does up to there, and its way out, is crashed through. Where `site` stands in for
+kubelets and routers, it's a change of what serves: readiness, the shift of traffic, the old engines' end.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pointsman.kube import Conflict, Kube, NotFound, config
 from pointsman.kube.client import AioKube
 from pointsman.signals.twin import ScriptedSignals
 from tests.conformance.conftest import install_kinds
+from tests.conformance.site import Site
 from tests.conformance.stage import CRD, NAMESPACE, obj
 from tests.simulation.cluster import SETTINGS
 from tests.simulation.faults.ending import End, differences, end_of_objects
@@ -64,8 +66,11 @@ PATIENCE_S = 60.0
 class Operator:
     """Passes for everything in one namespace, by a process that may die; then by the next one."""
 
-    def __init__(self, kube: AioKube, ns: str, crash_at: int = 0, *, after: bool = False) -> None:
+    def __init__(
+        self, kube: AioKube, ns: str, crash_at: int = 0, *, after: bool = False, site: Site | None = None
+    ) -> None:
         self.writes = 0
+        self._site = site
         self._kube, self._ns, self._crash_at, self._after = kube, ns, crash_at, after
         self._start()
 
@@ -73,7 +78,7 @@ class Operator:
         kube = Proxied(self._kube, self._happening)
         self._reconciler = Reconciler(
             kube=kube,
-            gatherer=Gatherer(kube, ScriptedSignals(), SETTINGS),
+            gatherer=Gatherer(kube, self._site or ScriptedSignals(), SETTINGS),
             applier=Applier(kube),
             recorder=Recorder(kube, now=_now, instance="test"),
             now=_now,
@@ -102,6 +107,8 @@ class Operator:
                 except (Conflict, NotFound):
                     # Controllers write too; the queue would come back.
                     continue
+            if self._site:
+                await self._site.rest()
             calm = calm + 1 if self.writes == before else 0
             await asyncio.sleep(0.05)
 
@@ -138,6 +145,8 @@ class Scenario:
 
     before: tuple[Deed, ...]
     deed: Deed
+    serves: bool = False
+    """Whether pods come up and routers answer."""
 
 
 SCENARIOS = {
@@ -146,6 +155,9 @@ SCENARIOS = {
         (applied(CHAT),), applied(edited(engine={"maxModelLen": 1024}, replicas=2))
     ),
     "a service is deleted": Scenario((applied(CHAT),), deleted),
+    "a service that serves gets other engines": Scenario(
+        (applied(CHAT),), applied(edited(engine={"maxModelLen": 1024})), serves=True
+    ),
 }
 
 
@@ -166,10 +178,11 @@ async def run(
 ) -> tuple[End, int]:
     """One run; its end (once it equals the one that is wanted, if it does), and the writes it took."""
     async with namespace(plane) as (kube, ns):
+        site = Site(kube, ns) if scenario.serves else None
         for deed in scenario.before:
             await deed(kube, ns)
-            await Operator(kube, ns).settle()
-        operator = Operator(kube, ns, at, after=after)
+            await Operator(kube, ns, site=site).settle()
+        operator = Operator(kube, ns, at, after=after, site=site)
         await scenario.deed(kube, ns)
         await operator.settle()
         assert at in (0, *range(1, operator.writes + 1)), "it never came to this write"
@@ -205,6 +218,12 @@ async def end_of(kube: AioKube, ns: str) -> End:
     return end
 
 
+def serving(end: End) -> bool:
+    """Whether a run ended with a service that answers."""
+    status = end.get("LLMService/chat", {}).get("status", {})
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
+
+
 def _plain(listed: dict[str, Any]) -> dict[str, Any]:
     if not listed["apiVersion"].startswith(names.GROUP):
         listed.pop("status", None)
@@ -216,10 +235,12 @@ def _plain(listed: dict[str, Any]) -> dict[str, Any]:
     return listed
 
 
+@pytest.mark.timeout(600)  # fifty runs, each with a namespace of its own
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_crash_at_any_write_leaves_no_trace(apiserver: ControlPlane, name: str) -> None:
     scenario = SCENARIOS[name]
     wanted, writes = await run(apiserver, scenario, None, 0, False)
+    assert serving(wanted) is scenario.serves
     gate = asyncio.Semaphore(TOGETHER)
 
     async def one(at: int, after: bool) -> list[str]:
