@@ -78,9 +78,7 @@ class Attempts(ABC):
         """When (monotonic) it came to that variant: what it lost at others is no time of this one's."""
         self._faults: tuple[tuple[VariantState, Engine], ...] = ()
         """Attempts that failed by their engine's fault and were followed by another one."""
-        self._router = router
-        self._caller = caller
-        self._request = request
+        self._router, self._caller, self._request = router, caller, request
         self.probe = False
         """Asks only whether something answers: no values of a prompt's variables are known."""
         self.override: frozenset[str] = frozenset()
