@@ -53,7 +53,7 @@ def judged(looks: Sequence[Look]) -> tuple[int, int]:
     memory, passed = Memory(), 0
     for tick, told in enumerate(looks, start=1):
         if stretch.torn(memory, told):
-            memory = stretch.anew(memory, GATES, told)
+            memory = stretch.mended(memory, told)
             continue
         look = stretch.seen(memory, told)
         memory = turning.sampled(memory, GATES, look)

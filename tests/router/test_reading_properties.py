@@ -56,6 +56,13 @@ def test_depth_is_what_recursion_says(document: dict[str, Any], most: int) -> No
     assert jsonbounds.deeper_than(body, document, most) == (_depth(document) > most)
 
 
+@pytest.mark.parametrize("end", ["", "\\", '\\"', "a"])
+def test_an_open_string_is_one_up_to_the_end(end: str) -> None:
+    """Each quote in it would begin another search to there, or a megabyte of them stop the process."""
+    body = ('{"a":"' + '\\"' * 50 + end).encode()
+    assert [found[0] for found in jsonbounds._STRUCTURE.finditer(body)] == [b"{", b'"a"', body[5:]]
+
+
 _NUMBER = st.from_regex(r"\A-?(?:0|[1-9][0-9]{0,150})(?:\.[0-9]{1,150})?(?:[eE][+\-]?[0-9]{1,40})?\Z")
 
 

@@ -321,7 +321,7 @@ async def test_a_stable_deployment_that_is_deleted_in_the_middle_comes_back(clus
     assert cluster.condition("chat", "Ready")[0] == "True"
 
 
-async def test_what_was_found_before_routers_restarted_stands(cluster: Cluster) -> None:
+async def test_routers_that_restart_count_anew(cluster: Cluster) -> None:
     _, new = await begun(cluster, steps=[{"weight": 10, "minSeconds": 300}], gates=[{"metric": "errorRate"}])
     await until(cluster, "Canary")
     await lasting(cluster, 100)
@@ -330,9 +330,7 @@ async def test_what_was_found_before_routers_restarted_stands(cluster: Cluster) 
     cluster.routers.measuring.begin_anew()
     await lasting(cluster, 130)
     analysis = rollout(cluster)["analysis"]
-    assert analysis["candidateSamples"] > before
-    assert [gate["verdict"] for gate in analysis["gates"]] == ["Pass"]
-    assert analysis["gates"][0]["candidateSamples"] > 0
+    assert before < analysis["candidateSamples"] <= 1300, "of 130 seconds, not of 230"
     assert (await lasting(cluster, 200))[-1] == "Steady -: -"
     assert rollout(cluster)["stable"] == new
 

@@ -93,7 +93,9 @@ def test_a_memory_comes_back_as_it_was_kept() -> None:
 
 
 def test_what_no_gate_asks_for_is_not_kept() -> None:
-    kept = record.unpack(record.pack(Memory(last=look(60.0, 300)), ERRORS))
+    lengths = {Metric.OUTPUT_LENGTH: {120: 300}}
+    seen = replace(look(60.0, 300), candidate=Summary(300, histograms=lengths))
+    kept = record.unpack(record.pack(Memory(last=seen), ERRORS))
     assert (kept.last.candidate.requests, kept.last.candidate.histograms) == (300, {})
 
 
@@ -141,15 +143,21 @@ def test_what_a_router_forgets_is_no_interval() -> None:
         told = look(10.0 * number, 50 * number)
         assert not stretch.torn(memory, told)
         memory = turning.sampled(memory, ERRORS, stretch.seen(memory, told))
-    whole = stretch.seen(memory, told)
-    memory = turning.remembered(memory, whole)
     after = look(310.0, 20, 2)
     assert stretch.torn(memory, after)
-    memory = stretch.anew(memory, ERRORS, after)
-    assert memory.evidence.earlier(ERRORS[0])[0].candidate == whole.candidate.requests, "it stands by itself"
+    mended = stretch.mended(memory, after)
+    assert (mended.mark, mended.base, mended.evidence) == (after, after, memory.evidence)
     later = look(320.0, 70, 2)
-    assert not stretch.torn(memory, later)
-    assert stretch.seen(memory, later) == look(10.0, 50)
+    assert not stretch.torn(mended, later)
+    assert stretch.seen(mended, later) == later, "all that is still told counts"
+
+
+def test_a_router_that_was_out_of_sight_brings_back_what_it_counted_once() -> None:
+    both, one = look(60.0, 600), look(70.0, 350)
+    memory = stretch.mended(turning.remembered(Memory(), both), one)
+    back = look(80.0, 750)
+    assert not stretch.torn(memory, back)
+    assert stretch.seen(memory, back).candidate.requests == 750
 
 
 @pytest.mark.parametrize(
@@ -167,10 +175,19 @@ def test_any_count_that_falls_tells_of_a_router_that_began_anew(less: Look) -> N
     assert not stretch.torn(Memory(mark=look(50.0, 300, 1)), look(60.0, 301, 1))
 
 
-def test_while_there_is_nothing_to_compare_with_what_is_counted_is_for_no_stretch() -> None:
-    memory = stretch.put_off(Memory(mark=look(50.0, 300)), ERRORS, look(60.0, 320))
-    assert memory.origin == look(60.0, 320)
-    later = stretch.put_off(memory, ERRORS, look(70.0, 340))
-    assert later.origin == look(70.0, 340)
-    assert later.evidence == memory.evidence, "what was counted meanwhile is no evidence"
-    assert stretch.put_off(later, ERRORS, look(80.0, 340)) is later, "nothing came, nothing to write"
+def test_what_came_while_there_was_nothing_to_compare_with_is_left_out() -> None:
+    asked = (*ERRORS, DEFAULTS[Metric.TIME_TO_FIRST_TOKEN])
+    evidence = Evidence().with_step_ended(asked, look(60.0, 900))
+    memory = stretch.begun(Memory(evidence, mark=look(50.0, 300)), look(60.0, 320))
+    later = stretch.begun(memory, look(70.0, 340))
+    assert (later.origin, later.mark, later.evidence) == (look(70.0, 340), judging.NOTHING, evidence)
+    assert stretch.begun(later, look(80.0, 340)) is later, "nothing came, nothing to write"
+    assert stretch.seen(later, look(90.0, 350)) == look(20.0, 10)
+    forgotten = stretch.mended(later, look(100.0, 5))
+    assert forgotten.origin == look(100.0, 5), "what was left out can't be told from the rest any more"
+
+
+@pytest.mark.parametrize("asked", [ERRORS, (*ERRORS, DEFAULTS[Metric.TIME_TO_FIRST_TOKEN])])
+def test_how_many_told_of_anything_is_kept_whatever_gates_ask_for(asked: tuple[Gate, ...]) -> None:
+    kept = record.unpack(record.pack(Memory(mark=look(60.0, 300)), asked))
+    assert look(70.0, 310).since(kept.mark).candidate.telling == 10

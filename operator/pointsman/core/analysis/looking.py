@@ -55,7 +55,7 @@ def look(facts: Facts, checks: Checks) -> Found:
             return Found(before, WAITING)
         return Found(_begun(facts, before), Judged(message=_words(facts)))
     after = _looked(facts, before)
-    compared = _bereft(facts, after) if _is_bereft(facts) else _compared(facts, phase, after)
+    compared = _bereft(facts) if _is_bereft(facts) else _compared(facts, phase, after)
     return Found(after, _judged(facts, phase, compared, checks), compared.word is Word.PASS)
 
 
@@ -132,9 +132,9 @@ def _looked(facts: Facts, known: Record) -> Record:
         return known
     asked = gates.gates(spec)
     if _is_bereft(facts):
-        return replace(known, memory=stretch.put_off(memory, asked, found.look))
+        return replace(known, memory=stretch.begun(memory, found.look))
     if stretch.torn(memory, found.look):
-        return replace(known, observed=now, memory=stretch.anew(memory, asked, found.look))
+        return replace(known, observed=now, memory=stretch.mended(memory, found.look))
     found = replace(found, look=stretch.seen(memory, found.look))
     sampled = replace(known, memory=turning.sampled(memory, asked, found.look))
     return _judging(sampled, asked, gates.false_rejection(spec), found, now) if due else sampled
@@ -142,14 +142,13 @@ def _looked(facts: Facts, known: Record) -> Record:
 
 def _judging(known: Record, asked: Sequence[Gate], error: float, found: Total, now: datetime) -> Record:
     seen, memory, looks = found.look, known.memory, known.looks + 1
-    last = memory.last
     judgements = turning.judge(asked, memory, seen, looks, error) if asked else ()
     return replace(
         known,
         observed=now,
         looks=looks,
-        stable_samples=known.stable_samples + seen.stable.requests - last.stable.requests,
-        candidate_samples=known.candidate_samples + seen.candidate.requests - last.candidate.requests,
+        stable_samples=seen.stable.requests,
+        candidate_samples=seen.candidate.requests,
         set_aside=found.set_aside,
         gates=tuple(GateStatus.model_validate(one) for one in gates.statuses(judgements)),
         memory=turning.remembered(memory, seen),
@@ -191,12 +190,11 @@ def _is_bereft(facts: Facts) -> bool:
     return facts.state.step is Step.CANARY and stable is not None and facts.down(stable.revision)
 
 
-def _bereft(facts: Facts, known: Record) -> Judged:
+def _bereft(facts: Facts) -> Judged:
     assert facts.state.stable is not None
     stable = facts.state.stable.revision
     about = f"no engine of the stable {stable} answers, so its requests go to the candidate"
-    waiting = Judged(Word.WAIT, Reason.STABLE_FAILING, f"{about}; they are compared again when one does")
-    return _out_of_patience(facts, (facts.world.now - known.started).total_seconds(), waiting, about)
+    return Judged(Word.WAIT, Reason.STABLE_FAILING, f"{about}; they are compared when one does again")
 
 
 def _compared(facts: Facts, phase: Phase, known: Record) -> Judged:

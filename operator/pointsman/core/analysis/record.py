@@ -14,7 +14,7 @@ from typing import Any
 from pointsman.api.service_status import AnalysisStatus, Found, GateStatus, Step
 from pointsman.core import judging
 from pointsman.core.conditions import timestamp
-from pointsman.core.judging import Evidence, Gate, Look, Summary
+from pointsman.core.judging import Evidence, Gate, Look, Metric, Summary
 
 MEMORY_LIMIT = 32_768
 """Characters that the schema allows. Where looks don't fit, the evidence stays and the next look begins."""
@@ -35,7 +35,7 @@ class Memory:
     calm: Evidence = field(default_factory=Evidence)
     """How much more than chance the difference had moved until then."""
     origin: Look = judging.NOTHING
-    """What routers had counted when the stretch under way began: the other looks are without it."""
+    """What routers had counted of what is left out: the other looks are without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,8 @@ def _is_number(value: object) -> bool:
 
 
 def _look(look: Look, asked: Sequence[Gate]) -> dict[str, Any]:
-    metrics = {gate.metric.value for gate in asked}
+    # Who left tells of nothing but the first token's time (`Summary.telling`).
+    metrics = {Metric.TIME_TO_FIRST_TOKEN.value, *(gate.metric.value for gate in asked)}
     sides = {"stable": look.stable.document(), "candidate": look.candidate.document()}
     for side in sides.values():
         for part in ("histograms", "whole"):

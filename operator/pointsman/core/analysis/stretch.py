@@ -1,21 +1,24 @@
-"""Stretches of a step: from where on its counts go together, since something tore them apart.
+"""What of a step's counts goes together, where something tore them apart.
 
 A router that begins anew has forgotten what it counted, and one that is gone takes it along. Taken from what
-is counted next, what was counted before would make intervals out of leftovers: of rates, mostly errors of one
-side. And while no engine of the stable variant answers, there's nothing to compare with. So what was found
-until then stands by itself, like a step that ended, and counting begins with what routers tell now.
+is told next, what was told before would make intervals out of leftovers: of rates, mostly errors of one side.
+So intervals begin with what routers tell then. All that they still tell goes on to count, and what comes back
+with a router that was merely out of sight does too: each request once.
+
+While no engine of the stable variant answers, the candidate has all requests and nobody to be compared with.
+How it takes them says nothing of its own share, so all that was counted until then is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from pointsman.core.analysis.record import Memory
-from pointsman.core.judging import Gate, Look
+from pointsman.core.judging import NOTHING, Look
 
 
 def seen(memory: Memory, told: Look) -> Look:
-    """What routers told of this stretch alone."""
+    """What is compared, of what routers told."""
     return told.since(memory.origin)
 
 
@@ -25,14 +28,22 @@ def torn(memory: Memory, told: Look) -> bool:
     return told.lacks(memory.origin) or mine.lacks(memory.mark) or mine.lacks(memory.last)
 
 
-def anew(memory: Memory, asked: Sequence[Gate], told: Look) -> Memory:
-    """What the next stretch begins with."""
-    latest = max(memory.last, memory.mark, key=lambda look: look.seconds)
-    return Memory(memory.evidence.with_step_ended(asked, latest), calm=memory.calm, origin=told)
+def mended(memory: Memory, told: Look) -> Memory:
+    """The memory after a tear. Where something was left out, it can't be any more of what is left: then all
+    of it is."""
+    if memory.origin != NOTHING:
+        return _without(memory, told)
+    return replace(memory, last=told, mark=told, base=told)
 
 
-def put_off(memory: Memory, asked: Sequence[Gate], told: Look) -> Memory:
-    """The same while there's nothing to compare with: what is counted meanwhile is for no stretch."""
+def begun(memory: Memory, told: Look) -> Memory:
+    """Leaves out what was told until now; what earlier steps have shown stands. The same where nothing came
+    since that was left out last."""
     mine = seen(memory, told)
-    idle = not mine.stable.telling and not mine.candidate.telling
-    return memory if idle else anew(memory, asked, told)
+    if memory.origin != NOTHING and not mine.stable.telling and not mine.candidate.telling:
+        return memory
+    return _without(memory, told)
+
+
+def _without(memory: Memory, told: Look) -> Memory:
+    return Memory(memory.evidence, calm=memory.calm, origin=told)

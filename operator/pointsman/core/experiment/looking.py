@@ -132,7 +132,7 @@ def _due(known: Record) -> datetime:
 def _judged(given: Experiment, known: Record, told: Look, now: datetime) -> Record:
     asked, memory = asking.gates(given), known.memory
     if stretch.torn(memory, told):
-        return replace(known, observed=now, memory=stretch.anew(memory, asked, told))
+        return replace(known, observed=now, memory=stretch.mended(memory, told))
     seen = stretch.seen(memory, told)
     if judging.interval_over(memory.mark, seen):
         memory = replace(memory, evidence=memory.evidence.after(asked, memory.mark, seen), mark=seen)

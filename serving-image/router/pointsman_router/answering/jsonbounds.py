@@ -13,8 +13,10 @@ from typing import Any, Final
 
 _IS_DIGIT: Final = bytes(ord("0") if chr(code) in "0123456789" else ord(" ") for code in range(256))
 _IS_NUMBERS: Final = bytes(ord("0") if chr(code) in "0123456789.eE+-" else ord(" ") for code in range(256))
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_STRUCTURE: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[,\[{]', re.DOTALL)
+_A_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+"""One that isn't closed is one up to the end: else each quote in it would begin another search to there."""
+_STRING: Final = re.compile(_A_STRING, re.DOTALL)
+_STRUCTURE: Final = re.compile(_A_STRING + rb"|[,\[{]", re.DOTALL)
 MOST_VALUES: Final = 1_000_000
 """Values in one document: batches of token ids stay far below. Each takes up to some hundred bytes once it's
 parsed, so that a small body of nothing but `[],[],…` would take gigabytes."""
