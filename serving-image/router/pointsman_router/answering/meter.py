@@ -52,7 +52,7 @@ class Meter:
     @property
     def tokens(self) -> int:
         """As its usage says, else as many as it had events; 0 where nothing tells."""
-        for piece in (self._last, self._before, self._two_before):
+        for piece in self._kept():
             for name in _TOKENS:
                 at = piece.rfind(name, _LOOKED_AT)
                 number = None if at < 0 else _NUMBER.match(piece, at + len(name))
@@ -71,8 +71,14 @@ class Meter:
         return self._ends_with(_FAILED)
 
     def _ends_with(self, words: tuple[bytes, ...]) -> bool:
-        for piece in (self._last, self._before, self._two_before):
+        for piece in self._kept():
             for word in words:
                 if piece.find(word, _LOOKED_AT) >= 0:
                     return True
         return False
+
+    def _kept(self) -> tuple[bytes, ...]:
+        """The last pieces, the newest first. Answers that aren't streams have one."""
+        if not self._before:
+            return (self._last,)
+        return self._last, self._before, self._two_before

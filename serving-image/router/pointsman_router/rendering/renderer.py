@@ -12,6 +12,7 @@ from what is answered; and it takes a tenth of the time that finding the places 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -48,7 +49,7 @@ class _Slot:
 class Renderer:
     """One version of a prompt."""
 
-    __slots__ = ("_dropped", "_fixed", "_parts", "_places", "_required", "_slots", "name")
+    __slots__ = ("_bare", "_dropped", "_fixed", "_parts", "_places", "_required", "_slots", "name")
 
     def __init__(self, prompt: Prompt) -> None:
         self.name = prompt.name
@@ -57,6 +58,11 @@ class Renderer:
         self._parts, self._places = _compiled(prompt.messages)
         self._fixed = {fixed.name: orjson.Fragment(fixed.value) for fixed in prompt.parameters}
         self._dropped = tuple(name for fixed in prompt.parameters for name in _ALIASES.get(fixed.name, ()))
+        self._bare: orjson.Fragment | None = None
+        """The messages where no values are given, if that may be: what most requests get, hence made once."""
+        if not self._required:
+            with suppress(RefusedError):
+                self._bare = self._filled({}, probe=False)
 
     def render(
         self, document: Mapping[str, Any], *, probe: bool = False, override: frozenset[str] = frozenset()
@@ -82,9 +88,12 @@ class Renderer:
 
     def _prefix(self, given: Any, probe: bool) -> orjson.Fragment:
         """The prompt's messages, as items of a JSON list."""
-        if given is None and not self._slots:
-            return orjson.Fragment(self._parts[0])
-        values = self._values({} if given is None else given, probe)
+        if given is None and self._bare is not None:
+            return self._bare
+        return self._filled({} if given is None else given, probe)
+
+    def _filled(self, given: Any, probe: bool) -> orjson.Fragment:
+        values = self._values(given, probe)
         parts = list(self._parts)
         for place, name in self._places:
             parts[place] = values[name]
