@@ -11,13 +11,13 @@ import hashlib
 import http.client
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import shipped
 from bench.load import KEY
 from bench.peers import Peers
 from bench.processes import free_port, running
@@ -98,8 +98,7 @@ def ours(
     }
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config, indent=1))
-    command = (sys.executable, "-m", "pointsman_router", "--config", path)
-    return Candidate(name, command, port, folder / f"{name}.log")
+    return Candidate(name, (*shipped.command(), "--config", path), port, folder / f"{name}.log")
 
 
 def _settled(engines: Sequence[str]) -> dict[str, Any]:
