@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.processes import carry_out
 from e2e.cluster.instance import ClusterError, cache_root, locked
 from e2e.cluster.progress import say, spoken
 
@@ -57,14 +57,10 @@ def _install(venv: Path) -> None:
     say(f"Installing the peers, once: {packages} locked packages (about half a minute).")
     started = time.monotonic()
     shutil.rmtree(venv, ignore_errors=True)
-    _run("make the peers' environment", sys.executable, "-m", "venv", str(venv))
+    carry_out("make the peers' environment", sys.executable, "-m", "venv", str(venv))
     pip = (str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
-    _run("install the peers", *pip, "--only-binary=:all:", "--require-hashes", "--requirement", str(LOCK))
+    carry_out(
+        "install the peers", *pip, "--only-binary=:all:", "--require-hashes", "--requirement", str(LOCK)
+    )
     (venv / _COMPLETE).touch()
     say(f"  installed vllm-router {version('vllm-router')} ({spoken(time.monotonic() - started)})")
-
-
-def _run(what: str, *command: str) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
-        raise ClusterError(f"could not {what}:\n{(done.stderr or done.stdout)[-2000:]}")

@@ -26,6 +26,16 @@ order each time, since another bench may be about to listen on those that are fr
 _unused = (port for port in random.sample(_PORTS, len(_PORTS)) if is_free(port))
 
 
+def carry_out(what: str, *command: str | Path, path: str = "") -> str:
+    """What a command printed that sets a bench up. `path`: where its Python looks for modules. Raises
+    ClusterError with its words where it fails."""
+    environ = {**os.environ, "PYTHONPATH": path} if path else None
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ)
+    if ran.returncode:
+        raise ClusterError(f"could not {what}:\n{(ran.stderr or ran.stdout)[-2000:]}")
+    return ran.stdout
+
+
 @dataclass(frozen=True, slots=True)
 class Cores:
     """Which core does what."""

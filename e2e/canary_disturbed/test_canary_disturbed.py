@@ -111,8 +111,9 @@ def test_stable_deployment_deleted(changing: Changing) -> None:
         def made_again() -> bool:
             said.add(changing.namespace.condition(SERVICE, "RolloutHealthy").reason)
             found = changing.namespace.get(f"deployment/{stable}")
-            back = found is not None and found["metadata"]["uid"] != uid
-            return back and bool(found and (found.get("status") or {}).get("readyReplicas"))
+            if found is None or found["metadata"]["uid"] == uid:
+                return False
+            return bool((found.get("status") or {}).get("readyReplicas"))
 
         wait_for("the stable Deployment to be there again", made_again, WITHIN_S)
         print(f"RolloutHealthy said {sorted(said)} until engines of {stable} were back")
