@@ -46,6 +46,21 @@ def test_a_pass_whose_requests_hang_is_waited_for() -> None:
     played(story, edges=Edges(delay=lambda: 25.0))
 
 
+def test_a_pass_that_began_before_its_event_came_has_not_looked() -> None:
+    async def story(site: Site) -> None:
+        # Until it has read all that it did itself.
+        await site.look_again()
+        await site.look_again()
+        await site.apply("LLMService", "chat", edited(engine={"maxModelLen": 1024}))
+        # It goes by what was read before.
+        site.processes[0].look_at_everything()
+        await site.rest()
+        ready = site.find("LLMService", "chat")["status"]["conditions"][0]
+        assert (ready["status"], ready["observedGeneration"]) == ("True", 2)
+
+    played(story, edges=Edges(delay=lambda: 25.0))
+
+
 def test_a_deletion_that_waits_for_routers_is_waited_for() -> None:
     async def story(site: Site) -> None:
         # One of their own: a router on demand goes with the last service.

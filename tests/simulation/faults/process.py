@@ -65,7 +65,8 @@ class Process:
         self._told = 0.0
         self._on_their_way = 0
         self._looked: dict[str, int] = {}
-        """What had happened (`Site.happened`) when the last pass of a key began that ended well."""
+        """What had happened (`Site.happened`) when the last pass of a key began that saw all of it, and ended
+        well."""
         self.alive = True
         kube: Kube = Proxied(site.kube, site.timeline.witness)
         if edges.happening is not None:
@@ -142,7 +143,8 @@ class Process:
             self._site.broken(HotLoop(f"{TOO_MANY_PASSES} passes, the last for {'/'.join(key)}"))
             raise asyncio.CancelledError
         began, loop = self._site.happened, asyncio.get_running_loop()
-        sees = loop.time() - self._site.last_happened >= self._edges.lag
+        # Until its event has come, a process may go by what it read before.
+        sees = not self._on_their_way and loop.time() - self._site.last_happened >= self._edges.lag
         try:
             report = await self._reconciler.reconcile(key)
         except Crash:
