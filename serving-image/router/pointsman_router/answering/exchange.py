@@ -345,7 +345,7 @@ class Exchange(Attempts):
                 first = answer.first_byte_at - began if answer.first_byte_at else None
                 measure.left(first, now - began, self._stream, self._cold)
             return
-        told = meter is not None and answer.streamed and meter.failed
+        told = meter is not None and answer.streamed and meter.tail.failed
         if status >= 500 or told or ending == "prompt_refused":
             # A prompt that asks for more than clients send fails them. Who errs does so with every variant.
             measure.failed()
@@ -353,9 +353,7 @@ class Exchange(Attempts):
             measure.refused()
         else:
             first = answer.first_byte_at - began if answer.first_byte_at else 0.0
-            measure.answered(first, now - began, meter.tokens, answer.streamed, self._cold)
-            if meter.blocked:
-                measure.counts.blocked += 1
+            measure.answered(meter.tail, first, now - began, answer.streamed, self._cold)
 
     def _count(self, status: int, now: float) -> None:
         if self.variant is not None:

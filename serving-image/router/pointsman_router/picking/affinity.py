@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final, NamedTuple
 
 from xxhash import xxh3_64_intdigest as digest
@@ -152,7 +153,9 @@ def choose(place: Placement, wish: Wish, tried: Collection[Engine], now: float) 
     if wish.session:
         return _of_session(place, wish.session, tried, now)
     chain = wish.chain
-    depth, known = _longest_known(place, chain, len(chain))
+    depth, known = place.memory.deepest(chain, place.salt, len(chain))
+    if known is not None and known.engines[-1] not in place.engines:
+        depth, known = _longest_known(place, chain, depth)
     engine, passed = None, depth
     if known is not None and (known.tip or _counts(depth, chain)):
         engine, passed = _of_holders(place, chain, depth, known, tried, now), 0
@@ -196,10 +199,9 @@ def _of_session(place: Placement, session: int, tried: Collection[Engine], now: 
     known = place.memory.get(key)
     engine = None if known is None else place.engines.get(known.engines[-1])
     if engine is None or not _usable(engine, tried, now):
-        usable = [engine for engine in place.ready if _usable(engine, tried, now)]
-        if not usable:
+        engine = highest([engine for engine in place.ready if _usable(engine, tried, now)], session)
+        if engine is None:
             return None
-        engine = highest(usable, session)
     place.memory.put(key, place.alone[engine.number][1])
     return engine
 
@@ -214,7 +216,7 @@ def _of_holders(
         holders = [engine for engine in found if engine is not None and _usable(engine, tried, now)]
         # Past the end there is nothing to tell holders apart by, nor any need to.
         key = chain[min(depth, len(chain) - 1)]
-        engine = _first(place, holders, key, place.picking.load_percent, now)
+        engine = _first(holders, key, load_bound(place, place.picking.load_percent), now)
         if engine is not None:
             return engine
         same = known.engines
@@ -229,15 +231,17 @@ def _of_all(
     place: Placement, wish: Wish, passed: int, tried: Collection[Engine], now: float
 ) -> Engine | None:
     """The engine that every router would choose; a less busy one where that has too much to do."""
-    # `_usable` in place: this is asked of every engine for every prompt that's new.
-    usable = [
-        engine
-        for engine in place.ready
-        if engine.in_flight < engine.max_requests
-        and engine.aside_until <= now
-        and engine.ready
-        and engine not in tried
-    ]
+    # `_usable` and `load_bound` in place: this is asked of every engine for every prompt that's new.
+    usable, total = [], 0
+    for engine in place.ready:
+        total += engine.in_flight
+        if (
+            engine.in_flight < engine.max_requests
+            and engine.aside_until <= now
+            and engine.ready
+            and engine not in tried
+        ):
+            usable.append(engine)
     if len(usable) < 2:
         return usable[0] if usable else None
     percent: float = place.picking.load_percent
@@ -245,7 +249,8 @@ def _of_all(
         key = wish.adapter
     else:
         key, percent = wish.chain[_key_depth(len(wish.chain), passed) - 1], (100 + percent) / 2
-    return _first(place, usable, key, percent, now) or min(usable, key=lambda engine: load(engine, now))
+    bound = percent * total / (100 * len(place.ready)) + 1
+    return _first(usable, key, bound, now) or min(usable, key=lambda engine: load(engine, now))
 
 
 def _key_depth(length: int, passed: int) -> int:
@@ -253,18 +258,15 @@ def _key_depth(length: int, passed: int) -> int:
     return min(max(1 << max(length.bit_length() - 2, 0), passed + 1), length)
 
 
-def _first(
-    place: Placement, engines: Sequence[Engine], key: int, percent: float, now: float
-) -> Engine | None:
-    """The first in the key's order that isn't busier than it may be."""
-    if not engines:
-        return None
-    engine = engines[0] if len(engines) == 1 else highest(engines, key)
-    weight = engine.in_flight if engine.full_at <= now else load(engine, now)
-    if weight <= 1 or weight <= (bound := load_bound(place, percent)):
-        return engine
-    order = sorted(engines, key=lambda one: digest(one.identity, key), reverse=True)
-    return next((one for one in order if load(one, now) <= bound), None)
+def _first(engines: Iterable[Engine], key: int, bound: float, now: float) -> Engine | None:
+    """The first in the key's order, which every router gives them alike, that isn't busier than it may be."""
+    best, found = -1, None
+    for engine in engines:
+        if (engine.in_flight if engine.full_at <= now else load(engine, now)) <= bound:
+            score = digest(engine.identity, key)
+            if score > best:
+                best, found = score, engine
+    return found
 
 
 def load_bound(place: Placement, percent: float) -> float:
@@ -277,14 +279,9 @@ def load_bound(place: Placement, percent: float) -> float:
     return percent * total / (100 * len(ready)) + 1
 
 
-def highest(engines: Sequence[Engine], key: int) -> Engine:
+def highest(engines: Iterable[Engine], key: int) -> Engine | None:
     """The first of the engines in the order that every router gives them for this key."""
-    best, found = -1, engines[0]
-    for engine in engines:
-        score = digest(engine.identity, key)
-        if score > best:
-            best, found = score, engine
-    return found
+    return _first(engines, key, inf, 0.0)
 
 
 def _remember(
