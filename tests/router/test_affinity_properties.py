@@ -9,7 +9,7 @@ from xxhash import xxh3_64_intdigest
 from pointsman_router.engines.endpoints import Endpoint
 from pointsman_router.engines.engine import Engine
 from pointsman_router.picking.affinity import Memory, Placement, choose, highest, load, load_bound
-from pointsman_router.picking.prompts import beginning
+from pointsman_router.picking.prompts import Said
 from pointsman_router.picking.wishes import Wish
 from pointsman_router.settings import Picking
 
@@ -50,9 +50,9 @@ anything = st.recursive(
 
 @given(st.dictionaries(words, anything), st.integers(1, 200))
 def test_any_document_has_a_beginning_within_bounds(document: dict[str, object], limit: int) -> None:
-    begun = beginning(document, limit)
+    begun = Said(document).beginning(limit)
     assert len(begun) <= limit
-    assert begun == beginning(document, limit)
+    assert begun == Said(document).beginning(limit)
 
 
 @given(names, keys, st.sampled_from(NAMES))
@@ -60,16 +60,16 @@ def test_an_engine_that_comes_takes_only_what_is_its_own(names: list[str], key: 
     before = [one for one in names if one != new]
     if not before:
         return
-    was = highest(_placement(before).ready, key).name
-    now = highest(_placement([*before, new]).ready, key).name
+    was = highest(_placement(before).ready, key, (), NOW).name
+    now = highest(_placement([*before, new]).ready, key, (), NOW).name
     assert now in (was, new)
 
 
 @given(names, keys, st.data())
 def test_an_engine_that_goes_moves_only_what_it_had(names: list[str], key: int, data: st.DataObject) -> None:
     gone = data.draw(st.sampled_from(names))
-    was = highest(_placement(names).ready, key).name
-    now = highest(_placement([one for one in names if one != gone]).ready, key).name
+    was = highest(_placement(names).ready, key, (), NOW).name
+    now = highest(_placement([one for one in names if one != gone]).ready, key, (), NOW).name
     assert (now == was) is (was != gone)
 
 
@@ -104,7 +104,7 @@ def test_the_bound_on_load_holds(
     for new in place.ready[:warming]:
         new.full_at = NOW + 5
     for chain, ends in asked:
-        bound = load_bound(place, percent)
+        bound = load_bound(place.ready, percent)
         engine = choose(place, Wish(chain), (), NOW)
         assert engine is not None
         # Engines that warm up count for more than they have, so that all may be beyond the bound.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pointsman_router.config import Assignment, AssignmentKey
 from pointsman_router.picking.assigning import Assigner, Turns, seed_of
-from pointsman_router.picking.prompts import opening
+from pointsman_router.picking.prompts import Said
 from tests.router.engine import FakeEngine
 from tests.router.stack import Stack, configuration, post, service, variant
 
@@ -173,9 +173,9 @@ async def test_two_routers_agree_on_every_session(stack: Stack) -> None:
 def test_a_draw_is_the_same_in_every_release() -> None:
     """A hash that changed would move everybody during an upgrade of the routers."""
     assigner = Assigner(Assignment(AssignmentKey.CONVERSATION, "chat-1a2b3c4d"), Turns())
-    assert round(assigner.draw(12345, {}), 6) == SESSION_DRAW
+    assert round(assigner.draw(12345, Said({})), 6) == SESSION_DRAW
     messages = [{"role": "user", "content": "Hello"}]
-    assert round(assigner.draw(0, {"messages": messages}), 6) == CONVERSATION_DRAW
+    assert round(assigner.draw(0, Said({"messages": messages})), 6) == CONVERSATION_DRAW
 
 
 SESSION_DRAW = 0.02021
@@ -249,7 +249,7 @@ OPENINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_the_turns_of_a_conversation_have_their_opening_in_common(
     first: dict[str, Any], later: dict[str, Any]
 ) -> None:
-    assert opening(first) == opening(later) != b""
+    assert Said(first).opening() == Said(later).opening() != b""
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ def test_the_turns_of_a_conversation_have_their_opening_in_common(
     ],
 )
 def test_conversations_that_begin_otherwise_are_others(other: dict[str, Any]) -> None:
-    assert opening(other) not in (b"", opening({"messages": turns("hi", 0)}))
+    assert Said(other).opening() not in (b"", Said({"messages": turns("hi", 0)}).opening())
 
 
 @pytest.mark.parametrize(
     "none", [{}, {"messages": []}, {"messages": [SYSTEM]}, {"messages": 7}, {"prompt": "hi"}]
 )
 def test_what_is_no_conversation_has_no_opening(none: dict[str, Any]) -> None:
-    assert opening(none) == b""
+    assert Said(none).opening() == b""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pointsman_router.picking.prompts import beginning
+from pointsman_router.picking.prompts import Said
 from pointsman_router.picking.wishes import chain_of
 
 LIMIT = 4096
@@ -66,9 +66,9 @@ GROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("first", "later"), GROWS.values(), ids=GROWS)
 def test_a_later_turn_begins_as_the_earlier_one_did(first: dict[str, Any], later: dict[str, Any]) -> None:
-    begun = beginning(first, LIMIT)
+    begun = Said(first).beginning(LIMIT)
     assert begun
-    assert beginning(later, LIMIT).startswith(begun)
+    assert Said(later).beginning(LIMIT).startswith(begun)
 
 
 DIFFERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -90,7 +90,7 @@ DIFFERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("one", "other"), DIFFERS.values(), ids=DIFFERS)
 def test_different_prompts_differ(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert beginning(one, LIMIT) != beginning(other, LIMIT)
+    assert Said(one).beginning(LIMIT) != Said(other).beginning(LIMIT)
 
 
 def _nested(depth: int) -> Any:
@@ -124,7 +124,7 @@ def _nested(depth: int) -> Any:
     ids=lambda document: str(document)[:60],
 )
 def test_what_an_engine_will_refuse_is_no_trouble_here(document: dict[str, Any]) -> None:
-    assert len(beginning(document, 16)) <= 16
+    assert len(Said(document).beginning(16)) <= 16
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_an_engine_will_refuse_is_no_trouble_here(document: dict[str, Any])
     ],
 )
 def test_no_more_than_the_limit_is_looked_at(document: dict[str, Any]) -> None:
-    assert LIMIT / 2 < len(beginning(document, LIMIT)) <= LIMIT
+    assert LIMIT / 2 < len(Said(document).beginning(LIMIT)) <= LIMIT
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_no_more_than_the_limit_is_looked_at(document: dict[str, Any]) -> None:
 )
 def test_much_without_a_prompt_costs_little(document: dict[str, Any]) -> None:
     started = time.process_time()
-    assert len(beginning(document, LIMIT)) <= LIMIT
+    assert len(Said(document).beginning(LIMIT)) <= LIMIT
     assert time.process_time() - started < 0.05
 
 

@@ -32,8 +32,9 @@ def index(value: float) -> int:
         return 0
     if value >= HIGHEST:
         return _LAST
+    bucket = int(log2(value) * PER_DOUBLING + _OFFSET)
     # A value just below a bound may have the bound's logarithm.
-    return min(int(log2(value) * PER_DOUBLING + _OFFSET), _LAST)
+    return bucket if bucket < _LAST else _LAST
 
 
 def lower(bucket: int) -> float:

@@ -86,7 +86,7 @@ class Reports:
         if variant.measure is not None:
             counts = variant.measure.counts
             if score is not None:
-                counts.feedback_score.add(score)
+                counts.feedback_score.add((score,))
             counts.blocked += BLOCKED in report.labels
             counts.flagged += FLAGGED in report.labels
         return ACCEPTED

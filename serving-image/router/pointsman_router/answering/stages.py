@@ -17,6 +17,7 @@ from pointsman_router.answering.feedback import Report
 from pointsman_router.clients.keys import KeyState
 from pointsman_router.clients.request import Request
 from pointsman_router.errors import RefusedError
+from pointsman_router.picking.prompts import Said
 from pointsman_router.picking.wishes import Wish
 from pointsman_router.rendering.renderer import VARIABLES, Renderer
 from pointsman_router.routes import MODEL_PREFIX, ModelIn, Prompted, Route
@@ -76,8 +77,9 @@ def _from_json(request: Request, route: Route, table: Table, only: str) -> Prepa
         document["model"] = service.engine_model
     sessions, wishes = service.sessions, service.wishes
     session = 0 if sessions is None else sessions.read(request, document)
-    draw = 0.0 if service.assigner is None or only else service.assigner.draw(session, document)
-    wish = None if wishes is None else wishes.read(document, model, route.prompt, session)
+    said = Said(document)
+    draw = 0.0 if service.assigner is None or only else service.assigner.draw(session, said)
+    wish = None if wishes is None else wishes.read(said, model, route.prompt, session)
     kept = document if service.prompted or VARIABLES in document else None
     return Prepared(service, body, route.streams and document.get("stream") is True, wish, draw, kept)
 
@@ -92,7 +94,7 @@ def _from_form(request: Request, table: Table, only: str) -> Prepared:
     if service.assigner is None or only:
         return Prepared(service, body, document=kept)
     session = 0 if service.sessions is None else service.sessions.read(request, {})
-    return Prepared(service, body, draw=service.assigner.draw(session, {}), document=kept)
+    return Prepared(service, body, draw=service.assigner.draw(session, Said({})), document=kept)
 
 
 def rendered(

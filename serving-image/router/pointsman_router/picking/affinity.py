@@ -199,7 +199,7 @@ def _of_session(place: Placement, session: int, tried: Collection[Engine], now: 
     known = place.memory.get(key)
     engine = None if known is None else place.engines.get(known.engines[-1])
     if engine is None or not _usable(engine, tried, now):
-        engine = highest([engine for engine in place.ready if _usable(engine, tried, now)], session)
+        engine = highest(place.ready, session, tried, now)
         if engine is None:
             return None
     place.memory.put(key, place.alone[engine.number][1])
@@ -210,13 +210,12 @@ def _of_holders(
     place: Placement, chain: Sequence[int], depth: int, known: Known, tried: Collection[Engine], now: float
 ) -> Engine | None:
     """One of those that have the longest beginning and may be taken, while that counts."""
-    find = place.engines.get
+    find, percent = place.engines.get, place.picking.load_percent
     while True:
-        found = map(find, known.engines)
-        holders = [engine for engine in found if engine is not None and _usable(engine, tried, now)]
+        holders = [engine for engine in map(find, known.engines) if engine is not None]
         # Past the end there is nothing to tell holders apart by, nor any need to.
         key = chain[min(depth, len(chain) - 1)]
-        engine = _first(holders, key, load_bound(place, place.picking.load_percent), now)
+        engine = highest(holders, key, tried, now, load_bound(place.ready, percent))
         if engine is not None:
             return engine
         same = known.engines
@@ -231,26 +230,18 @@ def _of_all(
     place: Placement, wish: Wish, passed: int, tried: Collection[Engine], now: float
 ) -> Engine | None:
     """The engine that every router would choose; a less busy one where that has too much to do."""
-    # `_usable` and `load_bound` in place: this is asked of every engine for every prompt that's new.
-    usable, total = [], 0
-    for engine in place.ready:
-        total += engine.in_flight
-        if (
-            engine.in_flight < engine.max_requests
-            and engine.aside_until <= now
-            and engine.ready
-            and engine not in tried
-        ):
-            usable.append(engine)
-    if len(usable) < 2:
-        return usable[0] if usable else None
     percent: float = place.picking.load_percent
     if wish.adapter:
         key = wish.adapter
     else:
-        key, percent = wish.chain[_key_depth(len(wish.chain), passed) - 1], (100 + percent) / 2
-    bound = percent * total / (100 * len(place.ready)) + 1
-    return _first(usable, key, bound, now) or min(usable, key=lambda engine: load(engine, now))
+        chain = wish.chain
+        key, percent = chain[_key_depth(len(chain), passed) - 1], (100 + percent) / 2
+    ready = place.ready
+    engine = highest(ready, key, tried, now, load_bound(ready, percent))
+    if engine is None:
+        usable = [engine for engine in ready if _usable(engine, tried, now)]
+        engine = min(usable, key=lambda engine: load(engine, now)) if usable else None
+    return engine
 
 
 def _key_depth(length: int, passed: int) -> int:
@@ -258,30 +249,36 @@ def _key_depth(length: int, passed: int) -> int:
     return min(max(1 << max(length.bit_length() - 2, 0), passed + 1), length)
 
 
-def _first(engines: Iterable[Engine], key: int, bound: float, now: float) -> Engine | None:
-    """The first in the key's order, which every router gives them alike, that isn't busier than it may be."""
-    best, found = -1, None
-    for engine in engines:
-        if (engine.in_flight if engine.full_at <= now else load(engine, now)) <= bound:
-            score = digest(engine.identity, key)
-            if score > best:
-                best, found = score, engine
-    return found
-
-
-def load_bound(place: Placement, percent: float) -> float:
+def load_bound(ready: Sequence[Engine], percent: float) -> float:
     """How many requests in flight an engine may have and still get another one for its cache's sake.
     `percent`: of the mean of all that are ready."""
-    ready = place.ready
     total = 0
     for engine in ready:
         total += engine.in_flight
     return percent * total / (100 * len(ready)) + 1
 
 
-def highest(engines: Iterable[Engine], key: int) -> Engine | None:
-    """The first of the engines in the order that every router gives them for this key."""
-    return _first(engines, key, inf, 0.0)
+def highest(
+    engines: Iterable[Engine], key: int, tried: Collection[Engine], now: float, bound: float = inf
+) -> Engine | None:
+    """The first that may be taken and isn't busier than the bound, in the order that every router gives
+    engines for this key; None where there is none."""
+    best, found = -1, None
+    for engine in engines:
+        in_flight = engine.in_flight
+        # `_usable` and `load` in place: this is asked of every engine for every prompt that's new.
+        if (
+            in_flight <= bound
+            and in_flight < engine.max_requests
+            and engine.aside_until <= now
+            and engine.ready
+            and engine not in tried
+            and (engine.full_at <= now or load(engine, now) <= bound)
+        ):
+            score = digest(engine.identity, key)
+            if score > best:
+                best, found = score, engine
+    return found
 
 
 def _remember(

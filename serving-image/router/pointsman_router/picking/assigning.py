@@ -4,17 +4,17 @@ What is sticky is drawn by hash, so every router and every process gives a sessi
 same variant, and keeps it there while weights rise: the last variant's share is the end of the range, so more
 of it takes more people and lets none go. What is not sticky takes turns: of each hundred requests exactly as
 many fall into a share as it has percent. Compiled per service, and only where more than one variant has
-weight. Knows documents; nothing of variants or engines.
+weight. Knows nothing of variants or engines.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from xxhash import xxh3_64_intdigest as digest
 
 from pointsman_router.config import Assignment, AssignmentKey
-from pointsman_router.picking.prompts import opening
+from pointsman_router.picking.prompts import Said
 
 _ROUND: Final = 100
 """Weights are whole percents."""
@@ -56,7 +56,7 @@ class Assigner:
         self._seed = seed_of(assignment.salt)
         self._turns = turns
 
-    def draw(self, session: int, document: dict[str, Any]) -> float:
+    def draw(self, session: int, said: Said) -> float:
         """A request's own. `session`: the hash of its session, 0 for none."""
         if self._sticky:
             if session:
@@ -64,7 +64,7 @@ class Assigner:
                     session = digest(session.to_bytes(8, "little"), self._seed)
                 return (session >> 11) * _UNIT
             if self._conversation:
-                first = opening(document)
+                first = said.opening()
                 if first:
                     return (digest(first, self._seed) >> 11) * _UNIT
         return self._turns.draw()

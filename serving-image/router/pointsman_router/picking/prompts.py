@@ -23,9 +23,63 @@ _SILENT: Final = frozenset({"role", "type", "cache_control"})
 """Members that stand elsewhere, or that come and go between the turns of a conversation."""
 
 
-def beginning(document: dict[str, Any], limit: int) -> bytes:
-    """The first `limit` bytes of a request's prompt, or fewer where it's shorter; empty where it has none."""
-    writer = _Writer(limit)
+class Said:
+    """What a request says, read once for all who ask."""
+
+    __slots__ = ("_document", "_plain", "_told")
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._plain: bytes | None = None
+        """Its messages up to the user's first one, where they are texts, as nearly all are; else empty."""
+        self._told = 0
+        """How many messages are in there."""
+
+    def beginning(self, limit: int) -> bytes:
+        """The first `limit` bytes of its prompt, or fewer where it's shorter; empty where it has none."""
+        document = self._document
+        if "tools" not in document:
+            plain = self._read_plain(limit) if self._plain is None else self._plain
+            if plain:
+                rest = document["messages"][self._told :]
+                if rest and len(plain) < limit:
+                    writer = _Writer(limit - len(plain), _ROLE)
+                    writer.messages(rest)
+                    plain += writer.data()
+                return plain[:limit]
+        return _beginning(document, limit)
+
+    def opening(self) -> bytes:
+        """What all turns of a conversation have in common: its messages up to the user's first one, and what
+        stands before them. Empty where there is no conversation."""
+        return self._read_plain(_LONGEST_OPENING) or _opening(self._document)
+
+    def _read_plain(self, most: int) -> bytes:
+        self._plain = b""
+        document = self._document
+        messages = document.get("messages")
+        if type(messages) is not list or document.get("system") is not None:
+            return b""
+        parts: list[str] = []
+        try:
+            for message in messages:
+                role, content = message.get("role"), message.get("content")
+                parts += (role, content[:most])
+                most -= len(content)
+                if role == "user" or most <= 0:
+                    plain = _ROLE.join(parts).encode("utf-8", "surrogatepass")
+                    break
+            else:
+                return b""
+        except (AttributeError, TypeError):
+            return b""  # not all of them are texts
+        self._plain, self._told = plain, len(parts) // 2
+        return plain
+
+
+def _beginning(document: dict[str, Any], limit: int) -> bytes:
+    """Of what isn't plain. What is a part here and a text there begins alike: both have the same marks."""
+    writer = _Writer(limit + 1, _ROLE)
     if "tools" in document:
         writer.json(document["tools"])
     if "messages" in document:
@@ -37,17 +91,11 @@ def beginning(document: dict[str, Any], limit: int) -> bytes:
     else:
         writer.value(document.get("instructions"))
         writer.messages(document.get("input"))
-    return writer.data()
+    return writer.data()[1:]  # before the first there's no mark
 
 
-def opening(document: dict[str, Any]) -> bytes:
-    """What all turns of a conversation have in common: its messages up to the user's first one, and what
-    stands before them. Empty where there is no conversation."""
+def _opening(document: dict[str, Any]) -> bytes:
     system, messages = document.get("system"), document.get("messages")
-    if type(messages) is list and system is None:
-        plain = _plain_opening(messages)
-        if plain:
-            return plain
     if messages is None:
         system, messages = document.get("instructions"), document.get("input")
     if type(messages) is list:
@@ -57,25 +105,10 @@ def opening(document: dict[str, Any]) -> bytes:
         messages = messages[: first + 1]
     elif type(messages) is not str:
         return b""
-    writer = _Writer(_LONGEST_OPENING)
+    writer = _Writer(_LONGEST_OPENING, _CONTENT)
     writer.value(system)
     writer.messages(messages)
     return writer.data()
-
-
-def _plain_opening(messages: list[Any]) -> bytes:
-    """The same of messages that are texts, as nearly all are; empty where they aren't."""
-    parts: list[str] = []
-    for message in messages:
-        if type(message) is not dict:
-            break
-        role, content = message.get("role"), message.get("content")
-        if type(role) is not str or type(content) is not str:
-            break
-        parts += (role, content)
-        if role == "user":
-            return _ROLE.join(parts).encode("utf-8", "surrogatepass")
-    return b""
 
 
 def _is_users(message: Any) -> bool:
@@ -83,12 +116,13 @@ def _is_users(message: Any) -> bool:
 
 
 class _Writer:
-    """Gathers text until there is enough of it."""
+    """Gathers text until there is enough of it. `mark`: what stands before each text."""
 
-    __slots__ = ("_left", "_limit", "_parts")
+    __slots__ = ("_left", "_limit", "_mark", "_parts")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, mark: str) -> None:
         self._limit = limit
+        self._mark = mark
         self._left = limit
         self._parts: list[str] = []
 
@@ -107,7 +141,7 @@ class _Writer:
             role, content = message.get("role"), message.get("content")
             if type(role) is str and type(content) is str and len(message) == 2:
                 # What nearly every message is.
-                parts += (_ROLE, role[:_LONGEST_ROLE], _CONTENT, content[:left])
+                parts += (_ROLE, role[:_LONGEST_ROLE], self._mark, content[:left])
                 left -= len(content) + 1
             else:
                 self._left = left
@@ -124,7 +158,7 @@ class _Writer:
         kind = type(value)
         if kind is str:
             text = value[: self._left]
-            self._parts += (_CONTENT, text)
+            self._parts += (self._mark, text)
             self._left -= len(text)
         elif kind is list:
             self._list(value, depth)

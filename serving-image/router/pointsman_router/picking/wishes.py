@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from xxhash import xxh3_64_intdigest as digest
 
-from pointsman_router.picking.prompts import beginning
+from pointsman_router.picking.prompts import Said
 from pointsman_router.settings import Policy, Routing
 
 _NO_CHAIN: tuple[int, ...] = ()
@@ -97,7 +97,7 @@ class Wishes:
         wanted = wishes.prefix or wishes.adapters or sticky.header or sticky.conversation
         return wishes if wanted else None
 
-    def read(self, document: dict[str, Any], model: str, prompt: bool, session: int) -> Wish | None:
+    def read(self, said: Said, model: str, prompt: bool, session: int) -> Wish | None:
         """A request's wish, if it has one. `prompt`: whether engines keep what they compute of it. `session`:
         as `Sessions` read it."""
         if session:
@@ -106,15 +106,11 @@ class Wishes:
         chain: Sequence[int] = _NO_CHAIN
         if prompt and self.prefix:
             block = self.block_bytes
-            chain = chain_of(beginning(document, block * self.max_blocks), block, adapter)
+            chain = chain_of(said.beginning(block * self.max_blocks), block, adapter)
         return Wish(chain, 0, adapter) if chain or adapter else None
 
 
 def chain_of(data: bytes, block: int, seed: int = 0) -> list[int]:
     """The hashes of all beginnings that end with a whole block. What is shorter than one has none: there is
     nothing in it worth going anywhere for. `seed`: keeps prompts apart that no engine has in common."""
-    chain = []
-    for end in range(block, len(data) + 1, block):
-        seed = digest(data[end - block : end], seed)
-        chain.append(seed)
-    return chain
+    return [seed := digest(data[end - block : end], seed) for end in range(block, len(data) + 1, block)]

@@ -28,6 +28,8 @@ BATCH: Final = 64
 """Answers that are counted at a time."""
 Pair: TypeAlias = tuple[str, int]
 """A variant's name and an engine's number."""
+Values: TypeAlias = tuple[list[float], list[float]]
+"""Seconds to first tokens, and seconds per token."""
 Answered: TypeAlias = tuple[Tail, float, float, bool, bool]
 """An answer that was whole: its end, seconds to its first byte and its last, whether it was a stream, and
 whether its times are to be set aside."""
@@ -41,9 +43,10 @@ class Histogram:
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
 
-    def add(self, value: float) -> None:
-        bucket = index(value)
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+    def add(self, values: Iterable[float]) -> None:
+        counts = self.counts
+        for bucket in map(index, values):
+            counts[bucket] = counts.get(bucket, 0) + 1
 
     def median(self) -> float | None:
         """The value that half of them keep to; None where there are too few."""
@@ -71,6 +74,10 @@ class Times:
     def __init__(self) -> None:
         self.to_first_token = Histogram()
         self.per_output_token = Histogram()
+
+    def add(self, values: Values) -> None:
+        self.to_first_token.add(values[0])
+        self.per_output_token.add(values[1])
 
     def document(self) -> dict[str, Any]:
         """As `/signals` tells it."""
@@ -126,22 +133,28 @@ class Counts:
     def tally(self) -> None:
         """Counts what was noted."""
         noted, self._noted = self._noted, []
+        lengths: list[float] = []
+        streams: Values = [], []
+        wholes: Values = [], []
         for tail, first, whole, streamed, cold in noted:
             tokens = tail.tokens
             if tokens:
-                self.output_length.add(tokens / THOUSAND)
+                lengths.append(tokens / THOUSAND)
             if tail.blocked:
                 self.blocked += 1
             if cold:
                 self.set_aside += 1
             elif streamed:
-                self.streamed.to_first_token.add(first)
+                streams[0].append(first)
                 if tokens > 1:
-                    self.streamed.per_output_token.add((whole - first) / (tokens - 1))
+                    streams[1].append((whole - first) / (tokens - 1))
             else:
-                self.whole.to_first_token.add(whole)
+                wholes[0].append(whole)
                 if tokens:
-                    self.whole.per_output_token.add(whole / tokens)
+                    wholes[1].append(whole / tokens)
+        self.output_length.add(lengths)
+        self.streamed.add(streams)
+        self.whole.add(wholes)
 
     def document(self) -> dict[str, Any]:
         """As `/signals` tells it: whole answers among all, for operators of before, and by themselves."""
@@ -260,7 +273,7 @@ class Measure:
             if usual is None or waited < LONG * usual:
                 return
         times = self.counts.streamed if streamed else self.counts.whole
-        times.to_first_token.add(waited if first is None else first)
+        times.to_first_token.add((waited if first is None else first,))
 
     def answered(self, tail: Tail, first: float, whole: float, streamed: bool, cold: bool) -> None:
         """A request was answered whole: how that ended, and seconds to its first byte and its last."""
