@@ -234,8 +234,7 @@ def _of_all(
     if wish.adapter:
         key = wish.adapter
     else:
-        chain = wish.chain
-        key, percent = chain[_key_depth(len(chain), passed) - 1], (100 + percent) / 2
+        key, percent = _key(wish.chain, passed), (100 + percent) / 2
     ready = place.ready
     engine = highest(ready, key, tried, now, load_bound(ready, percent))
     if engine is None:
@@ -244,9 +243,12 @@ def _of_all(
     return engine
 
 
-def _key_depth(length: int, passed: int) -> int:
-    """How many of a prompt's blocks decide where it goes. `passed`: so many say nothing of it."""
-    return min(max(1 << max(length.bit_length() - 2, 0), passed + 1), length)
+def _key(chain: Sequence[int], passed: int) -> int:
+    """What of a prompt decides where it goes. `passed`: so many of its blocks say nothing of it."""
+    depth = (1 << len(chain).bit_length() >> 2) or 1
+    if depth <= passed:
+        depth = min(passed + 1, len(chain))
+    return chain[depth - 1]
 
 
 def load_bound(ready: Sequence[Engine], percent: float) -> float:
