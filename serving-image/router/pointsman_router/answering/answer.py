@@ -19,6 +19,7 @@ from pointsman_router.clients.request import Request
 from pointsman_router.engines.response import Response
 from pointsman_router.errors import Problem, Shape
 from pointsman_router.records.metrics import Distribution
+from pointsman_router.records.tail import MOST, Tail
 
 _JSON_LINE: Final = b"content-type: application/json"
 _STREAM_LINES: Final = (b"content-type: text/event-stream", b"cache-control: no-cache")
@@ -47,8 +48,10 @@ class Answer:
     __slots__ = (
         "_caller",
         "_chunks",
+        "_before",
         "_events",
         "_gaps",
+        "_last",
         "_request",
         "_sampled_at",
         "_source",
@@ -71,6 +74,8 @@ class Answer:
         self._sampled_at = 0.0
         self._source: Source | None = None
         self._stopped: Callable[[], None] | None = None
+        self._last = self._before = b""
+        """The last pieces of one that's no stream."""
         self.extra: list[bytes] = []
         """Fields of our own for the answer's head."""
         self.status = 0
@@ -88,6 +93,11 @@ class Answer:
     def streamed(self) -> bool:
         """Whether it comes as events."""
         return self._events is not None
+
+    @property
+    def tail(self) -> Tail:
+        """What it ended with, where it's no stream."""
+        return Tail(self._last[-MOST:], self._before)
 
     # An engine's answer.
 
@@ -123,6 +133,8 @@ class Answer:
         self._caller.body(data, False)
         if events is not None:
             self._chunks = None if events.open or not self.bytes_out else self._caller.chunks()
+        else:
+            self._before, self._last = self._last, data[-MOST:]
 
     def chunk(self, data: bytes, size: int) -> bool:
         """A whole chunk of a stream, as it came. False: it must take the usual way."""
@@ -144,7 +156,9 @@ class Answer:
         if self._ends_in(data):
             return
         events = self._events
-        if events is not None and events.held:
+        if events is None:
+            self._before, self._last = self._last, data
+        elif events.held:
             data = events.held + data
         if not self.bytes_out and data:
             self.first_byte_at = monotonic()

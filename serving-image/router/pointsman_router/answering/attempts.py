@@ -151,7 +151,8 @@ class Attempts(ABC):
             return
         measure = variant.measure
         if measure is not None:
-            self._cold = measure.is_cold(engine.number, self._sent_at)
+            number = engine.number
+            self._cold = number not in measure.warm and measure.is_cold(number, self._sent_at)
         self._engine = engine
         self._engine_label = engine.label
         engine.in_flight += 1

@@ -67,7 +67,7 @@ class Exchange(Attempts):
         self._error: Untold | None = None
         """An engine's answer that can't be passed on, since a stream was begun before it."""
         self._meter: Meter | None = None
-        """What measures the answer, where a window is set."""
+        """What measures the answer, where that's a stream and a window is set."""
         self._cut = False
         """Whether it ended because its engine went away, or the router does."""
         self._left = False
@@ -228,7 +228,7 @@ class Exchange(Attempts):
             self.fail(errors.engine_status(status, retry_after(response)), "ok")
             return None
         answer.begin(response, variant.stats.gaps, engine, self._stopped)
-        if variant.measure is None:
+        if variant.measure is None or not answer.streamed:
             return answer
         self._meter = Meter(answer)
         return self._meter
@@ -345,15 +345,15 @@ class Exchange(Attempts):
                 first = answer.first_byte_at - began if answer.first_byte_at else None
                 measure.left(first, now - began, self._stream, self._cold)
             return
-        told = meter is not None and answer.streamed and meter.tail.failed
-        if status >= 500 or told or ending == "prompt_refused":
+        tail = answer.tail if meter is None else meter.tail
+        if status >= 500 or (meter is not None and tail.failed) or ending == "prompt_refused":
             # A prompt that asks for more than clients send fails them. Who errs does so with every variant.
             measure.failed()
-        elif meter is None or status >= 400:
+        elif status >= 400:
             measure.refused()
         else:
             first = answer.first_byte_at - began if answer.first_byte_at else 0.0
-            measure.answered(meter.tail, first, now - began, answer.streamed, self._cold)
+            measure.answered(tail, first, now - began, meter is not None, self._cold)
 
     def _count(self, status: int, now: float) -> None:
         if self.variant is not None:

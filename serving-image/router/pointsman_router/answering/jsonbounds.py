@@ -37,7 +37,8 @@ def has_too_many_values(body: bytes) -> bool:
 
 def deeper_than(body: bytes, document: dict[str, Any], most: int) -> bool:
     """Whether objects and arrays stand more than `most` deep within each other."""
-    if _number_of(b"{", body) + _number_of(b"[", body) <= most:
+    # Replacing looks for a mark by whole words; counting, in CPython 3.11, byte by byte: ten times as long.
+    if 2 * len(body) - len(body.replace(b"{", b"")) - len(body.replace(b"[", b"")) <= most:
         return False
     level: list[Any] = [document]
     for _ in range(most):
@@ -50,12 +51,6 @@ def deeper_than(body: bytes, document: dict[str, Any], most: int) -> bool:
         if not level:
             return False
     return True
-
-
-def _number_of(mark: bytes, body: bytes) -> int:
-    """How often it's there. Replacing looks for it by whole words; counting, in CPython 3.11, byte by byte,
-    which takes ten times as long."""
-    return len(body) - len(body.replace(mark, b""))
 
 
 def has_number_beyond(body: bytes, most: int) -> bool:

@@ -230,25 +230,19 @@ def _of_all(
     place: Placement, wish: Wish, passed: int, tried: Collection[Engine], now: float
 ) -> Engine | None:
     """The engine that every router would choose; a less busy one where that has too much to do."""
-    percent: float = place.picking.load_percent
-    if wish.adapter:
-        key = wish.adapter
-    else:
-        key, percent = _key(wish.chain, passed), (100 + percent) / 2
+    chain, percent = wish.chain, float(place.picking.load_percent)
+    key = wish.adapter
+    if not key:
+        depth = (1 << len(chain).bit_length() >> 2) or 1
+        if depth <= passed:
+            depth = min(passed + 1, len(chain))
+        key, percent = chain[depth - 1], (100 + percent) / 2
     ready = place.ready
     engine = highest(ready, key, tried, now, load_bound(ready, percent))
     if engine is None:
         usable = [engine for engine in ready if _usable(engine, tried, now)]
         engine = min(usable, key=lambda engine: load(engine, now)) if usable else None
     return engine
-
-
-def _key(chain: Sequence[int], passed: int) -> int:
-    """What of a prompt decides where it goes. `passed`: so many of its blocks say nothing of it."""
-    depth = (1 << len(chain).bit_length() >> 2) or 1
-    if depth <= passed:
-        depth = min(passed + 1, len(chain))
-    return chain[depth - 1]
 
 
 def load_bound(ready: Sequence[Engine], percent: float) -> float:

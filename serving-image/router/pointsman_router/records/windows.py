@@ -234,10 +234,12 @@ class Window:
 class Measure:
     """Measures the requests of one variant."""
 
-    __slots__ = ("_name", "_requests", "_warm_at", "_warmth", "_window", "counts")
+    __slots__ = ("_name", "_requests", "_warm_at", "_warmth", "_window", "counts", "warm")
 
     def __init__(self, window: Window, name: str, counts: Counts) -> None:
         self.counts = counts
+        self.warm: set[int] = set()
+        """Engines whose requests are known not to be cold, from here on."""
         self._name = name
         self._window = window
         self._warmth = window.warmth
@@ -247,7 +249,10 @@ class Measure:
     def is_cold(self, engine: int, now: float) -> bool:
         """Whether the times of a request that goes to this engine now are to be set aside."""
         first = self._warmth.takes((self._name, engine), self._requests)
-        return first or now < self._warm_at
+        if first or now < self._warm_at:
+            return True
+        self.warm.add(engine)
+        return False
 
     def failed(self) -> None:
         """A request ended in an error that is the engine's fault."""
