@@ -10,6 +10,7 @@ from pointsman_router.answering.pick import has_another, pick
 from pointsman_router.engines.endpoints import Endpoint, Slice, by_service, read_slice
 from pointsman_router.engines.engine import Engine
 from pointsman_router.engines.upstream import Connection
+from pointsman_router.picking.prompts import Said
 from pointsman_router.records.metrics import Stats
 from pointsman_router.state import State
 from pointsman_router.table import ServiceState
@@ -140,7 +141,7 @@ def _picked(state: State, times: int = 1000, **options: Any) -> Counter[str]:
     found: Counter[str] = Counter()
     for _ in range(times):
         service = _chat(state)
-        draw = 0.0 if service.assigner is None else service.assigner.draw(0, {})
+        draw = 0.0 if service.assigner is None else service.assigner.draw(0, Said({}))
         chosen = pick(service, options.get("tried", ()), 0.0, draws, options.get("only", ""), None, draw)
         found[chosen[1].name if chosen and chosen[1] else ""] += 1
     return found

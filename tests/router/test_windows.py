@@ -8,7 +8,6 @@ import pytest
 from pointsman_router import scale
 from pointsman_router.config import Analysis
 from pointsman_router.engines.endpoints import Endpoint, Slice
-from pointsman_router.records.tail import Tail
 from pointsman_router.records.windows import BATCH, Counts, Warmth, Window
 from tests.router.engine import SSE_HEAD, Script, Turn, chunk, close, event, events, gated, hang, raw, reply
 from tests.router.stack import (
@@ -369,7 +368,7 @@ async def test_another_candidate_finds_its_engines_cold(stack: Stack) -> None:
 
 def test_a_window_that_is_about_a_variant_and_a_step_measures_each_apart() -> None:
     window = Window(Analysis("next/0"), Warmth("next", []), 0.0)
-    window.of("next").answered(Tail(b'{"completion_tokens": 10}'), 0.1, 1.0, True, False)
+    window.of("next").answered((b'{"completion_tokens": 10}',), 0, 0.1, 1.0, True, False)
     window.of("next").failed()
     window.of("stable").refused()
     assert (window.variants["next"].requests, window.variants["next"].errors) == (2, 1)
@@ -382,7 +381,7 @@ def test_answers_are_counted_by_the_batch_or_when_somebody_asks() -> None:
     window = Window(Analysis("next/0"), Warmth("next", []), 0.0)
     measure = window.of("next")
     for _ in range(2 * BATCH + 1):
-        measure.answered(Tail(b'{"finish_reason": "content_filter"}'), 0.1, 1.0, False, False)
+        measure.answered((b'{"finish_reason": "content_filter"}',), 0, 0.1, 1.0, False, False)
     assert (measure.counts.requests, measure.counts.blocked) == (2 * BATCH + 1, 2 * BATCH)
     assert window.usual(streamed=False) == pytest.approx(1.0, rel=0.03)
     assert measure.counts.blocked == 2 * BATCH + 1

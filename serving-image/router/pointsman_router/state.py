@@ -33,7 +33,7 @@ from pointsman_router.records.metrics import Stats
 from pointsman_router.records.windows import Window
 from pointsman_router.rendering.renderer import Renderer
 from pointsman_router.settings import Policy, Routing
-from pointsman_router.table import ServiceState, Table, VariantState
+from pointsman_router.table import ServiceState, Table, VariantState, shares
 
 _EngineKey = tuple[str, int, int, str]
 _Endpoints = Mapping[str, tuple[Endpoint, ...]]
@@ -228,6 +228,7 @@ class State:
             adapters=frozenset(service.adapters),
             variants=tuple(variants),
             routed=routed,
+            shares=shares(routed),
             routing=service.routing,
             wishes=Wishes.of(service.routing, service.adapters, several),
             sessions=Sessions.of(service.routing, several or len(routed) > 1),

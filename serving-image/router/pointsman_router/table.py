@@ -6,8 +6,9 @@ counters and queues are by nature. A request keeps the parts it started with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from pointsman_router.clients.cors import Pages
 from pointsman_router.clients.forwarded import Proxies
@@ -53,6 +54,13 @@ class VariantState:
     """The prompt that it answers by."""
 
 
+def shares(variants: Sequence[VariantState]) -> tuple[tuple[float, VariantState], ...]:
+    """Variants by weight: each with the end of its part of [0, 1), into which draws fall."""
+    total = sum(variant.weight for variant in variants)
+    ends = accumulate(variant.weight for variant in variants)
+    return tuple((end / total, variant) for end, variant in zip(ends, variants, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceState:
     """A service as the request path wants it."""
@@ -67,6 +75,8 @@ class ServiceState:
     variants: tuple[VariantState, ...]
     routed: tuple[VariantState, ...]
     """Those of `variants` that have weight; requests go to no others."""
+    shares: tuple[tuple[float, VariantState], ...]
+    """Of `routed`."""
     routing: Routing
     wishes: Wishes | None
     """What to choose an engine by; None where there is no choice."""

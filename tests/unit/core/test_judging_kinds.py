@@ -33,7 +33,6 @@ from pointsman.core.observed import parse_signals
 from pointsman.core.variant import Variant
 from pointsman_router import scale
 from pointsman_router.config import Analysis
-from pointsman_router.records.tail import Tail
 from pointsman_router.records.windows import Warmth, Window
 from tests.unit.core.judging_counts import lognormal, minutes
 
@@ -173,16 +172,16 @@ def test_an_interval_varies_by_as_much_as_it_says() -> None:
 # What routers tell.
 
 
-TEN_TOKENS = Tail(b'{"completion_tokens": 10}')
+TEN_TOKENS = (b'{"completion_tokens": 10}',)
 
 
 def routed() -> Summary:
     """What a router counts of two streams and three whole answers, as an operator reads it."""
     window = Window(Analysis("b/0"), Warmth("b", []), 0.0)
     for _ in range(2):
-        window.of("b").answered(TEN_TOKENS, 0.1, 1.0, True, False)
+        window.of("b").answered(TEN_TOKENS, 0, 0.1, 1.0, True, False)
     for _ in range(3):
-        window.of("b").answered(TEN_TOKENS, 0.0, 2.0, False, False)
+        window.of("b").answered(TEN_TOKENS, 0, 0.0, 2.0, False, False)
     return read(window.document())
 
 

@@ -48,10 +48,8 @@ class Answer:
     __slots__ = (
         "_caller",
         "_chunks",
-        "_before",
         "_events",
         "_gaps",
-        "_last",
         "_request",
         "_sampled_at",
         "_source",
@@ -61,6 +59,7 @@ class Answer:
         "extra",
         "first_byte_at",
         "status",
+        "tail",
     )
 
     def __init__(self, caller: Caller, request: Request) -> None:
@@ -74,8 +73,8 @@ class Answer:
         self._sampled_at = 0.0
         self._source: Source | None = None
         self._stopped: Callable[[], None] | None = None
-        self._last = self._before = b""
-        """The last pieces of one that's no stream."""
+        self.tail: Tail = ()
+        """What it ended with, where it's no stream."""
         self.extra: list[bytes] = []
         """Fields of our own for the answer's head."""
         self.status = 0
@@ -93,11 +92,6 @@ class Answer:
     def streamed(self) -> bool:
         """Whether it comes as events."""
         return self._events is not None
-
-    @property
-    def tail(self) -> Tail:
-        """What it ended with, where it's no stream."""
-        return Tail(self._last[-MOST:], self._before)
 
     # An engine's answer.
 
@@ -118,7 +112,8 @@ class Answer:
 
     def relay(self, data: bytes) -> None:
         """Part of its body."""
-        if self._ends_in(data):
+        source = self._source
+        if source is not None and source.leaving and self._ends_in(data):
             return
         events = self._events
         if events is not None:
@@ -134,7 +129,7 @@ class Answer:
         if events is not None:
             self._chunks = None if events.open or not self.bytes_out else self._caller.chunks()
         else:
-            self._before, self._last = self._last, data[-MOST:]
+            self.tail = (data[-MOST:], *self.tail[:1])
 
     def chunk(self, data: bytes, size: int) -> bool:
         """A whole chunk of a stream, as it came. False: it must take the usual way."""
@@ -153,11 +148,12 @@ class Answer:
 
     def finish(self, data: bytes) -> None:
         """The last part of its body."""
-        if self._ends_in(data):
+        source = self._source
+        if source is not None and source.leaving and self._ends_in(data):
             return
         events = self._events
         if events is None:
-            self._before, self._last = self._last, data
+            self.tail = (data[-MOST:], *self.tail)
         elif events.held:
             data = events.held + data
         if not self.bytes_out and data:
@@ -170,10 +166,10 @@ class Answer:
         self._source = self._stopped = None
 
     def _ends_in(self, data: bytes) -> bool:
-        """Whether the source says here that it was stopped. What was whole before that is passed on, and what
-        makes the rest look whole is not."""
-        source, stopped, events = self._source, self._stopped, self._events
-        if source is None or stopped is None or not source.leaving:
+        """Whether the source, which is to be stopped, says here that it was. What was whole before that is
+        passed on, and what makes the rest look whole is not."""
+        stopped, events = self._stopped, self._events
+        if stopped is None:
             return False
         data = data if events is None else events.held + data
         aborted = _ABORTED.search(data)

@@ -182,14 +182,12 @@ class Attempts(ABC):
             return False
         return True
 
-    def _move_to(self, variant: VariantState | None) -> None:
-        last = self.variant
+    def _move_to(self, variant: VariantState) -> None:
+        last, self.variant = self.variant, variant
+        variant.stats.in_flight += 1
         if last is not None:
             last.stats.in_flight -= 1
-        if variant is not None:
-            variant.stats.in_flight += 1
-            self.variant = variant
-            if last is not None and variant.name != last.name:
+            if variant.name != last.name:
                 self._came_at = self._sent_at
                 self._cold = False
 

@@ -239,12 +239,12 @@ class Downstream(asyncio.Protocol):
     def finished(self) -> None:
         self._exchange = None
         request, self._request = self._request, None
-        if request is not None:
+        if request is not None and request.buffered:
             request.release()
         self._patience.heard = True  # from now on it's the client's turn
         if self._close:
             self._end()
-        else:
+        elif self._queue or self._full or self._owes_continue:
             self._work()
 
     @property

@@ -22,6 +22,7 @@ from pointsman_router.engines import health
 from pointsman_router.engines.response import Fault, Receiver, Response
 from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.records.accesslog import NO_LABEL, Entry
+from pointsman_router.records.tail import has_failed
 from pointsman_router.records.windows import Measure
 from pointsman_router.table import ServiceState
 
@@ -32,6 +33,8 @@ _JSON_LINE: Final = b"content-type: application/json"
 _STALE_SECONDS: Final = 1.0
 """A reused connection that dies within this time was closed by the engine before it saw the request. One
 that dies later may have died of the request, which must not take the next engine with it."""
+_new_tuple: Final = tuple.__new__
+"""Makes a named tuple without a Python call in between."""
 CLIENT_GONE: Final = 499
 """Counted and logged for a client that left before its answer was complete; never sent."""
 
@@ -57,7 +60,7 @@ class Exchange(Attempts):
     )
 
     def __init__(self, router: Router, caller: Caller, request: Request) -> None:
-        super().__init__(router, caller, request)
+        Attempts.__init__(self, router, caller, request)  # `super` costs as much as all of the rest
         self._answer = Answer(caller, request)
         self._bytes_in = len(request.body)
         self._stream = False
@@ -308,7 +311,8 @@ class Exchange(Attempts):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        self._move_to(None)
+        if self.variant is not None:
+            self.variant.stats.in_flight -= 1
         self._answer.over()
         if not self.internal:
             self._record(status, ending, now)
@@ -345,15 +349,15 @@ class Exchange(Attempts):
                 first = answer.first_byte_at - began if answer.first_byte_at else None
                 measure.left(first, now - began, self._stream, self._cold)
             return
-        tail = answer.tail if meter is None else meter.tail
-        if status >= 500 or (meter is not None and tail.failed) or ending == "prompt_refused":
+        tail, events = (answer.tail, 0) if meter is None else (meter.tail, meter.events)
+        if status >= 500 or (meter is not None and has_failed(tail)) or ending == "prompt_refused":
             # A prompt that asks for more than clients send fails them. Who errs does so with every variant.
             measure.failed()
         elif status >= 400:
             measure.refused()
         else:
             first = answer.first_byte_at - began if answer.first_byte_at else 0.0
-            measure.answered(tail, first, now - began, meter is not None, self._cold)
+            measure.answered(tail, events, first, now - began, meter is not None, self._cold)
 
     def _count(self, status: int, now: float) -> None:
         if self.variant is not None:
@@ -376,7 +380,7 @@ class Exchange(Attempts):
     def _entry(self, status: int, ending: str, now: float) -> Entry:
         route, answer, key = self._request.route, self._answer, self._request.key
         owner = self.variant or self.service
-        return Entry(
+        values = (
             time(),
             self._request.id,
             b"-" if route is None else route.path,
@@ -392,3 +396,4 @@ class Exchange(Attempts):
             b'""' if key is None else key.label,
             ending.encode(),
         )
+        return _new_tuple(Entry, values)

@@ -18,11 +18,11 @@ _EVENT_END: Final = b"\n\n"
 class Meter:
     """Counts what passes on to the receiver."""
 
-    __slots__ = ("_before", "_events", "_last", "_to", "_two_before")
+    __slots__ = ("_before", "_last", "_to", "_two_before", "events")
 
     def __init__(self, to: Receiver) -> None:
         self._to = to
-        self._events = 0
+        self.events = 0
         self._last = self._before = self._two_before = b""
 
     def relay(self, data: bytes) -> None:
@@ -38,7 +38,7 @@ class Meter:
     def note(self, data: bytes) -> None:
         """A piece of the answer, with or without its framing."""
         if data:
-            self._events += data.count(_EVENT_END)
+            self.events += data.count(_EVENT_END)
             if len(data) > MOST:
                 data = data[-MOST:]
             self._two_before, self._before, self._last = self._before, self._last, data
@@ -46,4 +46,4 @@ class Meter:
     @property
     def tail(self) -> Tail:
         """What it ends with."""
-        return Tail(self._last, self._before, self._two_before, self._events)
+        return self._last, self._before, self._two_before

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pointsman_router.engines.engine import Engine
 from pointsman_router.picking.affinity import choose, load, share
 from pointsman_router.picking.wishes import Wish
-from pointsman_router.table import ServiceState, VariantState
+from pointsman_router.table import ServiceState, VariantState, shares
 
 Random = Callable[[], float]
 """A number in [0, 1)."""
@@ -36,12 +36,9 @@ def pick(
     every attempt belongs to the same variant as long as weights allow.
     """
     variants = tuple(v for v in service.variants if v.name == only) if only else service.routed
-    if len(variants) == 1:
-        first = variants[0]
-    elif variants:
-        first = by_weight(variants, draw)
-    else:
+    if not variants:
         return None
+    first = variants[0] if len(variants) == 1 else by_share(service.shares, draw)
     ready = first.ready
     if ready:
         engine: Engine | None
@@ -66,17 +63,12 @@ def has_another(service: ServiceState, tried: Collection[Engine], only: str = ""
     )
 
 
-def by_weight(variants: Sequence[VariantState], draw: float) -> VariantState:
-    """The variant whose share a draw from [0, 1) falls into, among all of them."""
-    left = 0.0
-    for variant in variants:
-        left += variant.weight
-    left *= draw
-    for variant in variants:
-        left -= variant.weight
-        if left < 0:
+def by_share(shares: Sequence[tuple[float, VariantState]], draw: float) -> VariantState:
+    """The variant whose share a draw from [0, 1) falls into."""
+    for end, variant in shares:
+        if draw < end:
             return variant
-    return variants[-1]
+    return shares[-1][1]
 
 
 def _less_busy(engines: Sequence[Engine], now: float, random: Random) -> Engine:
@@ -129,6 +121,6 @@ def _shuffled(variants: list[VariantState], random: Random) -> list[VariantState
     """In random order, by weight."""
     order = []
     while variants:
-        order.append(by_weight(variants, random()))
+        order.append(by_share(shares(variants), random()))
         variants.remove(order[-1])
     return order

@@ -82,15 +82,18 @@ class Memory:
         return self._newer.get(key) or self._older.get(key)
 
     def deepest(self, chain: Sequence[int], salt: int, most: int) -> tuple[int, Known | None]:
-        """How many of a prompt's first `most` blocks are known, and what is; (0, None) where none is. A long
-        prompt that's new is looked up as often as it has blocks, hence no calls in here."""
+        """How many of a prompt's first `most` blocks are known, and what is; (0, None) where none is. That it
+        was of use is remembered. A long prompt that's new is looked up as often as it has blocks, hence no
+        calls in here."""
         newer, older = self._newer, self._older
         for depth in range(most, 0, -1):
             key = chain[depth - 1] ^ salt
             if key in newer:
                 return depth, newer[key]
             if key in older:
-                return depth, older[key]
+                known = older[key]
+                self.put(key, known)
+                return depth, known
         return 0, None
 
     def put(self, key: int, known: Known) -> None:
@@ -285,11 +288,8 @@ def _remember(
     memory, number = place.memory, engine.number
     if known is not None:
         tip = known.tip and depth == len(chain)
-        key = chain[depth - 1] ^ place.salt
-        if tip == known.tip and number in known.engines:
-            memory.put(key, known)
-        else:
+        if tip != known.tip or number not in known.engines:
             others = [one for one in known.engines if one != number and one in place.engines]
-            memory.put(key, Known((*others[1 - _MOST_ENGINES :], number), tip))
+            memory.put(chain[depth - 1] ^ place.salt, Known((*others[1 - _MOST_ENGINES :], number), tip))
     if depth < len(chain):
         memory.learn(chain[depth:], place.salt, *place.alone[number])

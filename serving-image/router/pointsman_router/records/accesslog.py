@@ -1,8 +1,8 @@
 """One JSON line for each answered request, without anything a client or a model said.
 
-Entries are gathered on the request path, worded some at a time, which takes half of what each by itself would,
-and handed once per tick to a thread that writes them, so that a reader of standard output that stalls never
-stalls requests; what it can't take is dropped and counted.
+Entries are gathered on the request path, worded some at a time, which takes half of what each by itself
+would, and handed once per tick to a thread that writes them, so that a reader of standard output that stalls
+never stalls requests; what it can't take is dropped and counted.
 """
 
 from __future__ import annotations

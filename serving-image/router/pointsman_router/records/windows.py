@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Final, TypeAlias
 
 from pointsman_router.config import Analysis
-from pointsman_router.records.tail import Tail
+from pointsman_router.records.tail import Tail, is_blocked, tokens
 from pointsman_router.scale import index, middle
 
 THOUSAND: Final = 1000.0
@@ -30,9 +30,8 @@ Pair: TypeAlias = tuple[str, int]
 """A variant's name and an engine's number."""
 Values: TypeAlias = tuple[list[float], list[float]]
 """Seconds to first tokens, and seconds per token."""
-Answered: TypeAlias = tuple[Tail, float, float, bool, bool]
-"""An answer that was whole: its end, seconds to its first byte and its last, whether it was a stream, and
-whether its times are to be set aside."""
+Answered: TypeAlias = tuple[Tail, int, float, float, bool, bool]
+"""What `Measure.answered` is told."""
 
 
 class Histogram:
@@ -91,11 +90,11 @@ class Counts:
     """What became of one variant's requests within a window."""
 
     __slots__ = (
-        "_noted",
         "blocked",
         "errors",
         "feedback_score",
         "flagged",
+        "noted",
         "output_length",
         "requests",
         "set_aside",
@@ -121,37 +120,31 @@ class Counts:
         """Of answers that aren't streams."""
         self.output_length = Histogram()
         self.feedback_score = Histogram()
-        self._noted: list[Answered] = []
-
-    def note(self, answered: Answered) -> None:
-        """An answer that will be counted."""
-        self.requests += 1
-        self._noted.append(answered)
-        if len(self._noted) >= BATCH:
-            self.tally()
+        self.noted: list[Answered] = []
+        """Answers that are yet to be counted, but for their number."""
 
     def tally(self) -> None:
         """Counts what was noted."""
-        noted, self._noted = self._noted, []
+        noted, self.noted = self.noted, []
         lengths: list[float] = []
         streams: Values = [], []
         wholes: Values = [], []
-        for tail, first, whole, streamed, cold in noted:
-            tokens = tail.tokens
-            if tokens:
-                lengths.append(tokens / THOUSAND)
-            if tail.blocked:
+        for tail, events, first, whole, streamed, cold in noted:
+            count = tokens(tail, events)
+            if count:
+                lengths.append(count / THOUSAND)
+            if is_blocked(tail):
                 self.blocked += 1
             if cold:
                 self.set_aside += 1
             elif streamed:
                 streams[0].append(first)
-                if tokens > 1:
-                    streams[1].append((whole - first) / (tokens - 1))
+                if count > 1:
+                    streams[1].append((whole - first) / (count - 1))
             else:
                 wholes[0].append(whole)
-                if tokens:
-                    wholes[1].append(whole / tokens)
+                if count:
+                    wholes[1].append(whole / count)
         self.output_length.add(lengths)
         self.streamed.add(streams)
         self.whole.add(wholes)
@@ -280,9 +273,17 @@ class Measure:
         times = self.counts.streamed if streamed else self.counts.whole
         times.to_first_token.add((waited if first is None else first,))
 
-    def answered(self, tail: Tail, first: float, whole: float, streamed: bool, cold: bool) -> None:
-        """A request was answered whole: how that ended, and seconds to its first byte and its last."""
-        self.counts.note((tail, first, whole, streamed, cold))
+    def answered(
+        self, tail: Tail, events: int, first: float, whole: float, streamed: bool, cold: bool
+    ) -> None:
+        """A request was answered whole: what that ended with, how many events it had, and seconds to its
+        first byte and its last. `cold`: whether these are to be set aside."""
+        counts = self.counts
+        counts.requests += 1
+        noted = counts.noted
+        noted.append((tail, events, first, whole, streamed, cold))
+        if len(noted) >= BATCH:
+            counts.tally()
 
 
 def candidate_of(window: str) -> str:

@@ -76,7 +76,10 @@ class Renderer:
         messages = document.get("messages", ())
         if type(messages) is not list and "messages" in document:
             raise RefusedError(errors.ill_typed("messages", "a list"))
-        whole = {**document, "messages": [self._prefix(document.get(VARIABLES), probe), *messages]}
+        given, prefix = document.get(VARIABLES), self._bare
+        if prefix is None or given is not None:
+            prefix = self._filled({} if given is None else given, probe)
+        whole = {**document, "messages": [prefix, *messages]}
         whole.pop(VARIABLES, None)
         if not probe:
             for name in self._dropped:
@@ -86,13 +89,8 @@ class Renderer:
                 whole.update((name, document[name]) for name in override if name in document)
         return orjson.dumps(whole)
 
-    def _prefix(self, given: Any, probe: bool) -> orjson.Fragment:
-        """The prompt's messages, as items of a JSON list."""
-        if given is None and self._bare is not None:
-            return self._bare
-        return self._filled({} if given is None else given, probe)
-
     def _filled(self, given: Any, probe: bool) -> orjson.Fragment:
+        """The prompt's messages, as items of a JSON list."""
         values = self._values(given, probe)
         parts = list(self._parts)
         for place, name in self._places:
