@@ -95,9 +95,9 @@ class Operator:
         return Watches(login, on_event, namespaces=self.settings.watch_namespaces)
 
     async def _serve(self, queue: KeyQueue, triggers: Triggers, resync: Resync, watches: Watches) -> None:
-        watches.start()
         others = [
             asyncio.create_task(resync.run()),
+            asyncio.create_task(_start(watches, resync)),
             asyncio.create_task(self._measure_lag()),
             asyncio.create_task(
                 memory.give_back(lambda: queue.running == 0 and queue.depth == 0, lambda: queue.finished)
@@ -217,6 +217,14 @@ class Operator:
             due = loop.time() + pause
             await asyncio.sleep(pause)
             self.metrics.loop_lag_seconds.set(max(0.0, loop.time() - due))
+
+
+async def _start(watches: Watches, resync: Resync) -> None:
+    """Starts the watches after the first re-list: what is read at the start would be in memory twice. Never
+    returns."""
+    await resync.tried.wait()
+    watches.start()
+    await asyncio.Event().wait()
 
 
 async def wait_until_served(kube: Kube, seconds: float = SERVED_WITHIN_SECONDS) -> None:

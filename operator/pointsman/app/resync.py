@@ -40,6 +40,8 @@ class Resync:
         self._namespaces: Sequence[str | None] = list(namespaces) or [None]
         self._seconds = seconds
         self._forget = forget
+        self.tried = asyncio.Event()
+        """Set after the first list, whether it succeeded or not."""
         self.done = asyncio.Event()
         """Set after the first list that succeeded."""
 
@@ -50,8 +52,10 @@ class Resync:
                 missed = await self.once()
             except KubeError as error:
                 logger.warning("re-list failed", extra={"error": error.message})
+                self.tried.set()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            self.tried.set()
             if self.done.is_set():
                 for key in missed:
                     self._metrics.watch_missed.labels(key.kind).inc()

@@ -119,6 +119,7 @@ class Watches:
         self._namespaces = list(namespaces)
         self._stop = threading.Event()
         self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
@@ -129,11 +130,14 @@ class Watches:
 
     def start(self) -> None:
         """Starts the thread. A daemon: a watch that hangs must not keep the process."""
-        threading.Thread(target=self._run, name="watches", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="watches", daemon=True)
+        self._thread.start()
 
     async def stop(self, seconds: float) -> None:
         """Tells the watches to end and gives them some time for it."""
         self._stop.set()
+        if self._thread is None:
+            return
         await asyncio.wait({self.ended}, timeout=seconds)
         if self.ended.done() and not self.ended.cancelled():
             self.ended.exception()  # looked at, so that nobody complains of an error that nobody looked at

@@ -76,6 +76,8 @@ def test_a_list_that_fails_is_tried_again_soon_and_the_first_counts_nothing_as_m
         await kube.create(service("a"))
         desk, began = Desk(kube), now()
         task = asyncio.create_task(desk.resync.run())
+        await desk.resync.tried.wait()
+        assert now() == began, "nobody who waits for the first try waits for the next"
         await desk.resync.done.wait()
         assert now() - began == 2 * RETRY_SECONDS
         assert desk.missed() == 0
