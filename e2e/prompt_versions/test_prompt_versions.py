@@ -92,14 +92,14 @@ def _rolls_out(namespace: Namespace, api: openai.OpenAI) -> None:
 
 def _goes_back(namespace: Namespace, api: openai.OpenAI) -> None:
     namespace.apply(_service("v1"))
-    began = time.monotonic()
-    wait_for(
-        "all requests to be answered by v1",
-        lambda: _answers(api, 10) == {"geography-v1": 10},
-        60.0,
-        seen=lambda: told(namespace.the(SERVICE)),
-    )
-    took = time.monotonic() - began
+    began = asked = time.monotonic()
+    answered: list[str] = []
+    while answered[-10:] != ["geography-v1"] * 10:
+        assert time.monotonic() - began < 60, told(namespace.the(SERVICE))
+        # When the first of ten in a row was asked: real vLLM takes a second for each of them.
+        asked = asked if answered[-1:] == ["geography-v1"] else time.monotonic()
+        answered += _answering(api, 1)
+    took = asked - began
     print(f"back on v1 after {took:.1f} s")
     assert took <= BACK_WITHIN_S
     namespace.wait_until_ready(SERVICE, READY_WITHIN_S)
