@@ -24,11 +24,11 @@ ENGINES = "pointsman.dev/service=chat,pointsman.dev/role=engine"
 READY_WITHIN_S = 600.0
 BACK_WITHIN_S = 15.0
 QUESTION = "What is the capital of France?"
-ASKED = 60
+ASKED = 100
 WEIGHT = 20
 ROLLOUT: Mapping[str, Any] = {
     "strategy": "Canary",
-    "steps": [{"weight": WEIGHT, "minSeconds": 90}],
+    "steps": [{"weight": WEIGHT, "minSeconds": 150}],
     "gates": [],
     "suiteRef": {"name": "geography"},
 }

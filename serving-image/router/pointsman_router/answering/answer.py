@@ -19,7 +19,7 @@ from pointsman_router.clients.request import Request
 from pointsman_router.engines.response import Response
 from pointsman_router.errors import Problem, Shape
 from pointsman_router.records.metrics import Distribution
-from pointsman_router.records.tail import MOST, Tail
+from pointsman_router.records.windows import MOST, Tail
 
 _JSON_LINE: Final = b"content-type: application/json"
 _STREAM_LINES: Final = (b"content-type: text/event-stream", b"cache-control: no-cache")

@@ -22,8 +22,7 @@ from pointsman_router.engines import health
 from pointsman_router.engines.response import Fault, Receiver, Response
 from pointsman_router.errors import Problem, RefusedError
 from pointsman_router.records.accesslog import NO_LABEL, Entry
-from pointsman_router.records.tail import has_failed
-from pointsman_router.records.windows import Measure
+from pointsman_router.records.windows import Measure, has_failed
 from pointsman_router.table import ServiceState
 
 if TYPE_CHECKING:

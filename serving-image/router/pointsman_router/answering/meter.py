@@ -1,7 +1,7 @@
 """Keeps the end of an answer that passes by, and counts its events.
 
 Nothing is parsed on the way. Events are counted by their ends, in C, and the last pieces are kept until the
-answer is whole (`records.tail` reads them). Stands between an engine's connection and the answer, and only
+answer is whole (`records.windows` reads them). Stands between an engine's connection and the answer, and only
 where a window measures.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from pointsman_router.engines.response import Receiver
-from pointsman_router.records.tail import MOST, Tail
+from pointsman_router.records.windows import MOST, Tail
 
 _EVENT_END: Final = b"\n\n"
 

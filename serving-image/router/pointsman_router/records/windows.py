@@ -11,11 +11,11 @@ Where no window is set there's nothing of it on the path.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, Final, TypeAlias
 
 from pointsman_router.config import Analysis
-from pointsman_router.records.tail import Tail, is_blocked, tokens
 from pointsman_router.scale import index, middle
 
 THOUSAND: Final = 1000.0
@@ -28,6 +28,16 @@ BATCH: Final = 64
 """Answers that are counted at a time."""
 Pair: TypeAlias = tuple[str, int]
 """A variant's name and an engine's number."""
+Tail: TypeAlias = tuple[bytes, ...]
+"""The last pieces of an answer, the newest first; those that it doesn't have may be empty."""
+MOST: Final = 4096
+"""Bytes of a piece that are worth keeping."""
+# Engines put what matters last: it is looked for by plain searches, not before somebody asks.
+_TOKENS: Final = (b'"completion_tokens"', b'"output_tokens"')
+_NUMBER: Final = re.compile(rb"\s*:\s*([0-9]{1,9})")
+_BLOCKED: Final = b'"content_filter"'
+_FAILED: Final = (b'data: {"error"', b"event: error")
+"""In JSON no text can hold any of these: its quotes and line breaks would be escaped."""
 Values: TypeAlias = tuple[list[float], list[float]]
 """Seconds to first tokens, and seconds per token."""
 Answered: TypeAlias = tuple[Tail, int, float, float, bool, bool]
@@ -289,3 +299,24 @@ class Measure:
 def candidate_of(window: str) -> str:
     """The variant a window is about."""
     return window.rpartition("/")[0] or window
+
+
+def tokens(tail: Tail, events: int) -> int:
+    """As its usage says, else as many as it had events; 0 where nothing tells."""
+    for piece in tail:
+        for name in _TOKENS:
+            at = piece.rfind(name)
+            number = None if at < 0 else _NUMBER.match(piece, at + len(name))
+            if number is not None:
+                return int(number[1])
+    return max(events - 1, 0)  # the last one says that it's done
+
+
+def is_blocked(tail: Tail) -> bool:
+    """Whether a filter ended it."""
+    return any(_BLOCKED in piece for piece in tail)
+
+
+def has_failed(tail: Tail) -> bool:
+    """Whether it's a stream that the engine itself ended with an error."""
+    return any(word in piece for piece in tail for word in _FAILED)
